@@ -1,0 +1,100 @@
+"""Arguments that several commands share: checked numbers, scales by source, a config."""
+
+from __future__ import annotations
+
+import argparse
+import math
+
+
+def positive_int(text: str) -> int:
+    """Whole number from 1 up."""
+    return _whole(text, lowest=1)
+
+
+def non_negative_int(text: str) -> int:
+    """Whole number from 0 up."""
+    return _whole(text, lowest=0)
+
+
+def positive_number(text: str) -> float:
+    """Finite number above 0."""
+    value = _number(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"must be above 0, not '{text}'")
+    return value
+
+
+def fraction(text: str) -> float:
+    """Number from 0 to 1."""
+    value = _number(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"must lie between 0 and 1, not '{text}'")
+    return value
+
+
+def source_scales(text: str) -> dict[str, float]:
+    """`"mask=2,attributes=3"` -> `{"mask": 2.0, "attributes": 3.0}`: finite scales from 0 up.
+
+    Which sources there are is the model's to say, so their names are checked where it is loaded.
+    """
+    scales: dict[str, float] = {}
+    for pair in text.split(","):
+        name, equals, value = (part.strip() for part in pair.partition("="))
+        if not (name and equals and value):
+            raise argparse.ArgumentTypeError(
+                f"must look like mask=2,attributes=3, but has the part '{pair.strip()}'"
+            )
+        if name in scales:
+            raise argparse.ArgumentTypeError(f"names '{name}' twice")
+        scales[name] = _number(value)
+        if scales[name] < 0:
+            raise argparse.ArgumentTypeError(f"'{name}' must be 0 or above, not '{value}'")
+    return scales
+
+
+def override(text: str) -> str:
+    """`"section.key=value"`, passed on as it is to the config."""
+    key, equals, _ = text.partition("=")
+    if not (key.strip() and equals):
+        raise argparse.ArgumentTypeError(
+            f"must look like section.key=value, not '{text}' (CONFIG goes before --set)"
+        )
+    return text
+
+
+def config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add `CONFIG` (`args.config`), `--set` (`args.overrides`: list of str) and `--dry-run`."""
+    parser.add_argument(
+        "config", metavar="CONFIG", help="a YAML file, or the name of a shipped one: rendered_64"
+    )
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        metavar="KEY=VALUE",
+        type=override,
+        nargs="+",
+        action="extend",
+        default=[],
+        help="change values of the config, e.g. --set data.root=DIR",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="show the resolved run and stop")
+
+
+def _whole(text: str, lowest: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = lowest - 1
+    if value < lowest:
+        raise argparse.ArgumentTypeError(f"must be a whole number from {lowest} up, not '{text}'")
+    return value
+
+
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"must be a finite number, not '{text}'")
+    return value

@@ -1,0 +1,64 @@
+"""`facecond data render`: rendered faces with true masks and attributes."""
+
+from __future__ import annotations
+
+import argparse
+
+from facecond.errors import UserError, nearest
+
+LAYOUTS = ("prepared", "folder")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to make")
+    parser.add_argument("--count", required=True, type=int, metavar="N", help="number of faces")
+    parser.add_argument("--size", required=True, type=int, metavar="S", help="side in pixels")
+    parser.add_argument("--seed", type=int, default=0, help="equal seeds draw equal faces")
+    parser.add_argument(
+        "--layout",
+        default="prepared",
+        help="prepared: ready for training; folder: images/, masks/, attributes.csv",
+    )
+    parser.add_argument(
+        "--independent", action="store_true", help="attributes drawn independently of each other"
+    )
+    parser.add_argument("--judges-fraction", type=float, default=0.2, help="share of the judges")
+    parser.add_argument("--test-fraction", type=float, default=0.1, help="share of the test split")
+    parser.add_argument("--workers", type=int, help="processes (default: one per core)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Render, and say what was made."""
+    from facecond.data.render_set import render_plain, render_prepared
+    from facecond.data.rendered.scene import LARGEST, SMALLEST
+
+    check_range("--count", args.count, 1, 10_000_000)
+    check_range("--size", args.size, SMALLEST, LARGEST)
+    if args.workers is not None:
+        check_range("--workers", args.workers, 1, 1024)
+    if args.layout == "folder":
+        render_plain(args.out, args.count, args.size, args.seed, not args.independent, args.workers)
+        print(f"{args.out}: {args.count} faces of {args.size} px as images, masks and CSV")
+    elif args.layout == "prepared":
+        folder = render_prepared(
+            args.out,
+            args.count,
+            args.size,
+            args.seed,
+            not args.independent,
+            args.judges_fraction,
+            args.test_fraction,
+            args.workers,
+        )
+        print(folder.summary())
+    else:
+        fix = nearest(args.layout, LAYOUTS)
+        raise UserError(f"unknown layout '{args.layout}'", "--layout", fix)
+    return 0
+
+
+def check_range(option: str, value: int, low: int, high: int) -> None:
+    """Raise `UserError` unless `low <= value <= high`."""
+    if not low <= value <= high:
+        raise UserError(f"{value} is out of range", option, f"Give a number from {low} to {high}.")

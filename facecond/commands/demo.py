@@ -1,0 +1,148 @@
+"""`facecond demo`: from nothing to controllable faces, offline, in minutes.
+
+It runs the normal commands, one after the other, and adds up what they wrote:
+
+    data render -> train judge (twice) -> train -> sample -> evaluate -> report.html, results.json
+
+A demo that was interrupted goes on where it was: each stage leaves a whole result or none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import shlex
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from facecond.commands.arguments import non_negative_int, positive_number
+from facecond.storage import make_folder, read_json, write_json
+
+CONFIG = "rendered_64"
+SIZE = 64
+FACES_PER_MINUTE, MOST_FACES = 1250, 10_000
+"""Rendered faces per minute of the demo; 30% go to the judges, 10% to the test split."""
+JUDGE_SHARE = 0.30
+TEST_SHARE = 0.10
+RESERVED = {"evaluate": 0.13}
+"""Share of the time that is kept for what comes after the training."""
+LEAST_TRAINING_MINUTES = 0.4
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "--minutes", type=positive_number, default=8.0, help="time for everything (8)"
+    )
+    parser.add_argument("--out", metavar="DIR", default="demo", help="folder for all of it (demo)")
+    parser.add_argument("--seed", type=non_negative_int, default=0, help="of data and training")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the stages that are not done yet, then write the report."""
+    out = make_folder(args.out)
+    stages = Stages(out, args.minutes, args.seed)
+    print(f"facecond demo: about {args.minutes:g} minutes into {out}/ (it may be interrupted)")
+    data, judges, model = out / "data", out / "judges", out / "run" / "model"
+
+    count = int(min(MOST_FACES, max(1500, FACES_PER_MINUTE * args.minutes)))
+    shares = ["--judges-fraction", str(JUDGE_SHARE), "--test-fraction", str(TEST_SHARE)]
+    render = ["--out", str(data), "--count", str(count), "--size", str(SIZE)]
+    stages.run(
+        "render", data / "manifest.json", "data_render", [*render, *shares, *stages.seeded]
+    )
+    for kind in ("attributes", "parser"):
+        words = [kind, f"judge_{kind}_64", "--out", str(judges / kind)]
+        steps = [f"judge.steps={stages.judge_steps(kind)}"] if args.minutes < 6 else []
+        settings = ["--set", f"data.root={data}", f"judge.seed={args.seed + 1}", *steps]
+        stages.run(f"judge_{kind}", judges / kind / "scores.json", "train_judge", words + settings)
+    minutes = stages.remaining_for_training()
+    words = [CONFIG, "--out", str(out / "run"), "--set", f"data.root={data}"]
+    words += [f"train.minutes={minutes:.2f}", f"train.seed={args.seed}"]
+    code = stages.run("train", model / "model_index.json", "train", words)
+    if code:
+        return code
+    words = [str(model), "--mask", "random", "--data", str(data), "--n", "32"]
+    words += ["--out", str(out / "samples"), *stages.seeded]
+    stages.run("sample", out / "samples" / "samples.json", "sample", words)
+    n = min(512, int(count * TEST_SHARE))
+    words = [str(model), "--data", str(data), "--judges", str(judges), "--n", str(n)]
+    words += ["--out", str(out), *stages.seeded]
+    stages.run("evaluate", out / "results.json", "evaluate", words, always=True)
+    summarise(out, stages)
+    return 0
+
+
+class Stages:
+    """Runs commands as stages, each once; remembers how long each took, over interruptions."""
+
+    def __init__(self, out: Path, minutes: float, seed: int) -> None:
+        self.file, self.minutes = out / "demo.json", minutes
+        self.seeded = ["--seed", str(seed)]
+        self.state: dict[str, Any] = {"seconds": {}, "commands": {}, "minutes": minutes}
+        if self.file.is_file():
+            self.state = read_json(self.file)
+
+    def run(
+        self, name: str, result: Path, module: str, words: list[str], always: bool = False
+    ) -> int:
+        """Run one command unless its result is there; returns its exit code."""
+        seconds = self.state["seconds"]
+        if result.exists() and name in seconds and not always:
+            print(f"{name}: done before ({seconds[name]:.0f} s)")
+            return 0
+        left = self.minutes * 60 - sum(seconds.values())
+        spoken = module.replace("_", " ").replace("data ", "data ")
+        self.state["commands"][name] = f"facecond {spoken} {shlex.join(words)}"
+        print(f"\n{name}: {self.state['commands'][name]}  [about {max(left, 0):.0f} s left in all]")
+        command = importlib.import_module(f"facecond.commands.{module}")
+        parser = argparse.ArgumentParser(prog=f"facecond {spoken}")
+        command.configure(parser)
+        began = time.monotonic()
+        execute: Callable[[argparse.Namespace], int] = command.run
+        code = execute(parser.parse_args(words))
+        seconds[name] = seconds.get(name, 0.0) + time.monotonic() - began
+        write_json(self.file, self.state)
+        return code
+
+    def judge_steps(self, kind: str) -> int:
+        """Fewer steps for the judges of a short demo."""
+        from facecond import config
+
+        full = config.load(config.JudgeConfig, f"judge_{kind}_64").judge.steps
+        return max(60, int(full * self.minutes / 6))
+
+    def remaining_for_training(self) -> float:
+        """Minutes for the training: what is left after the stages so far and before the last."""
+        if "training_minutes" not in self.state:
+            spent = sum(self.state["seconds"].values()) / 60
+            left = self.minutes * (1 - RESERVED["evaluate"]) - spent
+            self.state["training_minutes"] = max(LEAST_TRAINING_MINUTES, left)
+            write_json(self.file, self.state)
+        return float(self.state["training_minutes"])
+
+
+def summarise(out: Path, stages: Stages) -> None:
+    """Add times, sizes and commands to `results.json`, and say where to look."""
+    results = read_json(out / "results.json")
+    run = read_json(out / "run" / "model" / "provenance.json")
+    results |= {
+        "seconds": {name: round(value, 1) for name, value in stages.state["seconds"].items()},
+        "parameters": run["parameters"],
+        "steps": run["steps"],
+        "seed": run["seed"],
+        "versions": run["versions"],
+        "commands": list(stages.state["commands"].values()),
+    }
+    write_json(out / "results.json", results)
+    total = sum(stages.state["seconds"].values())
+    for metric in ("mask_miou", "attribute_bacc"):
+        score, floor, ceiling = (results[f"{metric}{end}"] for end in ("", "_floor", "_ceiling"))
+        print(f"{metric:<15} {score:.3f}  (floor {floor:.3f}, ceiling {ceiling:.3f})")
+    print(
+        f"frechet_judge   {results['frechet_judge']:.2f}  "
+        f"(reconstructions {results['frechet_judge_reconstruction']:.2f})"
+    )
+    print(f"\n{total / 60:.1f} minutes. Open {out / 'report.html'} and {out / 'samples/grid.png'}")

@@ -1,0 +1,159 @@
+"""`facecond sample MODEL`: faces that follow attributes and a mask."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facecond.commands.arguments import non_negative_int, positive_int, source_scales
+from facecond.errors import UserError
+from facecond.labels import ANYTHING, colour_mask, format_attributes, parse_attributes
+from facecond.storage import atomic_file, make_folder
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add = parser.add_argument
+    add("model", metavar="MODEL", help="a folder that `facecond train` wrote (RUN/model)")
+    add(
+        "--attributes",
+        metavar="NAMES",
+        help='e.g. "Smiling,-Eyeglasses": a minus for absent; the others stay open',
+    )
+    add(
+        "--mask",
+        metavar="FILE|random",
+        help="label mask (PNG of classes 0-18, 255 = anything), or one drawn at random per face: "
+        "from the test split of --data, else rendered; default: open",
+    )
+    add("--data", metavar="DIR", help="prepared folder that random masks and attributes come from")
+    add("--n", type=positive_int, default=16, help="number of faces (16)")
+    add("--seed", type=non_negative_int, default=0, help="face i has the seed SEED + i (0)")
+    add("--guidance", type=source_scales, metavar="mask=2,attributes=3", help="scale per source")
+    add("--scheduler", metavar="NAME", help="euler, heun, unipc, dpm++ or any class of diffusers")
+    add("--steps", type=positive_int, metavar="K", help="sampling steps")
+    add("--routing", metavar="FILE|PRESET", help="route the conditions in another way")
+    add("--batch-size", type=positive_int, default=64, help="faces at a time (64)")
+    add("--out", metavar="DIR", default="samples", help="folder for the pictures (samples)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Sample; write a PNG per face with its provenance, a contact sheet and samples.json."""
+    given = parse_attributes(args.attributes) if args.attributes else None
+    out = make_folder(args.out)
+    import torch
+    from tqdm import tqdm
+
+    from facecond.figures import image_grid
+    from facecond.pipeline import load_pipeline
+
+    pipeline = load_pipeline(args.model)
+    pipeline.to("cuda" if torch.cuda.is_available() else "cpu")
+    if args.scheduler:
+        pipeline.use_scheduler(args.scheduler)
+    if args.routing:
+        pipeline.use_routing(_routing(args.routing, pipeline))
+    seeds = list(range(args.seed, args.seed + args.n))
+    attributes, masks = conditions(args, given, pipeline.image_size, seeds)
+    faces = []
+    for start in tqdm(range(0, args.n, args.batch_size), desc="sample", unit="batch"):
+        part = slice(start, start + args.batch_size)
+        batch = pipeline(
+            attributes[part], masks[part], seeds[part], args.guidance, args.steps
+        ).images
+        faces.extend(batch)
+    records = []
+    for index, (face, seed) in enumerate(zip(faces, seeds, strict=True)):
+        record = {
+            "file": f"{index:05d}.png",
+            "seed": seed,
+            "attributes": format_attributes(attributes[index]),
+            "mask": args.mask or "open",
+            "model": str(args.model),
+            "guidance": args.guidance or dict(pipeline.config.guidance),
+            "scheduler": type(pipeline.scheduler).__name__,
+            "steps": args.steps or pipeline.config.steps,
+            "routing": pipeline.unet.routing.name,
+            "batch_size": args.batch_size,
+        }
+        save_png(out / record["file"], face, record)
+        records.append(record)
+    from facecond.storage import write_json
+
+    write_json(out / "samples.json", records)
+    shown = min(args.n, 64)
+    columns = min(8, shown)
+    rows: list[list[np.ndarray]] = []
+    for start in range(0, shown, columns):
+        stop = min(start + columns, shown)
+        if args.mask:
+            rows.append(list(colour_mask(masks[start:stop])))
+        rows.append(faces[start:stop])
+    with atomic_file(out / "grid.png") as temporary:
+        image_grid(rows, scale=max(1, 192 // pipeline.image_size)).save(temporary, "PNG")
+    print(f"{out}: {args.n} faces, grid.png and samples.json")
+    return 0
+
+
+def conditions(
+    args: argparse.Namespace, given: np.ndarray | None, size: int, seeds: list[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Attributes int8 [n, 40] and masks uint8 [n, size, size] of the faces to draw."""
+    attributes = np.full((args.n, 40), -1, np.int8)
+    masks = np.full((args.n, size, size), ANYTHING, np.uint8)
+    if args.mask == "random" and args.data:
+        from facecond.data.prepared import PreparedFolder
+        from facecond.seeding import key_of
+
+        folder = PreparedFolder.open(args.data)
+        if folder.image_size != size:
+            raise UserError(
+                f"its pictures have {folder.image_size} px, the model draws {size}",
+                args.data,
+                f"Prepare the data with --size {size}.",
+            )
+        rows = folder.indices("test")
+        for index, seed in enumerate(seeds):
+            row = int(rows[key_of(seed, "condition") % len(rows)])
+            masks[index] = folder.mask(row)
+            attributes[index] = folder.attributes[row] if given is None else given
+    elif args.mask == "random":
+        from facecond.data.rendered import render
+
+        for index, seed in enumerate(seeds):
+            face = render(seed, 0, size)
+            masks[index] = face.mask
+            attributes[index] = face.attributes if given is None else given
+    else:
+        if args.data:
+            raise UserError("--data goes with --mask random", "--data", "Add --mask random.")
+        if args.mask:
+            from facecond.data.pictures import square_mask
+
+            masks[:] = square_mask(Path(args.mask), size, "celebamask", (size, size))
+        if given is not None:
+            attributes[:] = given
+    return attributes, masks
+
+
+def save_png(path: Path, image: np.ndarray, record: dict[str, Any]) -> None:
+    """Write a PNG that carries its provenance in the text field `facecond`."""
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    info.add_text("facecond", json.dumps(record))
+    with atomic_file(path) as temporary:
+        Image.fromarray(image).save(temporary, "PNG", pnginfo=info)
+
+
+def _routing(name: str, pipeline: Any) -> Any:
+    from facecond.models.routing import Routing
+    from facecond.storage import read_json
+
+    path = Path(name)
+    return Routing.from_dict(read_json(path), name) if path.suffix == ".json" else name

@@ -1,0 +1,42 @@
+"""`facecond train judge parser|attributes CONFIG`: the judges that score generated faces."""
+
+from __future__ import annotations
+
+import argparse
+
+from facecond.commands.arguments import config_arguments
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("kind", choices=("parser", "attributes"), help="which judge to train")
+    parser.add_argument("--out", metavar="DIR", help="folder to make (default: judges/KIND)")
+    config_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train a judge, and say how good it is and where it lies."""
+    from dataclasses import asdict
+
+    from facecond.config import JudgeConfig, dump, load
+    from facecond.errors import UserError
+
+    config = load(JudgeConfig, args.config, args.overrides)
+    out = args.out or f"judges/{args.kind}"
+    if not config.data.root:
+        raise UserError("no data is named", "data.root", "Add --set data.root=DIR.")
+
+    from facecond.data.prepared import PreparedFolder
+    from facecond.training.judges import describe, train_judge
+
+    folder = PreparedFolder.open(config.data.root)
+    if args.dry_run:
+        print(dump(config).rstrip())
+        judge = config.judge
+        print(describe(args.kind, folder, judge.steps, judge.batch_size, judge.width))
+        return 0
+    scores = train_judge(args.kind, folder, out, **asdict(config.judge))
+    headline = "mask_miou" if args.kind == "parser" else "attribute_bacc"
+    count = scores["images"]["validation"]
+    print(f"{out}: {headline} {scores[headline]} on {count} held-out faces, {scores['seconds']} s")
+    return 0

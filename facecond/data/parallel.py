@@ -1,0 +1,91 @@
+"""Ordered map over processes with a progress bar: the result never depends on the workers."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from typing import Any, TypeVar
+
+from tqdm import tqdm
+
+from facecond.errors import UserError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+CHUNK = 16
+"""Items a process takes at a time."""
+
+
+def ordered_map(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    workers: int | None,
+    description: str,
+) -> Iterator[Result]:
+    """Yield `function(item)` for each item, in order.
+
+    Args:
+        function: a picklable function (of a module, or a `functools.partial` of one).
+        items: what to map over; each is sent to the process that works on it.
+        workers: processes; None means one per core, 1 means this process.
+        description: label of the progress bar, which counts images.
+
+    Raises:
+        UserError: the first one, in the order of the items, that `function` raised.
+    """
+    workers = min(workers or os.cpu_count() or 1, -(-len(items) // CHUNK))
+    with tqdm(total=len(items), desc=description, unit="img") as bar:
+        results = map(function, items) if workers <= 1 else _pooled(function, items, workers)
+        for result in results:
+            yield result
+            bar.update()
+
+
+def _pooled(
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int
+) -> Iterator[Result]:
+    # Spawned, not forked: a fork of a process whose libraries hold threads (OpenCV, torch) hangs.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, context, initializer=_start_worker)
+    waiting: deque[Future[tuple[list[Any], tuple[str, str, str] | None]]] = deque()
+    try:
+        for start in range(0, len(items), CHUNK):
+            waiting.append(pool.submit(_run_chunk, function, items[start : start + CHUNK]))
+            if len(waiting) >= 4 * workers:  # bounds what finished results may hold in memory
+                yield from _unpack(waiting.popleft())
+        while waiting:
+            yield from _unpack(waiting.popleft())
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _start_worker() -> None:
+    # Ctrl-C reaches the whole process group: the parent handles it and stops the workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    import cv2
+
+    cv2.setNumThreads(1)  # one process per core is enough
+
+
+def _run_chunk(
+    function: Callable[[Item], Result], items: Sequence[Item]
+) -> tuple[list[Result], tuple[str, str, str] | None]:
+    results: list[Result] = []
+    for item in items:
+        try:
+            results.append(function(item))
+        except UserError as error:  # sent as plain words, so that it survives pickling
+            return results, (error.what, error.where, error.fix)
+    return results, None
+
+
+def _unpack(future: Future[tuple[list[Result], tuple[str, str, str] | None]]) -> Iterator[Result]:
+    results, failure = future.result()
+    yield from results
+    if failure is not None:
+        raise UserError(*failure)

@@ -1,0 +1,144 @@
+"""Foreign picture files -> square RGB images and label masks of the size wanted."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from facecond.data.prepared import encode_png
+from facecond.errors import UserError
+from facecond.labels import ANYTHING, LABEL_ORDERS, MASK_CLASSES
+
+_IMAGE_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
+_EXIF_ORIENTATION = 0x0112
+_PNG_BIT_DEPTH = 24  # offset of this byte in the file
+_MASK_FIX = "Save masks as 8-bit PNG, greyscale or palette, with the class ids 0-18 or 255."
+
+
+def square_image(path: Path, size: int) -> tuple[bytes, tuple[int, int]]:
+    """Centre-crop an image file to a square and resize it with antialiasing.
+
+    A JPEG that has the size already is kept byte for byte; other JPEGs are stored at quality 95
+    without chroma subsampling, and everything else as PNG.
+
+    Returns:
+        The bytes of the new file, and (width, height) of the picture as shown before cropping.
+
+    Raises:
+        UserError: the file is corrupt, truncated, or has more than 8 bits per channel.
+    """
+    content = _read_bytes(path)
+    picture = _decoded(path, content, draft=2 * size)
+    if picture.mode not in _IMAGE_MODES:
+        fix = "Save it with 8 bits per channel, as JPEG or PNG."
+        raise UserError(f"the image mode is {picture.mode}", path, fix)
+    with Image.open(io.BytesIO(content)) as header:  # `picture` may be decoded at reduced size
+        turned = header.getexif().get(_EXIF_ORIENTATION, 1)  # 1 is upright, 5-8 lie on the side
+        shown = header.size[::-1] if turned in (5, 6, 7, 8) else header.size
+        is_jpeg = header.format == "JPEG"
+    if is_jpeg and shown == (size, size) and turned == 1 and picture.mode in ("RGB", "L"):
+        return content, shown
+    square = _crop(ImageOps.exif_transpose(picture)).convert("RGB")
+    square = square.resize((size, size), Image.Resampling.LANCZOS)
+    if not is_jpeg:
+        return encode_png(np.asarray(square)), shown
+    buffer = io.BytesIO()
+    square.save(buffer, "JPEG", quality=95, subsampling=0)
+    return buffer.getvalue(), shown
+
+
+def square_mask(
+    path: Path, size: int, label_order: str, image_shape: tuple[int, int]
+) -> np.ndarray:
+    """Read a label mask, bring it to CelebAMask-HQ's order, crop and resize it as the image.
+
+    Args:
+        path: 8-bit PNG, greyscale or palette (then the palette's indices are the classes).
+        size: side of the result.
+        label_order: key of `labels.LABEL_ORDERS`.
+        image_shape: (width, height) of the image; the mask needs the same aspect ratio.
+
+    Returns:
+        uint8 [size, size], values 0..18 and 255.
+
+    Raises:
+        UserError: the file is corrupt or has a wrong mode, shape or value.
+    """
+    content = _read_bytes(path)
+    picture = _decoded(path, content)
+    if picture.format != "PNG" or picture.mode not in ("L", "P"):
+        what = f"the mask is a {picture.format} of mode {picture.mode}"
+        raise UserError(what, path, _MASK_FIX)
+    if picture.mode == "L" and content[_PNG_BIT_DEPTH] != 8:  # decoding would scale the values
+        raise UserError(f"the mask has {content[_PNG_BIT_DEPTH]} bits", path, _MASK_FIX)
+    (width, height), (image_width, image_height) = picture.size, image_shape
+    # Equal aspect ratios, up to a pixel of rounding.
+    if abs(width * image_height - height * image_width) > max(*picture.size, *image_shape):
+        what = f"the mask is {width}x{height} but its image {image_width}x{image_height}"
+        raise UserError(what, path, "Give both the same aspect ratio.")
+    mask = np.array(_crop(picture))
+    wrong = sorted(set(np.unique(mask).tolist()) - set(range(len(MASK_CLASSES))) - {ANYTHING})
+    if wrong:
+        listed = ", ".join(map(str, wrong[:8])) + (", ..." if len(wrong) > 8 else "")
+        raise UserError(f"the mask has values that are no class: {listed}", path, _MASK_FIX)
+    table = np.full(256, ANYTHING, np.uint8)
+    for value, name in enumerate(LABEL_ORDERS[label_order]):
+        table[value] = MASK_CLASSES.index(name)
+    return resize_mask(table[mask], size)
+
+
+def resize_mask(mask: np.ndarray, size: int) -> np.ndarray:
+    """Resize a square label mask: shrinking takes the class with most area, growing the nearest.
+
+    Args:
+        mask: uint8 [S, S]; 255 counts as a class of its own.
+        size: side of the result.
+
+    Returns:
+        uint8 [size, size]; ties go to the lower class id.
+    """
+    if len(mask) == size:
+        return mask
+    if len(mask) < size:
+        return cv2.resize(mask, (size, size), interpolation=cv2.INTER_NEAREST_EXACT)
+    classes = np.unique(mask)
+    areas = [
+        cv2.resize((mask == value).astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
+        for value in classes
+    ]
+    return classes[np.argmax(areas, axis=0)]
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot be read ({error.strerror})", path, "Check the file.") from None
+
+
+def _decoded(path: Path, content: bytes, draft: int | None = None) -> Image.Image:
+    """Decode to the last pixel; `draft` allows a JPEG to come out reduced, its sides >= draft."""
+    try:
+        picture = Image.open(io.BytesIO(content))
+        if picture.format == "PNG":
+            picture.verify()  # checksums: decoding alone passes over a damaged chunk
+            picture = Image.open(io.BytesIO(content))
+        if draft is not None:
+            picture.draft("RGB", (draft, draft))
+        picture.load()
+        return picture
+    except Exception as error:  # decoders raise errors of every kind on damaged files
+        known = not isinstance(error, UnidentifiedImageError)
+        what = f"corrupt or truncated ({error if known else 'not an image'})"
+        raise UserError(what, path, "Replace the file by an intact one, or remove it.") from None
+
+
+def _crop(picture: Image.Image) -> Image.Image:
+    """The largest centred square."""
+    side = min(picture.size)
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    return picture.crop((left, top, left + side, top + side))

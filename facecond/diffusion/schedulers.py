@@ -1,0 +1,60 @@
+"""diffusers' samplers by name, set up for the schedule and target a model was trained with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import diffusers
+
+from facecond.diffusion.objective import NUM_TRAIN_TIMESTEPS
+from facecond.errors import UserError, nearest
+
+FLOW: dict[str, tuple[str, dict[str, Any]]] = {
+    "euler": ("FlowMatchEulerDiscreteScheduler", {}),
+    "heun": ("FlowMatchHeunDiscreteScheduler", {}),
+    "unipc": ("UniPCMultistepScheduler", {"use_flow_sigmas": True}),
+    "dpm++": ("DPMSolverMultistepScheduler", {"use_flow_sigmas": True}),
+}
+"""Short names on the flow schedule -> class and settings."""
+
+VARIANCE_PRESERVING: dict[str, tuple[str, dict[str, Any]]] = {
+    "ddpm": ("DDPMScheduler", {"clip_sample": False}),
+    "ddim": ("DDIMScheduler", {"clip_sample": False, "set_alpha_to_one": False}),
+    "euler": ("EulerDiscreteScheduler", {}),
+    "heun": ("HeunDiscreteScheduler", {}),
+    "unipc": ("UniPCMultistepScheduler", {}),
+    "dpm++": ("DPMSolverMultistepScheduler", {}),
+}
+BETAS = {
+    "linear": {"beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02},
+    "scaled_linear": {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012},
+    "cosine": {"beta_schedule": "squaredcos_cap_v2"},
+}
+PREDICTION_TYPES = {"epsilon": "epsilon", "v": "v_prediction", "flow": "flow_prediction"}
+
+
+def scheduler(name: str, schedule: str = "flow", prediction: str = "flow") -> Any:
+    """A diffusers scheduler for a model's schedule and prediction target.
+
+    Args:
+        name: a short name (`FLOW`, `VARIANCE_PRESERVING`), or any scheduler class of diffusers.
+
+    Raises:
+        UserError: no such scheduler, or one that cannot sample this schedule.
+    """
+    known = FLOW if schedule == "flow" else VARIANCE_PRESERVING
+    class_name, settings = known.get(name, (name, {}))
+    kind = getattr(diffusers, class_name, None)
+    if kind is None or not hasattr(kind, "set_timesteps"):
+        raise UserError(f"unknown scheduler '{name}'", "scheduler", nearest(name, known))
+    accepted = set(kind._get_init_keys(kind))
+    wanted: dict[str, Any] = {"num_train_timesteps": NUM_TRAIN_TIMESTEPS, **settings}
+    if schedule != "flow":
+        wanted |= BETAS[schedule] | {"prediction_type": PREDICTION_TYPES[prediction]}
+    elif "use_flow_sigmas" in accepted:
+        wanted |= {"use_flow_sigmas": True, "prediction_type": "flow_prediction"}
+    elif not class_name.startswith("FlowMatch"):
+        raise UserError(
+            f"'{name}' cannot sample a flow model", "scheduler", f"Choose from: {', '.join(FLOW)}."
+        )
+    return kind(**{key: value for key, value in wanted.items() if key in accepted})

@@ -1,0 +1,31 @@
+"""The one error a user sees: what is wrong, where, and how to fix it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class UserError(Exception):
+    """Input at fault. The command line prints it on one line and exits with code 2.
+
+    Args:
+        what: what is wrong, in words a user of the tool understands.
+        where: the file, field or option at fault.
+        fix: what to do about it.
+    """
+
+    def __init__(self, what: str, where: str | Path, fix: str) -> None:
+        self.what, self.where, self.fix = what, str(where), fix
+        super().__init__(f"{self.where}: {what}. {fix}")
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """Advice for a mistyped name: the closest choice, or all of them when none is close."""
+    choices = list(choices)
+    folded = {choice.lower(): choice for choice in choices}
+    close = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.5)
+    if close:
+        return f"Did you mean '{folded[close[0]]}'?"
+    return f"Choose from: {', '.join(choices)}."

@@ -1,0 +1,96 @@
+"""Pictures that show control: one thing changed at a time, everything else held fixed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from facecond.data.prepared import PreparedFolder
+from facecond.evaluation.report import PartialMasks, SharedAttributes, Toggles, describe
+from facecond.labels import ABSENT, ANYTHING, ATTRIBUTES, MASK_CLASSES, PRESENT, UNSPECIFIED
+from facecond.seeding import key_of
+
+TOGGLED = (
+    "Blond_Hair", "Black_Hair", "Gray_Hair", "Pale_Skin", "Rosy_Cheeks", "Wearing_Lipstick",
+    "Heavy_Makeup", "Mustache", "5_o_Clock_Shadow", "Young",
+)  # fmt: skip
+"""Attributes of appearance: they can change while the mask stays."""
+EXCLUSIVE = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair", "Bald")
+"""At most one of these is present; switching one on or off leaves the others open."""
+OPENED = (("hair", "hat"), ("nose", "mouth", "u_lip", "l_lip"), ("eye_g", "l_eye", "r_eye"))
+"""Groups of classes left open, one group per partial mask; the last mask opens its left half."""
+
+
+class Sampler:
+    """Calls a pipeline with settings and an index-keyed seed."""
+
+    def __init__(self, pipeline: Any, seed: int, settings: Mapping[str, Any]) -> None:
+        self.pipeline, self.seed, self.settings = pipeline, seed, dict(settings)
+
+    def __call__(
+        self, attributes: np.ndarray, masks: np.ndarray, seeds: Sequence[int]
+    ) -> np.ndarray:
+        """int8 [n, 40], uint8 [n, S, S], n numbers -> faces uint8 [n, S, S, 3]."""
+        keyed = [key_of(self.seed, "showcase", int(number)) >> 33 for number in seeds]
+        return self.pipeline(attributes=attributes, mask=masks, seeds=keyed, **self.settings).images
+
+
+def toggles(sample: Sampler, folder: PreparedFolder, row: int, names: Sequence[str]) -> Toggles:
+    """One mask and seed of a bare-headed face; each of up to six attributes off and on."""
+    used = [name for name in TOGGLED if name in names][:6]
+    base = folder.attributes[row]
+    off, on = (np.repeat(base[None], len(used), 0) for _ in range(2))
+    for index, name in enumerate(used):
+        if name in EXCLUSIVE:
+            columns = [ATTRIBUTES.index(other) for other in EXCLUSIVE]
+            off[index, columns] = on[index, columns] = UNSPECIFIED
+        column = ATTRIBUTES.index(name)
+        off[index, column], on[index, column] = ABSENT, PRESENT
+    mask = folder.mask(row)
+    masks = np.repeat(mask[None], 2 * len(used), 0)
+    faces = sample(np.concatenate([off, on]), masks, [0] * (2 * len(used)))
+    return Toggles(mask=mask, names=used, off=faces[: len(used)], on=faces[len(used) :])
+
+
+def shared_attributes(
+    sample: Sampler, folder: PreparedFolder, rows: Sequence[int], names: Sequence[str]
+) -> SharedAttributes:
+    """One set of appearance attributes over several masks, with one seed."""
+    values = np.full(len(ATTRIBUTES), UNSPECIFIED, np.int8)
+    wanted = {"Blond_Hair": PRESENT, "Rosy_Cheeks": PRESENT, "Wearing_Lipstick": PRESENT}
+    for name, value in wanted.items():
+        if name in names:
+            values[ATTRIBUTES.index(name)] = value
+    masks = np.stack([folder.mask(int(row)) for row in rows])
+    faces = sample(np.repeat(values[None], len(masks), 0), masks, [1] * len(masks))
+    return SharedAttributes(attributes=describe(values), masks=masks, samples=faces)
+
+
+def partial_masks(
+    sample: Sampler, folder: PreparedFolder, row: int, count: int = 5
+) -> PartialMasks:
+    """One mask with different parts left open, `count` seeds each."""
+    whole = folder.mask(row)
+    masks = []
+    for group in OPENED:
+        opened = whole.copy()
+        opened[np.isin(whole, [MASK_CLASSES.index(name) for name in group])] = ANYTHING
+        masks.append(opened)
+    half = whole.copy()
+    half[:, : half.shape[1] // 2] = ANYTHING
+    stacked = np.stack([*masks, half])
+    open_attributes = np.full((len(stacked) * count, len(ATTRIBUTES)), UNSPECIFIED, np.int8)
+    faces = sample(open_attributes, np.repeat(stacked, count, 0), list(range(count)) * len(stacked))
+    return PartialMasks(masks=stacked, samples=faces.reshape(len(stacked), count, *faces.shape[1:]))
+
+
+def bare_headed(folder: PreparedFolder, rows: Sequence[int]) -> int:
+    """The first of the rows whose mask shows hair and neither hat nor glasses, or the first."""
+    hair, hat, glasses = (MASK_CLASSES.index(name) for name in ("hair", "hat", "eye_g"))
+    for row in rows:
+        mask = folder.mask(int(row))
+        if (mask == hair).mean() > 0.1 and not np.isin(mask, (hat, glasses)).any():
+            return int(row)
+    return int(rows[0])

@@ -1,0 +1,176 @@
+"""Condition encoders: attributes and masks -> tokens; the only place that drops conditions.
+
+Every condition has a null form: attributes all unspecified (-1), a mask that is "anything" (255)
+everywhere. Hiding a condition *is* giving its null form, in training as in sampling.
+"""
+
+from __future__ import annotations
+
+import torch
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from einops import rearrange
+from torch import Tensor, nn
+
+from facecond.labels import ANYTHING, ATTRIBUTES, MASK_CLASSES, UNSPECIFIED
+
+OCCUPANCY = 8
+"""A class token knows the share of each cell of an 8 x 8 grid that its class covers."""
+ABSENT, PRESENT, UNKNOWN = range(3)
+
+
+class AttributeEncoder(nn.Module):
+    """40 tokens: a name embedding plus one for the attribute's value."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.name = nn.Parameter(torch.randn(len(ATTRIBUTES), dim))
+        self.value = nn.Parameter(torch.randn(len(ATTRIBUTES), 3, dim))
+
+    def forward(self, attributes: Tensor) -> Tensor:
+        """Values int8 [B, 40] (1 present, 0 absent, -1 unspecified) -> tokens [B, 40, D]."""
+        rows = torch.arange(len(ATTRIBUTES), device=attributes.device)  # [40]
+        chosen = self.value[rows, attributes.long() % 3]  # -1 is row 2: [B, 40, D]
+        return self.name + chosen  # [B, 40, D]
+
+
+class MaskEncoder(nn.Module):
+    """grid x grid tokens that keep every pixel's class, and 19 class tokens.
+
+    A grid cell sees its pixels unshuffled rather than resampled, so a class one pixel thin still
+    reaches its token. A class token says absent, present (with an occupancy map) or unknown: while
+    any part of the mask is open, a class that is not seen may still be there.
+
+    Args:
+        dim: width of a token.
+        image_size: side of the mask in pixels, a multiple of `grid`.
+        grid: side of the token grid.
+        label_dim: width of the label embedding.
+    """
+
+    def __init__(self, dim: int, image_size: int, grid: int, label_dim: int = 12) -> None:
+        super().__init__()
+        self.cell = image_size // grid
+        self.label = nn.Embedding(len(MASK_CLASSES) + 1, label_dim)  # the last one is "anything"
+        self.cells = nn.Sequential(
+            nn.Conv2d(label_dim * self.cell**2, dim, 3, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(dim, dim, 3, padding=1),
+        )
+        self.name = nn.Parameter(torch.randn(len(MASK_CLASSES), dim))
+        self.state = nn.Parameter(torch.randn(len(MASK_CLASSES), 3, dim))
+        self.occupancy = nn.Linear(OCCUPANCY**2, dim, bias=False)
+
+    def forward(self, mask: Tensor) -> Tensor:
+        """Mask uint8 [B, H, W] (0..18, 255 = anything) -> tokens [B, grid * grid + 19, D]."""
+        anything = len(MASK_CLASSES)
+        labels = torch.where(mask == ANYTHING, anything, mask.long())  # [B, H, W]
+        embedded = rearrange(
+            self.label(labels),
+            "b (h p) (w q) e -> b (e p q) h w",
+            p=self.cell,
+            q=self.cell,
+        )  # [B, E p q, grid, grid]
+        cells = rearrange(self.cells(embedded), "b d h w -> b (h w) d")  # [B, grid^2, D]
+        shares = class_shares(labels)  # [B, 20, 64]
+        seen = shares[:, :anything].sum(-1) > 0  # [B, 19]
+        open_mask = (shares[:, anything].sum(-1) > 0)[:, None]  # [B, 1]
+        state = torch.where(seen, PRESENT, torch.where(open_mask, UNKNOWN, ABSENT))  # [B, 19]
+        rows = torch.arange(anything, device=mask.device)
+        classes = self.name + self.state[rows, state]  # [B, 19, D]
+        classes = classes + self.occupancy(shares[:, :anything])  # [B, 19, D]
+        return torch.cat([cells, classes], 1)  # [B, grid^2 + 19, D]
+
+
+def class_shares(labels: Tensor) -> Tensor:
+    """Labels int64 [B, H, W] in 0..19 -> share of each 8 x 8 cell per class, [B, 20, 64].
+
+    Counted with one histogram over (sample, class, cell), which never makes a one-hot picture.
+    """
+    batch, height, width = labels.shape
+    num_labels, cells = len(MASK_CLASSES) + 1, OCCUPANCY**2
+    rows = torch.arange(height, device=labels.device) * OCCUPANCY // height
+    columns = torch.arange(width, device=labels.device) * OCCUPANCY // width
+    cell = rows[:, None] * OCCUPANCY + columns  # [H, W]
+    sample = torch.arange(batch, device=labels.device)[:, None, None]
+    keys = (sample * num_labels + labels) * cells + cell  # [B, H, W]
+    counts = torch.zeros(batch * num_labels * cells, device=labels.device)
+    counts.index_add_(0, keys.flatten(), counts.new_ones(()).expand(keys.numel()))
+    return counts.view(batch, num_labels, cells) * (cells / (height * width))
+
+
+class ConditionEncoder(ModelMixin, ConfigMixin):
+    """Attributes and mask -> condition tokens by source.
+
+    Args:
+        dim: width of a token.
+        image_size: side of the masks in pixels.
+        mask_grid: side of the mask's token grid; divides `image_size`.
+    """
+
+    @register_to_config
+    def __init__(self, dim: int = 128, image_size: int = 64, mask_grid: int = 16) -> None:
+        super().__init__()
+        if image_size % mask_grid:
+            raise ValueError(f"mask_grid {mask_grid} does not divide image_size {image_size}")
+        self.attributes = AttributeEncoder(dim)
+        self.mask = MaskEncoder(dim, image_size, mask_grid)
+
+    def forward(self, attributes: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        """int8 [B, 40], uint8 [B, H, W] -> {"attributes": [B, 40, D], "mask": [B, T, D]}."""
+        return {"attributes": self.attributes(attributes), "mask": self.mask(mask)}
+
+
+class ConditionDropout:
+    """Hides conditions at random in training: whole sources, single attributes, mask regions.
+
+    Args:
+        attributes, mask, both: chances that a sample loses that source (or both); they exclude
+            each other, so their sum is at most 1.
+        single_attributes: chance that a sample has each attribute hidden with a chance of its own.
+        mask_regions: chance that a sample has part of its mask opened: a rectangle, or classes.
+    """
+
+    def __init__(
+        self,
+        attributes: float = 0.08,
+        mask: float = 0.08,
+        both: float = 0.05,
+        single_attributes: float = 0.3,
+        mask_regions: float = 0.3,
+    ) -> None:
+        if attributes + mask + both > 1:
+            raise ValueError("the chances of attributes, mask and both add up to more than 1")
+        self.attributes, self.mask, self.both = attributes, mask, both
+        self.single_attributes, self.mask_regions = single_attributes, mask_regions
+
+    def __call__(
+        self, attributes: Tensor, mask: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """int8 [B, 40], uint8 [B, H, W] -> the same with parts hidden (the inputs are kept)."""
+        batch, height, width = mask.shape
+
+        def uniform(*shape: int) -> Tensor:
+            return torch.rand(*shape, generator=generator).to(mask.device)
+
+        # Single attributes: a share per sample, then a draw per attribute.
+        hide = uniform(batch, len(ATTRIBUTES)) < uniform(batch, 1)  # [B, 40]
+        hide &= uniform(batch, 1) < self.single_attributes
+        # Mask regions: half the time a rectangle, else a random set of classes.
+        corner = uniform(batch, 2, 2).sort(-1).values  # [B, axis, (low, high)]
+        rows = (torch.arange(height, device=mask.device) + 0.5) / height
+        columns = (torch.arange(width, device=mask.device) + 0.5) / width
+        in_rows = (rows >= corner[:, 0, :1]) & (rows < corner[:, 0, 1:])  # [B, H]
+        in_columns = (columns >= corner[:, 1, :1]) & (columns < corner[:, 1, 1:])  # [B, W]
+        box = in_rows[:, :, None] & in_columns[:, None, :]  # [B, H, W]
+        hidden_class = uniform(batch, 256) < uniform(batch, 1)  # [B, 256]
+        classes = hidden_class.gather(1, mask.flatten(1).long()).view_as(mask)  # [B, H, W]
+        region = torch.where(uniform(batch, 1, 1) < 0.5, box, classes)
+        region &= uniform(batch, 1, 1) < self.mask_regions
+        # Whole sources: one draw decides between attributes, mask, both and none.
+        draw = uniform(batch, 1)
+        no_attributes = draw < self.attributes + self.both
+        no_mask = (draw >= self.attributes) & (draw < self.attributes + self.both + self.mask)
+        hide |= no_attributes
+        region |= no_mask[:, :, None]
+        return attributes.masked_fill(hide, UNSPECIFIED), mask.masked_fill(region, ANYTHING)

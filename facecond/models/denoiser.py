@@ -1,0 +1,99 @@
+"""The trained whole: condition encoder and routed UNet as one module, so that DDP sees one forward."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from facecond.errors import UserError
+from facecond.models import routing as routings
+from facecond.models.conditions import ConditionEncoder
+from facecond.models.unet import FaceUNet
+from facecond.seeding import key_of
+
+
+class Denoiser(nn.Module):
+    """x_t, timestep, attributes, mask -> prediction."""
+
+    def __init__(self, condition_encoder: ConditionEncoder, unet: FaceUNet) -> None:
+        super().__init__()
+        self.condition_encoder, self.unet = condition_encoder, unet
+
+    def forward(self, x_t: Tensor, timestep: Tensor, attributes: Tensor, mask: Tensor) -> Tensor:
+        """[B, C, h, w], [B], int8 [B, 40], uint8 [B, H, W] -> [B, C, h, w]."""
+        tokens = self.condition_encoder(attributes, mask)  # {source: [B, T, D]}
+        return self.unet(x_t, timestep, self.unet.conditions(tokens)).sample  # [B, C, h, w]
+
+
+def build_denoiser(
+    image_size: int,
+    latent_size: int,
+    latent_channels: int,
+    block_out_channels: Sequence[int],
+    down_block_types: Sequence[str],
+    mid_block_type: str,
+    up_block_types: Sequence[str],
+    layers_per_block: int,
+    attention_head_dim: int,
+    norm_num_groups: int,
+    condition_dim: int,
+    mask_grid: int,
+    positions: str,
+    preset: str = "all_all",
+    rules: Sequence[Mapping[str, Any]] = (),
+    seed: int = 0,
+) -> Denoiser:
+    """A new denoiser; its weights depend on `seed` alone.
+
+    Args:
+        image_size, latent_size: sides in pixels and latent pixels.
+        attention_head_dim: width of one attention head.
+        preset, rules: the routing; rules replace the preset.
+        The rest: see `config.DenoiserConfig`.
+
+    Raises:
+        UserError: sizes that do not fit each other, an unknown preset or layer.
+    """
+    if image_size % mask_grid:
+        raise UserError(
+            f"mask_grid {mask_grid} does not divide the image size {image_size}",
+            "denoiser.mask_grid",
+            "Use a divisor.",
+        )
+    for width in block_out_channels:
+        if width % attention_head_dim or width % norm_num_groups:
+            raise UserError(
+                f"width {width} is no multiple of attention_head_dim and norm_num_groups",
+                "denoiser.block_out_channels",
+                "Change one of them.",
+            )
+    options: dict[str, Any] = dict(
+        sample_size=latent_size,
+        in_channels=latent_channels,
+        out_channels=latent_channels,
+        block_out_channels=tuple(block_out_channels),
+        down_block_types=tuple(down_block_types),
+        mid_block_type=mid_block_type,
+        up_block_types=tuple(up_block_types),
+        layers_per_block=layers_per_block,
+        # diffusers' argument of this name is the number of heads per level.
+        attention_head_dim=tuple(width // attention_head_dim for width in block_out_channels),
+        norm_num_groups=norm_num_groups,
+        cross_attention_dim=condition_dim,
+        mask_grid=mask_grid,
+        positions=positions,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(key_of(seed, "denoiser") >> 1)
+        encoder = ConditionEncoder(condition_dim, image_size, mask_grid)
+        if rules:
+            with torch.device("meta"):
+                layers = FaceUNet(**options).trained_routing.layers
+            table = routings.Routing("custom", layers, routings.parse_rules(rules, "routing.rules"))
+            options["routing"] = table.to_dict()
+        else:
+            options["routing"] = preset
+        return Denoiser(encoder, FaceUNet(**options))

@@ -1,0 +1,168 @@
+"""First stage: pixels <-> latents of mean 0 and standard deviation 1 per channel.
+
+Three named states of a picture, as in EDM2: *images* in [-1, 1], *raw latents* (what the
+autoencoder gives), *latents* = (raw - mean) / std. Mean and std are measured on the data and
+stored here; nothing else knows them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from einops import rearrange
+from torch import Tensor, nn
+
+from facecond.errors import UserError, nearest
+
+AUTOENCODERS = ("AutoencoderKL", "VQModel", "AutoencoderTiny", "AutoencoderDC")
+
+
+class LinearPatchCode(ModelMixin, ConfigMixin):
+    """Principal components of p x p patches, decoded from 3 x 3 neighbourhoods; no training.
+
+    The encoder is PCA of single patches. The decoder is the least-squares map from a latent and
+    its eight neighbours to the patch: the overlap removes the seams between patches.
+
+    Args:
+        patch_size: side p of a patch in pixels.
+        latent_channels: components kept, at most 3 p^2.
+    """
+
+    @register_to_config
+    def __init__(self, patch_size: int = 4, latent_channels: int = 12) -> None:
+        super().__init__()
+        width = 3 * patch_size**2
+        self.encoder = nn.Conv2d(3, latent_channels, patch_size, stride=patch_size)
+        self.decoder = nn.Conv2d(latent_channels, width, 3, padding=1, padding_mode="replicate")
+
+    def encode(self, images: Tensor) -> Tensor:
+        """[B, 3, H, W] in [-1, 1] -> raw latents [B, C, H / p, W / p]."""
+        return self.encoder(images)
+
+    def decode(self, raw: Tensor) -> Tensor:
+        """Raw latents [B, C, h, w] -> [B, 3, h p, w p]."""
+        return nn.functional.pixel_shuffle(self.decoder(raw), self.config.patch_size)
+
+    @torch.no_grad()
+    def fit(self, images: Tensor, ridge: float = 1e-3) -> None:
+        """Closed-form fit to images float [B, 3, H, W] in [-1, 1]."""
+        p = self.config.patch_size
+        patches = rearrange(images, "b c (h p) (w q) -> (b h w) (c p q)", p=p, q=p).double()
+        mean = patches.mean(0)
+        covariance = torch.cov(patches.T)
+        components = torch.linalg.eigh(covariance).eigenvectors.flip(1)  # largest first
+        components = components[:, : self.config.latent_channels].T  # [C, 3 p^2]
+        self.encoder.weight.copy_(components.view_as(self.encoder.weight))
+        self.encoder.bias.copy_(-components @ mean)
+        raw = self.encode(images)
+        padded = nn.functional.pad(raw, (1, 1, 1, 1), mode="replicate")
+        inputs = nn.functional.unfold(padded, 3).transpose(1, 2).flatten(0, 1).double()  # [N, 9 C]
+        centre = inputs.mean(0)
+        inputs = inputs - centre
+        gram = inputs.T @ inputs / len(inputs)
+        gram += ridge * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype)
+        solution = torch.linalg.solve(gram, inputs.T @ (patches - mean) / len(inputs))
+        self.decoder.weight.copy_(solution.T.reshape(self.decoder.weight.shape))
+        self.decoder.bias.copy_(mean - centre @ solution)
+
+
+class FirstStage(ModelMixin, ConfigMixin):
+    """An autoencoder with the mean and standard deviation of its latents.
+
+    Args:
+        autoencoder_class: `LinearPatchCode`, or one of diffusers' `AUTOENCODERS`.
+        autoencoder_config: arguments of that class.
+        latents_mean, latents_std: of the raw latents, per channel; measured by `measure`.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        autoencoder_class: str = "LinearPatchCode",
+        autoencoder_config: dict[str, Any] | None = None,
+        latents_mean: list[float] | None = None,
+        latents_std: list[float] | None = None,
+    ) -> None:
+        super().__init__()
+        if autoencoder_class == "LinearPatchCode":
+            kind: Any = LinearPatchCode
+        elif autoencoder_class in AUTOENCODERS:
+            kind = getattr(diffusers, autoencoder_class)
+        else:
+            raise UserError(
+                f"unknown autoencoder class '{autoencoder_class}'",
+                "first_stage",
+                nearest(autoencoder_class, AUTOENCODERS),
+            )
+        self.autoencoder = kind.from_config(dict(autoencoder_config or {}))
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Images [B, 3, H, W] in [-1, 1] -> latents [B, C, h, w] of mean 0 and std 1."""
+        mean, std = self._moments(images)
+        return (self.raw_latents(images) - mean) / std
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents [B, C, h, w] -> images [B, 3, H, W] clamped to [-1, 1]."""
+        mean, std = self._moments(latents)
+        raw = latents * std + mean
+        decoded = self.autoencoder.decode(raw)
+        return getattr(decoded, "sample", decoded).clamp(-1, 1)
+
+    def raw_latents(self, images: Tensor) -> Tensor:
+        """Images [B, 3, H, W] in [-1, 1] -> raw latents [B, C, h, w]; a distribution's mode."""
+        encoded = self.autoencoder.encode(images)
+        if hasattr(encoded, "latent_dist"):  # AutoencoderKL
+            return encoded.latent_dist.mode()
+        for name in ("latents", "latent"):  # VQModel and AutoencoderTiny; AutoencoderDC
+            encoded = getattr(encoded, name, encoded)
+        return encoded
+
+    @torch.no_grad()
+    def measure(self, batches: Iterable[Tensor]) -> None:
+        """Measure the mean and std of the raw latents over batches of images and store them."""
+        count, total, squares = 0, torch.zeros(()), torch.zeros(())
+        for images in batches:
+            raw = rearrange(self.raw_latents(images), "b c h w -> c (b h w)").double()
+            count += raw.shape[1]
+            total = total + raw.sum(1)
+            squares = squares + raw.square().sum(1)
+        mean = total / count
+        std = (squares / count - mean.square()).clamp_min(1e-12).sqrt()
+        self.register_to_config(latents_mean=mean.tolist(), latents_std=std.tolist())
+
+    def _moments(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        if self.config.latents_mean is None:
+            raise RuntimeError("measure() comes before encode() and decode()")
+        values = (self.config.latents_mean, self.config.latents_std)
+        mean, std = (torch.tensor(v, device=like.device).view(1, -1, 1, 1) for v in values)
+        return mean, std
+
+
+def load_autoencoder(path: str) -> FirstStage:
+    """A pretrained autoencoder of diffusers by local folder or hub id; its scale is not yet measured.
+
+    Raises:
+        UserError: nothing there, or a class that is not among `AUTOENCODERS`.
+    """
+    try:
+        config = ModelMixin.load_config(path)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"no autoencoder found ({reason})", path, "Check the path or id.") from None
+    name = str(config.get("_class_name"))
+    if name not in AUTOENCODERS:
+        raise UserError(f"'{name}' is not a known autoencoder", path, nearest(name, AUTOENCODERS))
+    stage = FirstStage(name, {k: v for k, v in config.items() if not k.startswith("_")})
+    stage.autoencoder = getattr(diffusers, name).from_pretrained(path)
+    return stage.requires_grad_(False).eval()
+
+
+def load(path: str | Path) -> FirstStage:
+    """A first stage that `save_pretrained` wrote."""
+    return FirstStage.from_pretrained(path).requires_grad_(False).eval()

@@ -1,0 +1,80 @@
+"""Where a query looks: three ways to tell cross-attention about 2-D positions.
+
+Queries lie on a side x side grid, the first grid*grid keys on a grid over the same picture; the
+remaining keys (class tokens, attribute tokens) have no place. Coordinates are those of cell centres
+in [-1, 1], so that query and key grids of different resolution agree.
+
+- `sincos`: sine-cosine features of the position are added to queries and keys (Vaswani et al.
+  2017, in two dimensions);
+- `rotary`: queries and keys are rotated by angles that grow with the position (Su et al. 2021,
+  axial), so that logits depend on the offset;
+- `locality`: each head's logit loses sharpness * |position difference|^2. The square expands to a
+  dot product of four extra query and key channels, so every attention kernel can compute it.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+EXTRA_CHANNELS = 8
+"""Channels that `locality` appends: five carry the distance, the rest keep the width even."""
+
+
+def cell_centres(side: int, device: torch.device | None = None) -> Tensor:
+    """Row and column of each cell centre in [-1, 1]: float32 [side * side, 2], row-major."""
+    centres = (torch.arange(side, device=device, dtype=torch.float32) + 0.5) / side * 2 - 1
+    return torch.stack(torch.meshgrid(centres, centres, indexing="ij"), -1).reshape(-1, 2)
+
+
+def sincos_features(side: int, dim: int, device: torch.device | None = None) -> Tensor:
+    """Sine-cosine features [side * side, dim]: frequencies 2^0 .. 2^4 half turns per axis."""
+    frequencies = math.pi * torch.logspace(0, 4, dim // 4, base=2.0, device=device)
+    angles = cell_centres(side, device)[:, :, None] * frequencies  # [N, 2, dim / 4]
+    features = torch.cat([angles.sin(), angles.cos()], -1).flatten(1)  # [N, dim]
+    return torch.nn.functional.pad(features, (0, dim - features.shape[1]))
+
+
+def rotate(x: Tensor, side: int) -> Tensor:
+    """Axial rotary embedding of x [B, heads, side * side, d] (d a multiple of 4)."""
+    quarter = x.shape[-1] // 4
+    frequencies = math.pi * torch.logspace(-1, 3, quarter, base=2.0, device=x.device)
+    angles = cell_centres(side, x.device)[:, :, None] * frequencies  # [N, 2, d / 4]
+    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+    pairs = rearrange(x, "b h n (axis half d) -> b h n axis half d", axis=2, half=2)
+    first, second = pairs.unbind(-2)  # [B, h, N, 2, d / 4]
+    turned = torch.stack([first * cos - second * sin, first * sin + second * cos], -2)
+    return rearrange(turned, "b h n axis half d -> b h n (axis half d)")
+
+
+class Locality(nn.Module):
+    """Extra channels whose dot product is -sharpness * |p_query - p_key|^2 per head.
+
+    With q' = s (2y, 2x, -1, -1, -|p|^2) and k' = (y, x, y^2, x^2, 1) on the grid, the product is
+    q' k' = -s |p - p'|^2 (k' is exact in bfloat16 up to a 16 x 16 grid). A key that lies nowhere
+    has k' = 0, so its logit is unchanged. Heads start at sharpness s from a reach of half the
+    picture to that of one cell of a 16 x 16 grid, and learn it.
+    """
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        self.log_sharpness = nn.Parameter(torch.linspace(math.log(2.0), math.log(128.0), heads))
+
+    def queries(self, side: int, dtype: torch.dtype) -> Tensor:
+        """[1, heads, side * side, EXTRA_CHANNELS]."""
+        p = cell_centres(side, self.log_sharpness.device)  # [N, 2]
+        ones = torch.ones_like(p)
+        parts = torch.cat([2 * p, -ones, -p.square().sum(-1, keepdim=True)], -1)  # [N, 5]
+        scaled = self.log_sharpness.exp()[:, None, None] * parts  # [heads, N, 5]
+        return nn.functional.pad(scaled, (0, EXTRA_CHANNELS - 5)).to(dtype)[None]
+
+    @staticmethod
+    def keys(grid: int, count: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+        """[1, 1, count, EXTRA_CHANNELS]; zero for keys beyond grid * grid."""
+        p = cell_centres(grid, device)
+        parts = torch.cat([p, p.square(), torch.ones_like(p[:, :1])], -1)  # [grid * grid, 5]
+        padding = (0, EXTRA_CHANNELS - 5, 0, count - grid * grid)
+        return nn.functional.pad(parts, padding).to(dtype)[None, None]

@@ -1,0 +1,146 @@
+"""FaceUNet: diffusers' UNet2DConditionModel whose cross-attention reads routed sources."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from diffusers import ModelMixin, UNet2DConditionModel  # the loader looks ModelMixin up here
+from diffusers.configuration_utils import register_to_config
+from diffusers.models.attention import BasicTransformerBlock
+from torch import Tensor
+
+from facecond.errors import UserError
+from facecond.models import routing as routings
+from facecond.models.attention import Conditions, MultiSourceAttention, SelfAttentionProcessor
+from facecond.models.routing import Layer, Routing
+
+
+__all__ = ["FaceUNet", "ModelMixin", "cross_attention_layers"]
+
+
+class FaceUNet(UNet2DConditionModel):
+    """Denoiser x_t, t, conditions -> prediction, with a routing table for its conditions.
+
+    Args:
+        routing: routing table (`Routing.to_dict()`), or the name of a preset.
+        mask_grid: side of the mask's token grid.
+        positions: how queries and mask tokens know their places (`positions.py`).
+        unet: the arguments of `diffusers.UNet2DConditionModel`.
+
+    The module path of this class is written into saved models: it must not change.
+    """
+
+    def __init__(
+        self,
+        routing: Mapping[str, Any] | str = "all_all",
+        mask_grid: int = 16,
+        positions: str = "locality",
+        **unet: Any,
+    ) -> None:
+        super().__init__(**unet)
+        layers = cross_attention_layers(self)
+        if isinstance(routing, str):
+            table = routings.preset(routing, layers)
+        else:
+            table = Routing.from_dict(routing)
+            if table.layers != layers:
+                raise UserError(
+                    "the routing was made for another architecture",
+                    f"routing '{table.name}'",
+                    "Make it from this model's layers (`facecond routing show MODEL`).",
+                )
+        self.register_to_config(routing=table.to_dict())
+        self.trained_routing = self.routing = table
+        states = table.states()
+        for index, layer in enumerate(layers):
+            block = self.get_submodule(layer.id)
+            present = [s for s, state in zip(table.sources, states[index]) if state != "absent"]
+            block.attn2 = MultiSourceAttention(
+                dim=block.attn2.to_q.in_features,
+                heads=block.attn2.heads,
+                condition_dim=self.config.cross_attention_dim,
+                sources=table.sources,
+                present=present,
+                grids={"mask": mask_grid},
+                positions=positions,
+                layer_index=index,
+            )
+            block.attn1.set_processor(SelfAttentionProcessor())
+        self.use_routing(table)
+
+    def use_routing(self, routing: Routing) -> None:
+        """Route conditions by another table from now on.
+
+        Raises:
+            UserError: the table is for another architecture or switches on an untrained cell.
+        """
+        routing.check_within(self.trained_routing)
+        gates = routing.gates()
+        for index, attention in enumerate(self.cross_attentions()):
+            columns = zip(routing.sources, gates[index])
+            attention.plan = tuple(source for source, gate in columns if gate != 0)
+        self.routing = routing
+
+    def gates(self) -> Tensor:
+        """Weight of each source at each layer under the routing in use, float32 [L, S]."""
+        return torch.from_numpy(self.routing.gates()).to(self.device)
+
+    def cross_attentions(self) -> list[MultiSourceAttention]:
+        """The cross-attention layers in order of execution."""
+        return [self.get_submodule(f"{layer.id}.attn2") for layer in self.trained_routing.layers]
+
+    def conditions(self, tokens: dict[str, Tensor]) -> Conditions:
+        """Tokens with this model's gates."""
+        return Conditions(tokens, self.gates())
+
+    def project_conditions(self, tokens: dict[str, Tensor]) -> Conditions:
+        """Conditions whose keys and values are computed here, once, for every step to come."""
+        projected = {
+            str(attention.layer_index): {
+                source: attention.project(tokens[source], source) for source in attention.plan
+            }
+            for attention in self.cross_attentions()
+        }
+        return Conditions({}, self.gates(), projected)
+
+
+def _with_parent_parameters(init: Any) -> Any:
+    """Show the parent's parameters in the signature, so that all of them are saved and loaded."""
+    own = [p for p in inspect.signature(init).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    parent = list(inspect.signature(UNet2DConditionModel.__init__).parameters.values())[1:]
+    keyword = [p.replace(kind=p.KEYWORD_ONLY) for p in parent]
+    init.__signature__ = inspect.Signature([*own, *keyword])
+    return register_to_config(init)
+
+
+FaceUNet.__init__ = _with_parent_parameters(FaceUNet.__init__)  # type: ignore[method-assign]
+
+
+def cross_attention_layers(unet: UNet2DConditionModel) -> tuple[Layer, ...]:
+    """Transformer blocks with cross-attention, in order of execution: down, mid, up.
+
+    (`named_modules()` lists the mid block after the up blocks.)
+    """
+    names = {id(module): name for name, module in unet.named_modules()}
+    side = unet.config.sample_size
+    layers: list[Layer] = []
+
+    def collect(stage: str, part: torch.nn.Module, resolution: int) -> None:
+        for module in part.modules():
+            if isinstance(module, BasicTransformerBlock) and module.attn2 is not None:
+                layers.append(Layer(names[id(module)], stage, resolution))
+
+    for part in unet.down_blocks:
+        collect("down", part, side)
+        if part.downsamplers is not None:
+            side //= 2
+    if unet.mid_block is not None:
+        collect("mid", unet.mid_block, side)
+    for part in unet.up_blocks:
+        collect("up", part, side)
+        if part.upsamplers is not None:
+            side *= 2
+    return tuple(layers)

@@ -1,0 +1,237 @@
+"""FacePipeline: conditions and seeds -> faces. The sampling tool as a library.
+
+The module paths of the pipeline and its components are written into saved models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import DiffusionPipeline
+from diffusers.utils import BaseOutput
+from torch import Tensor
+
+from facecond.diffusion.guidance import GuidancePlan, guide, plan
+from facecond.diffusion.schedulers import scheduler as make_scheduler
+from facecond.errors import UserError
+from facecond.labels import ANYTHING, ATTRIBUTES, UNSPECIFIED
+from facecond.models import routing as routings
+from facecond.models.attention import Conditions
+from facecond.models.conditions import ConditionEncoder
+from facecond.models.first_stage import FirstStage
+from facecond.models.routing import Routing
+from facecond.models.unet import FaceUNet
+from facecond.seeding import torch_generator
+
+
+@dataclass
+class FacePipelineOutput(BaseOutput):
+    """Sampled faces: `images` uint8 [B, H, W, 3]."""
+
+    images: np.ndarray
+
+
+class FacePipeline(DiffusionPipeline):
+    """Samples faces from attributes and masks.
+
+    Args:
+        unet, condition_encoder, first_stage: the trained parts.
+        scheduler: a diffusers scheduler made for the model's schedule and target.
+        schedule, prediction: what the model was trained with (see `Objective`).
+        steps: default number of sampling steps.
+        guidance: default scale per source.
+    """
+
+    def __init__(
+        self,
+        unet: FaceUNet,
+        condition_encoder: ConditionEncoder,
+        first_stage: FirstStage,
+        scheduler: Any,
+        schedule: str = "flow",
+        prediction: str = "flow",
+        steps: int = 12,
+        guidance: dict[str, float] | None = None,
+    ) -> None:
+        super().__init__()
+        self.register_modules(
+            unet=unet,
+            condition_encoder=condition_encoder,
+            first_stage=first_stage,
+            scheduler=scheduler,
+        )
+        self.register_to_config(
+            schedule=schedule, prediction=prediction, steps=steps, guidance=dict(guidance or {})
+        )
+
+    @property
+    def image_size(self) -> int:
+        """Side of the pictures and masks in pixels."""
+        return int(self.condition_encoder.config.image_size)
+
+    def use_scheduler(self, name: str) -> None:
+        """Sample with another scheduler from now on (`diffusion/schedulers.py`)."""
+        self.scheduler = make_scheduler(name, self.config.schedule, self.config.prediction)
+
+    def use_routing(self, table: Routing | str) -> None:
+        """Route by another table or preset; only cells that were trained may be on."""
+        if isinstance(table, str):
+            table = routings.preset(table, self.unet.trained_routing.layers)
+        self.unet.use_routing(table)
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        attributes: Tensor | np.ndarray | None = None,
+        mask: Tensor | np.ndarray | None = None,
+        seeds: Sequence[int] = (0,),
+        guidance: Mapping[str, float] | None = None,
+        num_inference_steps: int | None = None,
+        progress: bool = False,
+    ) -> FacePipelineOutput:
+        """Sample one face per seed.
+
+        Args:
+            attributes: int8 [B, 40] or [40] (1, 0, -1 = unspecified); None leaves all open.
+            mask: uint8 [B, H, W] or [H, W] (0..18, 255 = anything); None leaves it open.
+            seeds: one per face; noise depends on the seed alone, not on the batch.
+            guidance: scale per source; the default is the model's own.
+            num_inference_steps: the default is the model's own.
+            progress: show a bar over the steps.
+
+        Raises:
+            UserError: a wrong shape or value, an unknown source, NaN in the weights.
+        """
+        batch = len(seeds)
+        values = self._attributes(attributes, batch)
+        labels = self._mask(mask, batch)
+        scales = self.config.guidance if guidance is None else guidance
+        passes = plan(scales, self.unet.trained_routing.sources)
+        conditions = self._conditions(values, labels, passes)
+        latents = self._noise(seeds)
+        self.scheduler.set_timesteps(
+            num_inference_steps or self.config.steps, device=self.unet.device
+        )
+        latents = latents * getattr(self.scheduler, "init_noise_sigma", 1.0)
+        generators = [torch_generator(seed, "sampler") for seed in seeds]
+        extra = {"generator": generators} if self._is_stochastic() else {}
+        self.set_progress_bar_config(disable=not progress, leave=False)
+        for timestep in self.progress_bar(self.scheduler.timesteps):
+            x_t = latents
+            if hasattr(self.scheduler, "scale_model_input"):
+                x_t = self.scheduler.scale_model_input(latents, timestep)
+            prediction = self._predict(x_t, timestep, conditions, passes)
+            latents = self.scheduler.step(prediction, timestep, latents, **extra).prev_sample
+        if not torch.isfinite(latents).all():
+            raise UserError(
+                "sampling gave values that are not finite",
+                "model",
+                "Its weights may hold NaN: take an earlier checkpoint.",
+            )
+        return FacePipelineOutput(images=to_uint8(self.first_stage.decode(latents)))
+
+    def _predict(
+        self, x_t: Tensor, timestep: Tensor, conditions: Conditions, passes: GuidancePlan
+    ) -> Tensor:
+        """One guided prediction; all passes go through the network as one batch."""
+        count = len(passes.passes)
+        stacked = torch.cat([x_t] * count)  # [P B, C, h, w]
+        out = self.unet(stacked, timestep, conditions).sample.float()  # [P B, C, h, w]
+        full, *without = out.chunk(count)  # [B, C, h, w] each
+        return guide(full, dict(zip(passes.scales, without, strict=True)), passes.scales)
+
+    def _conditions(self, values: Tensor, labels: Tensor, passes: GuidancePlan) -> Conditions:
+        """Keys and values of every pass, computed once for all steps."""
+        null = {
+            "attributes": torch.full_like(values, UNSPECIFIED),
+            "mask": torch.full_like(labels, ANYTHING),
+        }
+        given = {"attributes": values, "mask": labels}
+        stacked = {
+            source: torch.cat([null[source] if source in hidden else given[source]
+                               for hidden in passes.passes])
+            for source in given
+        }  # fmt: skip
+        return self.unet.project_conditions(self.condition_encoder(**stacked))
+
+    def _noise(self, seeds: Sequence[int]) -> Tensor:
+        config = self.unet.config
+        shape = (config.in_channels, config.sample_size, config.sample_size)
+        noise = [torch.randn(shape, generator=torch_generator(seed, "latents")) for seed in seeds]
+        return torch.stack(noise).to(self.unet.device, self.unet.dtype)
+
+    def _is_stochastic(self) -> bool:
+        import inspect
+
+        return "generator" in inspect.signature(self.scheduler.step).parameters
+
+    def _attributes(self, attributes: Tensor | np.ndarray | None, batch: int) -> Tensor:
+        if attributes is None:
+            attributes = np.full(len(ATTRIBUTES), UNSPECIFIED, np.int8)
+        values = torch.as_tensor(attributes).to(torch.int8)
+        values = values.expand(batch, -1) if values.ndim == 1 else values
+        if values.shape != (batch, len(ATTRIBUTES)) or not ((values >= -1) & (values <= 1)).all():
+            raise UserError(
+                f"expected values -1, 0, 1 of shape {(batch, len(ATTRIBUTES))}, "
+                f"got shape {tuple(values.shape)}",
+                "attributes",
+                "Give 40 values per seed.",
+            )
+        return values.to(self.unet.device)
+
+    def _mask(self, mask: Tensor | np.ndarray | None, batch: int) -> Tensor:
+        size = self.image_size
+        if mask is None:
+            mask = np.full((size, size), ANYTHING, np.uint8)
+        labels = torch.as_tensor(mask).to(torch.uint8)
+        labels = labels.expand(batch, -1, -1) if labels.ndim == 2 else labels
+        if labels.shape != (batch, size, size):
+            raise UserError(
+                f"expected shape {(batch, size, size)}, got {tuple(labels.shape)}",
+                "mask",
+                f"Resize it to {size} x {size} by nearest neighbour.",
+            )
+        if bad := sorted(set(labels.unique().tolist()) - set(range(19)) - {ANYTHING}):
+            raise UserError(f"unknown classes {bad}", "mask", "Use 0..18, and 255 for anything.")
+        return labels.to(self.unet.device)
+
+
+def to_uint8(images: Tensor) -> np.ndarray:
+    """Images float [B, 3, H, W] in [-1, 1] -> uint8 [B, H, W, 3], rounded."""
+    scaled = ((images.float() + 1) * 127.5).round().clamp(0, 255)
+    return scaled.to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+
+
+def load_pipeline(path: str | Path) -> FacePipeline:
+    """A saved model folder -> pipeline.
+
+    Raises:
+        UserError: not a model folder, a missing or damaged file, another architecture, NaN weights.
+    """
+    path = Path(path)
+    if not (path / "model_index.json").is_file():
+        raise UserError(
+            "not a model folder (no model_index.json)", path, "Name what `facecond train` wrote."
+        )
+    try:
+        pipeline = FacePipeline.from_pretrained(str(path), local_files_only=True)
+    except UserError:
+        raise
+    except Exception as error:  # diffusers, safetensors and json raise many kinds
+        reason = str(error).splitlines()[0][:200]
+        raise UserError(
+            f"the model cannot be loaded ({reason})", path, "Its files are damaged or of another "
+            "version: train or copy it anew."
+        ) from None  # fmt: skip
+    for name in ("unet", "condition_encoder", "first_stage"):
+        module = getattr(pipeline, name)
+        module.eval().requires_grad_(False)
+        for key, value in module.state_dict().items():
+            if not torch.isfinite(value).all():
+                raise UserError(f"{key} holds NaN or infinity", path / name, "Train it anew.")
+    return pipeline

@@ -1,0 +1,117 @@
+"""Training state on disk: atomic, hashed, at least two kept, resumable exactly.
+
+A checkpoint is a folder `step-00001234` with `tensors.safetensors` (every tensor of the state) and
+`state.json` (everything else, and the SHA-256 of the tensors). It appears under its name only when
+complete; older ones are pruned after that, so no crash leaves a run without one.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from facecond.errors import UserError
+from facecond.storage import atomic_folder, make_folder, read_json, sha256, write_json
+
+SCHEMA = "facecond.checkpoint/1"
+
+
+def save(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
+    """Write `state` (nested dicts and lists of tensors and JSON values) as the checkpoint of `step`.
+
+    Args:
+        keep: newest checkpoints that stay; at least 2, so that a damaged one has a fallback.
+    """
+    if keep < 2:
+        raise UserError(f"keeps {keep} checkpoints", "train.keep_checkpoints", "Keep at least 2.")
+    make_folder(folder)
+    path = folder / f"step-{step:08d}"
+    tensors: dict[str, torch.Tensor] = {}
+    tree = _split(state, tensors)
+    with atomic_folder(path) as temporary:
+        save_file(tensors, temporary / "tensors.safetensors")
+        write_json(
+            temporary / "state.json",
+            {
+                "schema": SCHEMA,
+                "step": step,
+                "sha256": sha256(temporary / "tensors.safetensors"),
+                "state": tree,
+            },
+        )
+    for old in steps(folder)[:-keep]:
+        shutil.rmtree(old, ignore_errors=True)
+    return path
+
+
+def steps(folder: Path) -> list[Path]:
+    """Complete checkpoints, oldest first."""
+    return sorted(path for path in folder.glob("step-*") if path.is_dir())
+
+
+def load(path: Path) -> tuple[int, dict[str, Any]]:
+    """Step and state of one checkpoint.
+
+    Raises:
+        UserError: incomplete, of another schema, or its bytes differ from their hash.
+    """
+    header = read_json(path / "state.json")
+    if not isinstance(header, dict) or header.get("schema") != SCHEMA:
+        raise UserError("not a checkpoint of facecond", path, "Name a folder step-*.")
+    file = path / "tensors.safetensors"
+    if not file.is_file() or sha256(file) != header["sha256"]:
+        raise UserError(
+            "the checkpoint is damaged (its hash differs)", path, "Resume from an earlier one."
+        )
+    return int(header["step"]), _join(header["state"], load_file(file))
+
+
+def load_newest(folder: Path) -> tuple[Path, int, dict[str, Any], list[str]] | None:
+    """The newest checkpoint that is whole, with a warning for each damaged one that was passed over.
+
+    Raises:
+        UserError: there are checkpoints, but every one is damaged.
+    """
+    warnings: list[str] = []
+    candidates = steps(folder)
+    for path in reversed(candidates):
+        try:
+            step, state = load(path)
+        except UserError as error:
+            warnings.append(str(error))
+            continue
+        return path, step, state, warnings
+    if candidates:
+        raise UserError(
+            "every checkpoint is damaged", folder, "Restore one, or start with --resume never."
+        )
+    return None
+
+
+def _split(value: Any, tensors: dict[str, torch.Tensor], path: str = "state") -> Any:
+    """JSON tree in which each tensor is replaced by the key under which `tensors` holds it."""
+    if isinstance(value, torch.Tensor):
+        tensors[path] = value.detach().cpu().contiguous()
+        return {"tensor": path}
+    if isinstance(value, dict):
+        items = [
+            [key, _split(item, tensors, f"{path}/{key}")] for key, item in value.items()
+        ]  # pairs, because optimiser states have integer keys
+        return {"dict": items}
+    if isinstance(value, list | tuple):
+        return [_split(item, tensors, f"{path}/{i}") for i, item in enumerate(value)]
+    return value
+
+
+def _join(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    if isinstance(value, dict) and "tensor" in value:
+        return tensors[value["tensor"]]
+    if isinstance(value, dict):
+        return {key: _join(item, tensors) for key, item in value["dict"]}
+    if isinstance(value, list):
+        return [_join(item, tensors) for item in value]
+    return value

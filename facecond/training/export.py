@@ -1,0 +1,143 @@
+"""What a training leaves behind: provenance, sample grids, the model folder and its card."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch.utils.tensorboard import SummaryWriter
+
+from facecond.config import RunConfig
+from facecond.data.prepared import PreparedFolder
+from facecond.diffusion.schedulers import scheduler
+from facecond.labels import colour_mask
+from facecond.models.denoiser import Denoiser
+from facecond.models.first_stage import FirstStage
+from facecond.pipeline import FacePipeline
+from facecond.storage import atomic_folder, hash_of, write_json, write_text
+
+PACKAGES = ("facecond", "torch", "diffusers", "accelerate", "numpy")
+
+
+def provenance(config: RunConfig, data_hash: str, first_stage_hash: str) -> dict[str, Any]:
+    """What a run was made from: hashes of config, data and first stage, commit, versions."""
+    described = asdict(config)
+    described["data"].pop("root")  # where the data lies does not change what it is
+    return {
+        "schema": "facecond.run/1",
+        "config_hash": hash_of(described),
+        "data_hash": data_hash,
+        "first_stage_hash": first_stage_hash,
+        "commit": _commit(),
+        "versions": versions(),
+        "seed": config.train.seed,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide the numbers."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "unknown"
+    return found
+
+
+def _commit() -> str:
+    """Commit of the checkout that this file lies in, or `unknown` outside of one."""
+    here = Path(__file__).parent
+    try:
+        told = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, timeout=5
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    return told.stdout.strip() if told.returncode == 0 else "unknown"
+
+
+def make_pipeline(config: RunConfig, model: Denoiser, stage: FirstStage) -> FacePipeline:
+    """A pipeline around the parts in training; it shares their weights."""
+    schedule, prediction = config.objective.schedule, config.objective.prediction
+    return FacePipeline(
+        unet=model.unet,
+        condition_encoder=model.condition_encoder,
+        first_stage=stage,
+        scheduler=scheduler(config.sampling.scheduler, schedule, prediction),
+        schedule=schedule,
+        prediction=prediction,
+        steps=config.sampling.steps,
+        guidance=config.sampling.guidance,
+    )
+
+
+class SampleGrids:
+    """Condition | sample grids for TensorBoard, with the same conditions and seeds every time."""
+
+    def __init__(
+        self, config: RunConfig, folder: PreparedFolder, stage: FirstStage, count: int = 8
+    ) -> None:
+        self.config, self.stage = config, stage
+        rows = folder.indices("generator")[:count]
+        self.attributes = folder.attributes[rows]
+        self.masks = np.stack([folder.mask(int(row)) for row in rows])
+
+    def write(self, tensorboard: SummaryWriter, model: Denoiser, step: int) -> None:
+        """Sample with the weights as they are now and write the grid."""
+        self.stage.to(model.unet.device)
+        pipeline = make_pipeline(self.config, model, self.stage)
+        faces = pipeline(self.attributes, self.masks, seeds=range(len(self.masks))).images
+        rows = [np.concatenate(list(row), axis=1) for row in (colour_mask(self.masks), faces)]
+        grid = np.concatenate(rows)
+        tensorboard.add_image("condition | sample", grid, step, dataformats="HWC")
+
+
+def save_model(
+    path: Path, config: RunConfig, model: Denoiser, stage: FirstStage, run: dict[str, Any]
+) -> None:
+    """Write a diffusers-style model folder with a card and its provenance, atomically."""
+    for part in (model, stage):
+        part.to("cpu")
+    pipeline = make_pipeline(config, model, stage)
+    with atomic_folder(path) as temporary:
+        pipeline.save_pretrained(temporary, safe_serialization=True)
+        parameters = sum(p.numel() for p in model.parameters())
+        write_json(temporary / "provenance.json", {**run, "parameters": parameters})
+        write_text(temporary / "README.md", _card(config, model, run))
+
+
+def _card(config: RunConfig, model: Denoiser, run: dict[str, Any]) -> str:
+    parameters = sum(p.numel() for p in model.parameters()) / 1e6
+    objective = config.objective
+    return f"""---
+library_name: facecond
+tags: [face-generation, latent-diffusion, controllable]
+---
+# A facecond model
+
+Controllable face generation from 40 CelebA attributes and a 19-class mask.
+
+| | |
+|---|---|
+| parameters | {parameters:.1f} M |
+| steps, batch | {run["steps"]}, {config.train.batch_size * config.train.accumulation} |
+| objective | {objective.prediction} on {objective.schedule}, {objective.weighting} weight |
+| routing | {model.unet.trained_routing.name} |
+| data hash | `{run["data_hash"][:16]}` |
+| commit | `{run["commit"][:12]}` |
+
+```
+{model.unet.trained_routing.render()}
+```
+
+Use: `facecond sample THIS_FOLDER --attributes "Smiling,-Eyeglasses"`.
+
+Meant for research on controllable generation. Not for identifying, profiling or imitating people.
+A model trained on CelebA data falls under its non-commercial terms.
+"""

@@ -1,0 +1,75 @@
+"""What training reports: loss by noise level, learning rate, gradient norm, throughput."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from facecond.diffusion.objective import NUM_BINS, Objective, bin_of
+from facecond.storage import write_text
+
+
+class TrainingLog:
+    """Loss by noise level, rates and throughput: TensorBoard and `metrics.jsonl`."""
+
+    def __init__(self, out: Path, objective: Objective, step: int) -> None:
+        self.tensorboard = SummaryWriter(str(out / "tensorboard"), purge_step=step)
+        self.file = out / "metrics.jsonl"
+        if self.file.exists():  # rows past the checkpoint will be written again
+            kept = [row for row in read_rows(self.file) if row["step"] <= step]
+            write_text(self.file, "".join(json.dumps(row) + "\n" for row in kept))
+        for index, share in enumerate(objective.effective_weight()):
+            self.tensorboard.add_scalar("effective_weight_by_bin", share, index)
+        self._clear()
+
+    def collect(self, t: Tensor, losses: Tensor, norm: Tensor, images: int) -> None:
+        """Take in one step: noise levels [B], losses [B], gradient norm, pictures seen."""
+        bins = bin_of(t.detach()).cpu()
+        self.sums.index_add_(0, bins, losses.detach().float().cpu())
+        self.counts.index_add_(0, bins, torch.ones_like(bins, dtype=torch.float))
+        self.norm, self.images = float(norm), self.images + images
+
+    def write(self, step: int, optimizers: list[torch.optim.Optimizer]) -> dict[str, str]:
+        """Write what was collected; returns what the progress bar shows."""
+        speed = self.images / (time.monotonic() - self.began)
+        loss = float(self.sums.sum() / self.counts.sum())
+        by_bin = (self.sums / self.counts).tolist()  # nan where a bin was not drawn
+        row: dict[str, Any] = {
+            "step": step,
+            "loss": loss,
+            "images_per_second": speed,
+            "gradient_norm": self.norm,
+            "learning_rate": optimizers[0].param_groups[0]["lr"],
+            "loss_by_bin": [None if math.isnan(value) else value for value in by_bin],
+        }
+        for name in ("loss", "images_per_second", "gradient_norm", "learning_rate"):
+            self.tensorboard.add_scalar(name, row[name], step)
+        for index, value in enumerate(by_bin):
+            if not math.isnan(value):
+                self.tensorboard.add_scalar(f"loss_by_bin/{index / NUM_BINS:.1f}", value, step)
+        with open(self.file, "a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        self._clear()
+        return {"loss": f"{loss:.3f}", "img/s": f"{speed:.0f}"}
+
+    def _clear(self) -> None:
+        self.sums, self.counts = torch.zeros(NUM_BINS), torch.zeros(NUM_BINS)
+        self.norm, self.images, self.began = 0.0, 0, time.monotonic()
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Rows of a `metrics.jsonl`; a last line that a crash cut short is left out."""
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return rows

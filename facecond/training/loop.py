@@ -1,0 +1,305 @@
+"""THE training loop of the denoiser, read top to bottom.
+
+Everything random is keyed by (seed, step): a run that was killed goes on exactly as if it had not
+been. The state is the weights, their average, the optimisers and the step.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from diffusers.training_utils import EMAModel
+from torch import Tensor
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from facecond import config as configs
+from facecond.config import RunConfig
+from facecond.data.dataset import IndexKeyedSampler
+from facecond.diffusion.objective import Objective
+from facecond.errors import UserError
+from facecond.models.conditions import ConditionDropout
+from facecond.models.denoiser import Denoiser
+from facecond.seeding import torch_generator
+from facecond.storage import make_folder, read_json, write_json, write_text
+from facecond.training import checkpoint, export, setup
+from facecond.training.log import TrainingLog
+from facecond.training.optim import build_optimizers, gradient_norm, learning_rate_factor, restore
+
+CALIBRATION = (3, 13)
+"""A run with a time budget measures its speed over these steps, then fixes its length."""
+MAX_BAD_STEPS = 10
+"""Steps in a row with a loss that is not finite before training gives up."""
+
+
+class Interrupted(Exception):
+    """Training stopped on a signal, with its state saved; `signum` tells which."""
+
+    def __init__(self, signum: int) -> None:
+        self.signum = signum
+        super().__init__(f"stopped by {signal.Signals(signum).name}, state saved")
+
+
+def train(config: RunConfig, out: str | Path, resume: str = "auto") -> Path:
+    """Train a denoiser into the run folder `out` and return the model folder `out/model`.
+
+    Args:
+        config: what to train.
+        out: run folder: config, latents, checkpoints, logs, model.
+        resume: `auto` goes on from the newest whole checkpoint, `never` starts anew, a path names
+            a checkpoint folder.
+
+    Raises:
+        UserError: a fault in config or data; a checkpoint of another run; a loss that stays
+            non-finite.
+        Interrupted: on SIGTERM or SIGINT, after saving.
+    """
+    knobs = config.train
+    if knobs.steps <= 0 and knobs.minutes <= 0:
+        raise UserError("no length is given", "train", "Set train.steps or train.minutes.")
+    out = make_folder(out)
+    accelerator = Accelerator(gradient_accumulation_steps=1)
+    device, main = accelerator.device, accelerator.is_main_process
+
+    # Data and first stage (the main process builds, the others then find it built).
+    folder = setup.open_data(config)
+    with accelerator.main_process_first():
+        stage = setup.first_stage_for(config, folder, out / "first_stage")
+        stage_path = out / "first_stage"
+        cache = setup.latent_cache_for(config, folder, stage, stage_path, out / "latents")
+
+    # Model, objective, optimisers, average.
+    latent_shape = tuple(cache.manifest["identity"]["latent_shape"])
+    model = setup.denoiser_for(config, folder.image_size, latent_shape)
+    model.to(device, memory_format=torch.channels_last)
+    if knobs.gradient_checkpointing:
+        model.unet.enable_gradient_checkpointing()
+    objective = Objective(**asdict(config.objective))
+    dropout = ConditionDropout(**asdict(config.dropout))
+    rates = asdict(config.optim)
+    schedule = {name: rates.pop(name) for name in ("warmup_steps", "decay_share")}
+    clip_norm, ema_decay = rates.pop("clip_norm"), rates.pop("ema_decay")
+    optimizers = build_optimizers(model, **rates)
+    base_rates = [[group["lr"] for group in o.param_groups] for o in optimizers]
+    parameters = list(model.parameters())
+    ema = EMAModel(parameters, decay=ema_decay, foreach=True)
+    step, steps, bad_steps = 0, knobs.steps, 0
+
+    # Resume.
+    run = export.provenance(config, folder.data_hash, setup.first_stage_hash(stage_path))
+    state = _state_to_resume(out, resume, run, main)
+    if state is not None:
+        step, steps = state["step"], state["steps"]
+        _load_model(model, state["model"], out)
+        ema.load_state_dict(state["ema"])
+        ema.to(device)
+        restore(optimizers, state["optimizers"])
+    if main:
+        write_text(out / "config.yaml", configs.dump(config))
+        write_json(out / "run.json", run)
+    wrapped = accelerator.prepare_model(model)
+    if knobs.compile:
+        wrapped = torch.compile(wrapped)
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=uses_bf16(knobs, device))
+
+    # Batches: the order is a function of (seed, samples consumed).
+    world, micro = accelerator.num_processes, knobs.accumulation
+    per_step = knobs.batch_size * world * micro
+    sampler = IndexKeyedSampler(
+        len(cache), knobs.batch_size, knobs.seed, step * per_step, accelerator.process_index, world
+    )
+    batches = iter(
+        DataLoader(
+            cache,
+            batch_sampler=sampler,
+            num_workers=knobs.num_workers,
+            pin_memory=device.type == "cuda",
+        )
+    )
+
+    def save() -> None:
+        accelerator.wait_for_everyone()
+        if main:
+            state = {
+                "step": step,
+                "steps": steps,
+                "model": model.state_dict(),
+                "ema": ema.state_dict(),
+                "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+            }
+            checkpoint.save(out / "checkpoints", step, state, knobs.keep_checkpoints)
+
+    log = TrainingLog(out, objective, step) if main else None
+    grids = export.SampleGrids(config, folder, stage) if main and knobs.sample_every else None
+    saved_at = time.monotonic()
+    wrapped.train()
+    with signals_noted() as signalled, tqdm(
+        total=steps or None, initial=step, desc="train", unit="step", disable=not main
+    ) as bar:  # fmt: skip
+        while steps == 0 or step < steps:
+            # Accumulate gradients of one step.
+            for index in range(micro):
+                batch = {key: value.to(device) for key, value in next(batches).items()}
+                randomness = torch_generator(
+                    knobs.seed, "step", step, index, accelerator.process_index
+                )
+                x_0 = batch["latents"]  # [B, C, h, w]
+                t = objective.sample_t(len(x_0), randomness).to(device)  # [B]
+                noise = torch.randn(x_0.shape, generator=randomness).to(device)  # [B, C, h, w]
+                attributes, mask = dropout(batch["attributes"], batch["mask"], randomness)
+                x_t = objective.add_noise(x_0, noise, t)
+                x_t = x_t.contiguous(memory_format=torch.channels_last)
+                last = index == micro - 1
+                sync = contextlib.nullcontext() if last else accelerator.no_sync(wrapped)
+                with sync:
+                    with autocast:
+                        prediction = wrapped(x_t, objective.timestep(t), attributes, mask)
+                    losses = objective.loss(prediction, x_0, noise, t)  # [B]
+                    accelerator.backward(losses.mean() / micro)
+
+            # Update weights and their average; a step that is not finite is skipped.
+            norm = gradient_norm(parameters, clip_norm)
+            finite = math.isfinite(float(norm))
+            factor = learning_rate_factor(step, steps or 10**9, **schedule)
+            for optimizer, lrs in zip(optimizers, base_rates, strict=True):
+                for group, rate in zip(optimizer.param_groups, lrs, strict=True):
+                    group["lr"] = rate * factor
+                if finite:
+                    optimizer.step()
+                optimizer.zero_grad()
+            if finite:
+                ema.step(parameters)
+            bad_steps = 0 if finite else bad_steps + 1
+            if bad_steps >= MAX_BAD_STEPS:
+                raise UserError(
+                    f"the loss was not finite for {bad_steps} steps in a row (step {step})",
+                    out,
+                    "Lower optim.learning_rate; the checkpoints are from before.",
+                )
+            step += 1
+
+            # A run with a time budget fixes its length once.
+            if log is not None:
+                log.collect(t, losses, norm, len(x_0) * micro * world)
+            if steps == 0 and step == CALIBRATION[0]:
+                calibration_began = time.monotonic()
+            if steps == 0 and step >= CALIBRATION[1]:
+                pace = (time.monotonic() - calibration_began) / (CALIBRATION[1] - CALIBRATION[0])
+                budget = torch.tensor(max(step + 1, step + knobs.minutes * 60 / pace))
+                steps = int(accelerator.reduce(budget.to(device), "mean"))
+                bar.total = steps
+
+            # Report.
+            bar.update()
+            if log is not None and (step % knobs.log_every == 0 or step == steps):
+                bar.set_postfix(log.write(step, optimizers))
+            if grids is not None and (step % knobs.sample_every == 0 or step == steps):
+                with averaged(model, ema):
+                    grids.write(log.tensorboard, model, step)
+
+            # Save; stop where a signal asks for it.
+            stop = accelerator.reduce(torch.tensor(float(signalled()), device=device), "sum") > 0
+            if stop or time.monotonic() - saved_at > knobs.checkpoint_every_s:
+                save()
+                saved_at = time.monotonic()
+            if stop:
+                raise Interrupted(signalled() or signal.SIGTERM)
+    save()
+    if main:
+        log.tensorboard.close()
+        with averaged(model, ema):
+            export.save_model(out / "model", config, model, stage, {**run, "steps": steps})
+    accelerator.wait_for_everyone()
+    return out / "model"
+
+
+@contextlib.contextmanager
+def averaged(model: Denoiser, ema: EMAModel) -> Iterator[None]:
+    """The averaged weights in place of the trained ones, in evaluation mode."""
+    parameters = list(model.parameters())
+    ema.store(parameters)
+    ema.copy_to(parameters)
+    model.eval()
+    try:
+        yield
+    finally:
+        ema.restore(parameters)
+        model.train()
+
+
+@contextlib.contextmanager
+def signals_noted() -> Iterator[Callable[[], int]]:
+    """Note SIGTERM and SIGINT instead of dying; yields a function that tells which came (or 0)."""
+    noted = [0]
+
+    def note(signum: int, frame: FrameType | None) -> None:
+        noted[0] = signum
+
+    try:
+        before = {s: signal.signal(s, note) for s in (signal.SIGTERM, signal.SIGINT)}
+    except ValueError:  # not in the main thread: signals go elsewhere
+        before = {}
+    try:
+        yield lambda: noted[0]
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def uses_bf16(knobs: configs.TrainConfig, device: torch.device) -> bool:
+    """Whether to train in bfloat16: as told, or where the device multiplies it fast."""
+    if knobs.precision != "auto":
+        return knobs.precision == "bf16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX512"
+
+
+def _state_to_resume(
+    out: Path, resume: str, run: dict[str, Any], main: bool
+) -> dict[str, Any] | None:
+    """State of the checkpoint to go on from, if any; checks that it belongs to this run."""
+    if resume == "never":
+        return None
+    if resume == "auto":
+        found = checkpoint.load_newest(out / "checkpoints")
+        if found is None:
+            return None
+        path, _, state, warnings = found
+        for warning in warnings if main else []:
+            tqdm.write(f"warning: {warning}")
+    else:
+        path = Path(resume)
+        if not path.is_dir():
+            raise UserError("there is no such checkpoint", path, "Name a folder step-*.")
+        _, state = checkpoint.load(path)
+    if (out / "run.json").is_file():
+        before = read_json(out / "run.json")
+        for key, what in (("data_hash", "data"), ("config_hash", "config")):
+            if before[key] != run[key]:
+                raise UserError(
+                    f"the run was begun with another {what}",
+                    out,
+                    "Use --resume never or another --out.",
+                )
+    return state
+
+
+def _load_model(model: Denoiser, weights: dict[str, Tensor], out: Path) -> None:
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[1].strip()
+        raise UserError(
+            f"the checkpoint is of another architecture ({reason})", out, "Use --resume never."
+        ) from None

@@ -1,0 +1,108 @@
+"""Optimisers, learning-rate schedule and parameter groups."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+IN_OUT = ("conv_in", "conv_out", "label", "name", "state", "value")
+"""Parameters named so stay with AdamW beside Muon: embeddings, input and output convolutions."""
+
+
+class FlattenedMuon(torch.optim.Muon):
+    """torch's Muon (Jordan et al. 2024) that also takes convolutions, as [out, in * kh * kw].
+
+    The optimiser works on two-dimensional views of the parameters' memory; `step` lends them the
+    gradients. Build it after the module is on its device and in its memory format.
+    """
+
+    def __init__(self, parameters: list[nn.Parameter], **options: float) -> None:
+        self._parameters = parameters
+        self._views = [nn.Parameter(_flat(p.detach())) for p in parameters]
+        super().__init__(self._views, adjust_lr_fn="original", **options)  # type: ignore[arg-type]
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """One update from the parameters' gradients."""
+        for parameter, view in zip(self._parameters, self._views, strict=True):
+            view.grad = None if parameter.grad is None else _flat(parameter.grad)
+        super().step(closure)
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Clear the parameters' gradients and the views'."""
+        for parameter in self._parameters:
+            parameter.grad = None
+        super().zero_grad(set_to_none)
+
+
+def _flat(weight: Tensor) -> Tensor:
+    """[out, ...] -> [out, rest], in the order of memory: a view for both convolution formats."""
+    if weight.ndim == 4 and not weight.is_contiguous():
+        weight = weight.permute(0, 2, 3, 1)  # channels_last
+    return weight.flatten(1)
+
+
+def build_optimizers(
+    module: nn.Module,
+    optimizer: str = "muon",
+    learning_rate: float = 3e-3,
+    adam_learning_rate: float = 1e-3,
+    weight_decay: float = 0.01,
+) -> list[torch.optim.Optimizer]:
+    """`adamw`: one AdamW. `muon`: Muon on matrices and inner convolutions, AdamW on the rest.
+
+    Vectors (norms, biases, gates) and embeddings take no weight decay.
+    """
+    matrices, tables, vectors = [], [], []
+    for name, parameter in module.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        if parameter.ndim < 2:
+            vectors.append(parameter)
+        elif any(part in IN_OUT for part in name.split(".")):
+            tables.append(parameter)
+        else:
+            matrices.append(parameter)
+
+    def adamw(decayed: list[nn.Parameter], rate: float) -> torch.optim.Optimizer:
+        groups = [
+            {"params": decayed, "weight_decay": weight_decay},
+            {"params": vectors + tables, "weight_decay": 0.0},
+        ]
+        used = [group for group in groups if group["params"]]
+        return torch.optim.AdamW(used, lr=rate, betas=(0.9, 0.99), fused=True)
+
+    if optimizer == "adamw":
+        return [adamw(matrices, learning_rate)]
+    muon = FlattenedMuon(matrices, lr=learning_rate, weight_decay=weight_decay, momentum=0.95)
+    return [muon, adamw([], adam_learning_rate)]
+
+
+def restore(optimizers: list[torch.optim.Optimizer], saved: list[dict[str, Any]]) -> None:
+    """Load optimiser states; their tensors take the memory format of the parameters.
+
+    (A fused step reads state and parameter in the order of memory.)
+    """
+    for optimizer, state in zip(optimizers, saved, strict=True):
+        optimizer.load_state_dict(state)
+        for parameter, values in optimizer.state.items():
+            for key, value in values.items():
+                if isinstance(value, Tensor) and value.shape == parameter.shape:
+                    values[key] = torch.empty_like(parameter).copy_(value)
+
+
+def learning_rate_factor(step: int, steps: int, warmup_steps: int, decay_share: float) -> float:
+    """Factor on the rate at `step` of `steps`: linear warm-up, constant, linear to zero.
+
+    The constant part does not depend on `steps`, so a run may learn its length on the way.
+    """
+    warm = min(1.0, (step + 1) / max(1, warmup_steps))
+    left = (steps - step) / max(1.0, steps * decay_share)
+    return max(0.0, min(warm, left, 1.0))
+
+
+def gradient_norm(parameters: list[nn.Parameter], clip_norm: float) -> Tensor:
+    """Clip the joint gradient norm in place; returns the norm before."""
+    return torch.nn.utils.clip_grad_norm_(parameters, clip_norm, foreach=True)

@@ -1,0 +1,96 @@
+"""What a training would be, without training: config, parameters, routing, memory."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import torch
+
+from facecond import config as configs
+from facecond.config import RunConfig
+from facecond.data.prepared import PreparedFolder
+from facecond.diffusion.objective import NUM_BINS, Objective
+from facecond.models import first_stage as first_stages
+from facecond.models.denoiser import Denoiser
+from facecond.training.setup import denoiser_for
+
+DEFAULT_IMAGE_SIZE = 256
+"""Assumed where the config names no data yet and the first stage does not say."""
+
+
+def describe(config: RunConfig) -> str:
+    """The resolved run as text. Builds the network without memory, so any size is fine.
+
+    Raises:
+        UserError: whatever the training itself would find wrong in the config.
+    """
+    objective = Objective(**asdict(config.objective))
+    image_size, shape, known = _sizes(config)
+    with torch.device("meta"):
+        model = denoiser_for(config, image_size, shape)
+    weights = sum(p.numel() for p in model.parameters())
+    encoder = sum(p.numel() for p in model.condition_encoder.parameters())
+    activations = _activation_bytes(model, config, image_size, shape)
+    # Weights, gradients, average in float32, and the optimiser: one buffer (Muon) or two (AdamW).
+    state = weights * 4 * (4 if config.optim.optimizer == "muon" else 5)
+    shares = " ".join(f"{share:.2f}" for share in objective.effective_weight())
+    return "\n".join(
+        [
+            configs.dump(config).rstrip(),
+            "",
+            f"pictures    {image_size} px ({known})",
+            f"latents     {shape[0]} x {shape[1]} x {shape[2]}",
+            f"parameters  {weights / 1e6:.2f} M (condition encoders {encoder / 1e6:.2f} M)",
+            f"memory      about {(state + activations) / 2**30:.2f} GiB at batch "
+            f"{config.train.batch_size}: {state / 2**30:.2f} for weights, gradients, optimiser and "
+            f"average, {activations / 2**30:.2f} for activations",
+            f"weight      {shares} (share of the loss weight per tenth of t)",
+            "",
+            model.unet.routing.render(),
+        ]
+    )
+
+
+def _sizes(config: RunConfig) -> tuple[int, tuple[int, int, int], str]:
+    """Picture size, latent shape, and where the size comes from."""
+    size, known = DEFAULT_IMAGE_SIZE, "assumed: data.root is not set"
+    if config.data.root:
+        size, known = PreparedFolder.open(config.data.root).image_size, config.data.root
+    if config.first_stage.autoencoder == "linear":
+        channels, factor = config.first_stage.latent_channels, config.first_stage.patch_size
+    else:
+        stage = first_stages.load_autoencoder(config.first_stage.autoencoder)
+        with torch.no_grad():
+            latents = stage.raw_latents(torch.zeros(1, 3, 64, 64))
+        channels, factor = latents.shape[1], 64 // latents.shape[2]
+    return size, (channels, size // factor, size // factor), known
+
+
+def _activation_bytes(
+    model: Denoiser, config: RunConfig, image_size: int, shape: tuple[int, int, int]
+) -> int:
+    """Bytes that autograd keeps between forward and backward, counted on tensors without memory."""
+    if config.train.gradient_checkpointing:
+        model.unet.enable_gradient_checkpointing()
+    parameters = {id(p) for p in model.parameters()}
+    kept: dict[int, int] = {}
+
+    def count(tensor: torch.Tensor) -> torch.Tensor:
+        if id(tensor) not in parameters:
+            storage = tensor.untyped_storage()
+            kept[storage._cdata] = storage.nbytes()
+        return tensor
+
+    batch = config.train.batch_size
+    with (
+        torch.device("meta"),
+        torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor),
+    ):
+        model(
+            torch.zeros(batch, *shape),
+            torch.zeros(batch),
+            torch.zeros(batch, 40, dtype=torch.int8),
+            torch.zeros(batch, image_size, image_size, dtype=torch.uint8),
+        )
+    total = sum(kept.values())
+    return total if config.train.precision == "fp32" else total // 2

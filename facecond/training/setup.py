@@ -1,0 +1,115 @@
+"""From a resolved config to the parts of a training: data, first stage, latent cache, denoiser."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from facecond.config import RunConfig
+from facecond.data.augmentation import FaceAugmentation
+from facecond.data.latents import LatentCache, build_latent_cache
+from facecond.data.prepared import PreparedFolder
+from facecond.errors import UserError
+from facecond.models import first_stage as first_stages
+from facecond.models.denoiser import Denoiser, build_denoiser
+from facecond.models.first_stage import FirstStage
+from facecond.storage import atomic_folder, hash_of, read_json, sha256, write_json
+
+FIT_IMAGES = 1024
+"""Pictures that the first stage is fitted to and measured on: the first of the split."""
+
+
+def open_data(config: RunConfig) -> PreparedFolder:
+    """The prepared folder that the config names."""
+    if not config.data.root:
+        raise UserError("no data folder is named", "data.root", "Add --set data.root=DIR.")
+    return PreparedFolder.open(config.data.root)
+
+
+def first_stage_for(config: RunConfig, folder: PreparedFolder, out: Path) -> FirstStage:
+    """Fit or load the first stage, measure its scale on the data, keep it in `out`.
+
+    What is kept in `out` is used again only if the data and the settings are the same.
+    """
+    settings = dataclasses.asdict(config.first_stage)
+    identity = {"data_hash": folder.data_hash, "settings": settings}
+    if (out / "identity.json").is_file() and read_json(out / "identity.json") == identity:
+        return first_stages.load(out)
+    rows = folder.indices("generator")[:FIT_IMAGES]
+    pictures = np.stack([folder.image(int(row)) for row in rows])
+    images = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
+    if config.first_stage.autoencoder == "linear":
+        patch, channels = config.first_stage.patch_size, config.first_stage.latent_channels
+        if folder.image_size % patch or not 0 < channels <= 3 * patch**2:
+            raise UserError(
+                f"patch_size {patch} and latent_channels {channels} do not fit "
+                f"{folder.image_size} px pictures",
+                "first_stage",
+                "The patch divides the picture; at most 3 patch_size^2 channels.",
+            )
+        options = {"patch_size": patch, "latent_channels": channels}
+        stage = FirstStage("LinearPatchCode", options)
+        stage.autoencoder.fit(images)
+    else:
+        stage = first_stages.load_autoencoder(config.first_stage.autoencoder)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    stage.to(device)
+    stage.measure(batch.to(device) for batch in images.split(64))
+    stage.requires_grad_(False).eval().cpu()
+    with atomic_folder(out) as temporary:
+        stage.save_pretrained(temporary)
+        write_json(temporary / "identity.json", identity)
+    return stage
+
+
+def first_stage_hash(path: Path) -> str:
+    """Hash of a saved first stage: its weights and its scale."""
+    config = {k: v for k, v in read_json(path / "config.json").items() if k[0] != "_"}
+    weights = [sha256(file) for file in sorted(path.glob("*.safetensors"))]
+    return hash_of([config, weights])
+
+
+def latent_cache_for(
+    config: RunConfig, folder: PreparedFolder, stage: FirstStage, stage_path: Path, out: Path
+) -> LatentCache:
+    """The cache of the generator's split, built where it is missing or stale."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    stage.to(device)
+
+    @torch.no_grad()
+    def encode(pixels: torch.Tensor) -> torch.Tensor:
+        return stage.encode(pixels.to(device).float() / 127.5 - 1)
+
+    data = config.data
+    augmentation = None
+    if data.variants > 1:
+        augmentation = FaceAugmentation(float(data.flip) * 0.5, data.affine, data.jitter)
+    return build_latent_cache(
+        folder,
+        "generator",
+        encode,
+        out,
+        first_stage_hash=first_stage_hash(stage_path),
+        latent_shape=encode(torch.zeros(1, 3, folder.image_size, folder.image_size)).shape[1:],
+        variants=data.variants,
+        augmentation=augmentation,
+        seed=config.train.seed,
+    )
+
+
+def denoiser_for(config: RunConfig, image_size: int, latent_shape: tuple[int, int, int]) -> Denoiser:
+    """A new denoiser for latents [C, h, w] of pictures of `image_size`."""
+    return build_denoiser(
+        image_size=image_size,
+        latent_size=latent_shape[1],
+        latent_channels=latent_shape[0],
+        **dataclasses.asdict(config.denoiser),
+        preset=config.routing.preset,
+        rules=config.routing.rules,
+        seed=config.train.seed,
+    )
+
+

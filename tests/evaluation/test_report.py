@@ -1,0 +1,160 @@
+"""The report: every part appears when it is given, and the page stands alone."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facecond import metrics
+from facecond.evaluation import report as reports
+from facecond.evaluation.report import Report, render_report, write_report
+from facecond.evaluation.rows import attribute_row, frechet_rows, mask_row
+from facecond.labels import ATTRIBUTES
+
+SIDE = 16
+
+
+@pytest.fixture
+def full() -> Report:
+    generator = np.random.default_rng(0)
+
+    def faces(*shape: int) -> np.ndarray:
+        return generator.integers(0, 256, (*shape, SIDE, SIDE, 3)).astype(np.uint8)
+
+    def masks(count: int) -> np.ndarray:
+        return generator.integers(0, 19, (count, SIDE, SIDE)).astype(np.uint8)
+
+    truth = generator.integers(0, 2, (40, 40)).astype(np.int8)
+    truth[:, 2] = -1
+    hits = metrics.attribute_counts(truth, truth == 1)
+    counts = metrics.mask_counts(masks(4), masks(4))
+    features = [generator.normal(size=(20, 3)) for _ in range(4)]
+    rows = [
+        mask_row(counts, counts + 1, counts, 0),
+        attribute_row(hits, hits, hits[::-1], 0),
+        *frechet_rows(*features, 0),
+    ]
+    layers = [{"id": f"{s}.0", "stage": s, "resolution": 8} for s in ("down", "mid", "up")]
+    gates = np.array([[0.0, 1.0], [1.0, 1.0], [1.0, 0.0]])
+    return Report(
+        title="A test",
+        introduction="Made <here>.",
+        rows=rows,
+        examples=reports.Examples(
+            masks(2), ["Smiling,-Male", "Bald"], faces(2), faces(2, 3), masks(2)
+        ),
+        toggles=reports.Toggles(masks(1)[0], ["Smiling", "Big_Nose"], faces(2), faces(2)),
+        shared=reports.SharedAttributes("Smiling", masks(3), faces(3)),
+        partial=reports.PartialMasks(np.full((1, SIDE, SIDE), 255, np.uint8), faces(1, 4)),
+        curves=[
+            {"step": s, "loss": 1 / s, "images_per_second": 9.0, "loss_by_bin": [1.0 / s] * 10}
+            for s in range(1, 9)
+        ],
+        routing=reports.Routing(layers, ["attributes", "mask"], gates),
+        token_counts={"mask": 83, "attributes": 40},
+        seconds={"train": 100.0, "evaluate": 20.0},
+        commands=["facecond demo"],
+        provenance={"seed": 0, "model": "ab" * 32},
+    )
+
+
+class Checker(HTMLParser):
+    """Notes what a page loads, and that its tags close in order."""
+
+    VOID = frozenset({"meta", "img", "image", "line", "circle", "rect", "polyline", "path"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.loads: list[str] = []
+        self.pictures = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name in ("src", "href", "srcset", "action", "data"):
+                self.loads.append(value or "")
+        self.pictures += tag == "img"
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in self.VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+
+def headings(page: str) -> list[str]:
+    return re.findall(r"<h2>(.*?)</h2>", page)
+
+
+def test_the_page_loads_nothing_and_closes_its_tags(full: Report, tmp_path: Path) -> None:
+    write_report(tmp_path / "report.html", full)
+    page = (tmp_path / "report.html").read_text("utf-8")
+    checker = Checker()
+    checker.feed(page)
+    assert checker.open == []
+    assert checker.pictures == 2 * (1 + 1 + 3 + 1) + (1 + 2 + 2) + (3 + 3) + (1 + 4)
+    assert all(load.startswith("data:image/png;base64,") for load in checker.loads)
+    assert not re.search(r"https?://|<script|<link|@import|url\((?!#)", page)
+    assert "Made &lt;here&gt;." in page
+
+
+def test_every_part_is_there(full: Report) -> None:
+    page = render_report(full)
+    assert headings(page) == [
+        "How it works",
+        "Condition, real, sampled",
+        "One mask, one attribute off and on",
+        "One set of attributes, several masks",
+        "A mask that leaves regions open",
+        "Scores",
+        "Learning curves",
+        "Which source reaches which layer",
+        "Where this comes from",
+    ]
+    for text in ("smiling, no male", "big nose", "mask: 83 tokens", "0.8–1.0", "abababababababab",
+                 "120 s", "facecond demo", "Attractive"):  # fmt: skip
+        assert text in page, text
+    assert f"{full.rows[0]['score']:.3f}" in page
+
+
+def test_parts_that_are_missing_leave_no_trace(full: Report) -> None:
+    scores = Report("Only scores", "Nothing else.", full.rows)
+    assert headings(render_report(scores)) == ["Scores"]
+    no_curves = render_report(replace(full, curves=[], toggles=None))
+    assert "Learning curves" not in headings(no_curves)
+    assert "One mask, one attribute off and on" not in headings(no_curves)
+
+
+def test_the_diagram_shows_the_routing(full: Report) -> None:
+    page = render_report(full)
+    hollow = re.findall(r'<circle[^>]*r="6" fill="none"', page)
+    assert len(hollow) == 4  # two down blocks without attributes, two up blocks without mask
+    open_routing = replace(full, routing=None)
+    assert not re.findall(r'<circle[^>]*r="6" fill="none"', render_report(open_routing))
+
+
+def test_describe_names_what_is_seen() -> None:
+    values = np.full(40, -1, np.int8)
+    for name in ("Smiling", "Eyeglasses", "Attractive"):
+        values[ATTRIBUTES.index(name)] = 1
+    values[ATTRIBUTES.index("Bald")] = 0
+    assert reports.describe(values) == "Eyeglasses,Smiling"
+    assert reports.describe(values, limit=1) == "Eyeglasses"
+
+
+def test_curves_are_read_from_a_training_log(tmp_path: Path) -> None:
+    log = tmp_path / "metrics.jsonl"
+    assert reports.read_curves(log) == []
+    log.write_text("".join(json.dumps({"step": s, "loss": 1.0}) + "\n" for s in (1, 2)))
+    assert reports.read_curves(log) == [{"step": 1, "loss": 1.0}, {"step": 2, "loss": 1.0}]

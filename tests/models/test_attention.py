@@ -1,0 +1,250 @@
+"""Multi-source attention against plain cross-attention, and what a gate means."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from diffusers.models.attention_processor import Attention
+from torch import Tensor
+
+from facecond.models.attention import (
+    Conditions,
+    MultiSourceAttention,
+    SelfAttentionProcessor,
+    attend,
+)
+from facecond.models.positions import cell_centres
+
+DIM, HEADS, CONDITION, SIDE, GRID, EXTRA = 16, 2, 6, 8, 4, 3
+SOURCES = ("attributes", "mask")
+POSITIONS = ("none", "sincos", "rotary", "locality")
+LAYER = 1  # of 3: the attention must read its own row of the gates
+
+
+def layer(positions: str = "none", present: tuple[str, ...] = SOURCES) -> MultiSourceAttention:
+    torch.manual_seed(0)
+    return MultiSourceAttention(
+        DIM, HEADS, CONDITION, SOURCES, present, {"mask": GRID}, positions, LAYER
+    )
+
+
+def inputs(batch: int = 2) -> tuple[Tensor, dict[str, Tensor]]:
+    generator = torch.Generator().manual_seed(1)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    tokens = {
+        "attributes": normal(batch, 5, CONDITION),
+        "mask": normal(batch, GRID**2 + EXTRA, CONDITION),
+    }
+    return normal(batch, SIDE**2, DIM), tokens
+
+
+def gates(attributes: float, mask: float) -> Tensor:
+    """Other layers have other gates, which must not matter."""
+    table = torch.full((3, 2), 7.0)
+    table[LAYER] = torch.tensor([attributes, mask])
+    return table
+
+
+def copy_of_plain(attention: MultiSourceAttention, source: str) -> Attention:
+    plain = Attention(
+        DIM, cross_attention_dim=CONDITION, heads=HEADS, dim_head=DIM // HEADS, bias=False
+    )
+    plain.to_q.load_state_dict(attention.to_q.state_dict())
+    key, value = attention.to_kv[source].weight.data.chunk(2)
+    plain.to_k.weight.data.copy_(key)
+    plain.to_v.weight.data.copy_(value)
+    plain.to_out[0].load_state_dict(attention.to_out.state_dict())
+    return plain
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("grad", [True, False])
+def test_one_source_with_gate_one_is_plain_cross_attention(source: str, grad: bool) -> None:
+    attention = layer(present=(source,))
+    hidden, tokens = inputs()
+    with torch.set_grad_enabled(grad):
+        ours = attention(hidden, Conditions(tokens, gates(1.0, 1.0)))
+        theirs = copy_of_plain(attention, source)(hidden, tokens[source])
+    assert torch.allclose(ours, theirs, atol=1e-5)
+
+
+def test_sources_add_up_with_their_gates() -> None:
+    attention = layer()
+    hidden, tokens = inputs()
+    ours = attention(hidden, Conditions(tokens, gates(0.7, -1.5)))
+    bias = attention.to_out.bias
+    parts = [copy_of_plain(attention, s)(hidden, tokens[s]) - bias for s in SOURCES]
+    assert torch.allclose(ours, bias + 0.7 * parts[0] - 1.5 * parts[1], atol=1e-5)
+
+
+@pytest.mark.parametrize("positions", POSITIONS)
+@pytest.mark.parametrize("source", SOURCES)
+def test_zero_gate_is_bitwise_absent(positions: str, source: str) -> None:
+    hidden, tokens = inputs()
+    other = next(s for s in SOURCES if s != source)
+    zero = gates(*(0.0 if s == source else 0.8 for s in SOURCES))
+    changed = dict(tokens) | {source: 100 * tokens[source].roll(1, 1)}
+    gated, skipped = layer(positions), layer(positions)
+    skipped.plan = (other,)  # what `FaceUNet.use_routing` does for a scale of 0
+    missing = {other: tokens[other]}
+    for grad in (True, False):
+        with torch.set_grad_enabled(grad):
+            out = gated(hidden, Conditions(tokens, zero))
+            assert torch.equal(out, gated(hidden, Conditions(changed, zero)))
+            assert torch.equal(out, skipped(hidden, Conditions(missing, zero)))
+            on = gated(hidden, Conditions(changed, gates(0.8, 0.8)))
+            assert not torch.equal(out, on)
+
+
+@pytest.mark.parametrize("positions", POSITIONS)
+@pytest.mark.parametrize("source", SOURCES)
+def test_zero_gate_has_exactly_zero_gradient(positions: str, source: str) -> None:
+    hidden, tokens = inputs()
+    for value in tokens.values():
+        value.requires_grad_()
+    other = next(s for s in SOURCES if s != source)
+    attention = layer(positions)
+    zero = gates(*(0.0 if s == source else 0.8 for s in SOURCES)).requires_grad_()
+    attention(hidden, Conditions(tokens, zero)).square().sum().backward()
+    assert not tokens[source].grad.any()
+    assert not attention.to_kv[source].weight.grad.any()
+    assert tokens[other].grad.any() and attention.to_kv[other].weight.grad.any()
+    # The gate itself still learns of its source; rows of other layers get nothing.
+    assert zero.grad[LAYER].all()
+    assert not zero.grad[[0, 2]].any()
+
+
+@pytest.mark.parametrize("positions", POSITIONS)
+def test_output_is_linear_in_the_gates(positions: str) -> None:
+    attention = layer(positions).double()
+    hidden, tokens = inputs()
+    tokens = {source: value.double() for source, value in tokens.items()}
+
+    def effect(attributes: float, mask: float) -> Tensor:
+        conditions = Conditions(tokens, gates(attributes, mask))
+        return attention(hidden.double(), conditions) - attention.to_out.bias
+
+    combined = effect(0.5, -2.0)
+    assert torch.allclose(combined, 0.5 * effect(1, 0) - 2 * effect(0, 1), atol=1e-6)
+    assert torch.allclose(effect(1.5, -6.0), 3 * combined, atol=1e-6)
+
+
+@pytest.mark.parametrize("positions", POSITIONS)
+def test_gates_per_sample_equal_separate_calls(positions: str) -> None:
+    attention = layer(positions)
+    hidden, tokens = inputs(3)
+    tables = [gates(1.0, 0.0), gates(0.0, 0.5), gates(-1.0, 2.0)]
+    together = attention(hidden, Conditions(tokens, torch.stack(tables)))
+    for i, table in enumerate(tables):
+        one = Conditions({s: value[i : i + 1] for s, value in tokens.items()}, table)
+        assert torch.allclose(together[i : i + 1], attention(hidden[i : i + 1], one), atol=1e-5)
+
+
+@pytest.mark.parametrize("positions", POSITIONS)
+def test_written_out_softmax_equals_the_fused_kernel(positions: str) -> None:
+    attention = layer(positions)
+    hidden, tokens = inputs()
+    conditions = Conditions(tokens, gates(1.0, 1.0))
+    with_grad = attention(hidden, conditions)
+    with torch.no_grad():
+        assert torch.allclose(attention(hidden, conditions), with_grad, atol=1e-5)
+
+
+def test_attend_scales_by_the_width_of_the_value() -> None:
+    query, key, value = torch.randn(3, 2, 2, 5, 8, generator=torch.Generator().manual_seed(0))
+    wide = [torch.nn.functional.pad(x, (0, 4)) for x in (query, key)]
+    expected = torch.nn.functional.scaled_dot_product_attention(query, key, value)
+    assert torch.allclose(attend(*wide, value), expected, atol=1e-6)
+    with torch.no_grad():
+        assert torch.allclose(attend(*wide, value), expected, atol=1e-6)
+
+
+def placed_logits(attention: MultiSourceAttention, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits [B, heads, N, T] without and with positions."""
+    hidden, _ = inputs()
+    query = attention.query(hidden)
+    key, value = attention.project(tokens, "mask")
+    q, k, v = attention.place(query, key, value, "mask")
+    assert torch.equal(v, value)
+    scale = value.shape[-1] ** -0.5
+    return query @ key.transpose(-1, -2) * scale, q @ k.transpose(-1, -2) * scale
+
+
+def test_locality_subtracts_the_scaled_distance_from_the_logits() -> None:
+    attention = layer("locality")
+    plain, placed = placed_logits(attention, inputs()[1]["mask"])
+    distance = torch.cdist(cell_centres(SIDE).double(), cell_centres(GRID).double()).square()
+    sharpness = attention.locality["mask"].log_sharpness.exp()[:, None, None]
+    bias = (placed - plain).double()
+    assert torch.allclose(bias[..., : GRID**2], -(sharpness * distance).expand_as(
+        bias[..., : GRID**2]), atol=1e-3)  # fmt: skip
+    assert not (bias[..., GRID**2 :].abs() > 1e-5).any()
+
+
+@pytest.mark.parametrize("positions", POSITIONS)
+def test_tokens_without_a_place_keep_their_keys(positions: str) -> None:
+    attention = layer(positions)
+    hidden, tokens = inputs()
+    query = attention.query(hidden)
+    key, value = attention.project(tokens["mask"], "mask")
+    _, placed, _ = attention.place(query, key, value, "mask")
+    width = key.shape[-1]
+    assert torch.equal(placed[:, :, GRID**2 :, :width], key[:, :, GRID**2 :])
+    assert not placed[:, :, GRID**2 :, width:].any()
+    if positions != "none":
+        assert not torch.equal(placed[:, :, : GRID**2], key[:, :, : GRID**2])
+    # A source that has no grid is not touched at all.
+    pair = attention.project(tokens["attributes"], "attributes")
+    assert attention.place(query, *pair, "attributes") == (query, *pair)
+
+
+def test_sharp_locality_attends_to_its_own_cell() -> None:
+    attention = layer("locality")
+    attention.locality["mask"].log_sharpness.data.fill_(9.0)
+    _, placed = placed_logits(attention, inputs()[1]["mask"])
+    rows = torch.arange(SIDE) * GRID // SIDE
+    own = (rows[:, None] * GRID + rows).flatten()
+    on_grid = placed[..., : GRID**2].softmax(-1)
+    assert (on_grid.argmax(-1) == own).all()
+    assert on_grid.max(-1).values.min() > 0.99
+
+
+def test_only_placed_sources_learn_a_sharpness() -> None:
+    assert list(layer("locality").locality) == ["mask"]
+    assert not layer("rotary").locality
+    assert not layer("locality", present=("attributes",)).locality
+
+
+def test_projected_keys_replace_tokens() -> None:
+    attention = layer("locality")
+    hidden, tokens = inputs()
+    table = gates(0.4, 1.2)
+    pairs = {source: attention.project(tokens[source], source) for source in SOURCES}
+    projected = Conditions({}, table, {str(LAYER): pairs})
+    assert torch.equal(
+        attention(hidden, projected), attention(hidden, Conditions(tokens, table))
+    )
+
+
+@pytest.mark.parametrize("grad", [True, False])
+def test_self_attention_beside_equals_diffusers(grad: bool) -> None:
+    torch.manual_seed(0)
+    plain = Attention(DIM, heads=HEADS, dim_head=DIM // HEADS)
+    hidden, _ = inputs()
+    with torch.set_grad_enabled(grad):
+        expected = plain(hidden)
+        plain.set_processor(SelfAttentionProcessor())
+        assert torch.allclose(plain(hidden), expected, atol=1e-5)
+
+
+def test_empty_plan_gives_the_bias_alone() -> None:
+    attention: Any = layer()
+    attention.plan = ()
+    hidden, tokens = inputs()
+    out = attention(hidden, Conditions(tokens, gates(1.0, 1.0)))
+    assert torch.equal(out, attention.to_out.bias.expand_as(out))

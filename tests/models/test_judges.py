@@ -1,0 +1,107 @@
+"""The judges as networks: shapes, saving, and refusing what is not a judge of ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from facecond.errors import UserError
+from facecond.labels import ATTRIBUTES, MASK_CLASSES
+from facecond.models.judges import AttributeClassifier, FaceParser, load_classifier, load_parser
+from facecond.storage import read_json, write_json
+
+
+@pytest.fixture
+def images() -> torch.Tensor:
+    return torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+@pytest.mark.parametrize("side", [(32, 32), (64, 40)])
+def test_parser_answers_for_every_pixel(side: tuple[int, int]) -> None:
+    logits = FaceParser(width=8)(torch.zeros(2, 3, *side))
+    assert logits.shape == (2, len(MASK_CLASSES), *side)
+
+
+def test_parser_refuses_sides_that_do_not_divide() -> None:
+    with pytest.raises(ValueError, match="divisible by 8"):
+        FaceParser(width=8)(torch.zeros(1, 3, 36, 32))
+
+
+def test_classifier_features_lead_to_its_logits(images: torch.Tensor) -> None:
+    model = AttributeClassifier(width=8, feature_size=24).eval()
+    features = model.features(images)
+    assert features.shape == (3, 24)
+    assert torch.equal(model.head(features), model(images))
+    assert model(images).shape == (3, len(ATTRIBUTES))
+
+
+def test_thresholds_decide_what_is_present(images: torch.Tensor) -> None:
+    low = AttributeClassifier(width=8, thresholds=[-1e9] * 39 + [1e9]).eval()
+    present, features = low.judge(images)
+    assert present[:, :39].all() and not present[:, 39].any()
+    assert torch.equal(features, low.features(images))
+
+
+def test_default_sizes_stay_small() -> None:
+    for model in (FaceParser(), AttributeClassifier()):
+        assert 4e5 < sum(p.numel() for p in model.parameters()) < 1.2e6
+
+
+def test_saved_judges_are_bit_equal(tmp_path: Path, images: torch.Tensor) -> None:
+    parser = FaceParser(width=8, image_size=32)
+    parser.train()(images)  # moves the running statistics of the norms
+    parser.eval().save_pretrained(tmp_path / "parser")
+    assert torch.equal(load_parser(tmp_path / "parser")(images), parser(images))
+    classifier = AttributeClassifier(8, 32, 16, ["Bald", "Male"], [0.25] * 40)
+    classifier.eval().save_pretrained(tmp_path / "attributes")
+    loaded = load_classifier(tmp_path / "attributes")
+    assert torch.equal(loaded(images), classifier(images))
+    assert list(loaded.config["attributes"]) == ["Bald", "Male"]
+    assert list(loaded.config["thresholds"]) == [0.25] * 40
+    assert not list(tmp_path.rglob("*.bin"))
+
+
+def test_wrong_folders_are_user_errors(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no parser judge here"):
+        load_parser(tmp_path / "nowhere")
+    AttributeClassifier(width=8).save_pretrained(tmp_path / "judge")
+    with pytest.raises(UserError, match="AttributeClassifier, not a FaceParser"):
+        load_parser(tmp_path / "judge")
+
+
+def test_another_class_list_is_a_user_error(tmp_path: Path) -> None:
+    FaceParser(width=8, classes=["background", "face"]).save_pretrained(tmp_path / "parser")
+    with pytest.raises(UserError, match="another list of mask classes"):
+        load_parser(tmp_path / "parser")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [("attributes", ["Smilling"], "Did you mean 'Smiling'"), ("thresholds", [0.0], "40 numbers")],
+)
+def test_a_bad_config_is_a_user_error(
+    tmp_path: Path, key: str, value: object, message: str
+) -> None:
+    AttributeClassifier(width=8).save_pretrained(tmp_path)
+    config = read_json(tmp_path / "config.json")
+    write_json(tmp_path / "config.json", config | {key: value})
+    with pytest.raises(UserError, match=message):
+        load_classifier(tmp_path)
+
+
+def test_damaged_weights_are_user_errors(tmp_path: Path) -> None:
+    model = FaceParser(width=8)
+    model.save_pretrained(tmp_path)
+    weights = next(tmp_path.glob("*.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:200])
+    with pytest.raises(UserError, match="cannot be read"):
+        load_parser(tmp_path)
+    weights.unlink()
+    with pytest.raises(UserError, match="cannot be read"):
+        load_parser(tmp_path)
+    model.head[1].bias.data[0] = float("nan")
+    model.save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="NaN"):
+        load_parser(tmp_path)

@@ -1,0 +1,30 @@
+"""UserError and the advice for mistyped names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from facecond.errors import UserError, nearest
+
+
+def test_message_says_where_what_and_how_to_fix():
+    error = UserError("the mask is 32x32, the picture 64x64", Path("masks/7.png"), "Resize it.")
+    assert str(error) == "masks/7.png: the mask is 32x32, the picture 64x64. Resize it."
+    assert (error.what, error.where, error.fix) == (
+        "the mask is 32x32, the picture 64x64",
+        "masks/7.png",
+        "Resize it.",
+    )
+
+
+@pytest.mark.parametrize("typed", ["Smilling", "smiling", "SMILING", "Smilin"])
+def test_nearest_ignores_case_and_small_slips(typed):
+    assert nearest(typed, ["Young", "Smiling", "Male"]) == "Did you mean 'Smiling'?"
+
+
+def test_nearest_lists_all_when_none_is_close():
+    assert nearest("zzz", (name for name in ("mask", "attributes"))) == (
+        "Choose from: mask, attributes."
+    )

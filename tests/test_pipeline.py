@@ -1,0 +1,191 @@
+"""Sampling: exact oracles, independence of the batch, guidance passes, saved models, bad input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from facecond.diffusion.schedulers import scheduler
+from facecond.errors import UserError
+from facecond.models.denoiser import build_denoiser
+from facecond.models.first_stage import FirstStage
+from facecond.pipeline import FacePipeline, load_pipeline, to_uint8
+
+SIZE = 32
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> FacePipeline:
+    model = build_denoiser(
+        image_size=SIZE,
+        latent_size=8,
+        latent_channels=6,
+        block_out_channels=[16, 32],
+        down_block_types=["DownBlock2D", "CrossAttnDownBlock2D"],
+        mid_block_type="UNetMidBlock2DCrossAttn",
+        up_block_types=["CrossAttnUpBlock2D", "UpBlock2D"],
+        layers_per_block=1,
+        attention_head_dim=16,
+        norm_num_groups=8,
+        condition_dim=16,
+        mask_grid=8,
+        positions="locality",
+    )
+    stage = FirstStage("LinearPatchCode", {"patch_size": 4, "latent_channels": 6})
+    images = torch.rand(16, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    stage.autoencoder.fit(images)
+    stage.measure([images])
+    made = FacePipeline(
+        model.unet.eval(), model.condition_encoder.eval(), stage.eval(), scheduler("euler"), steps=4
+    )
+    return made
+
+
+def some_conditions(count: int) -> dict[str, Any]:
+    draw = np.random.default_rng(0)
+    return {
+        "attributes": draw.integers(-1, 2, (count, 40)).astype(np.int8),
+        "mask": draw.integers(0, 19, (count, SIZE, SIZE)).astype(np.uint8),
+    }
+
+
+def test_samples_are_uint8_pictures_and_repeat(pipeline: FacePipeline) -> None:
+    first = pipeline(**some_conditions(3), seeds=[1, 2, 3]).images
+    assert first.shape == (3, SIZE, SIZE, 3) and first.dtype == np.uint8
+    assert np.array_equal(first, pipeline(**some_conditions(3), seeds=[1, 2, 3]).images)
+    assert not np.array_equal(first, pipeline(**some_conditions(3), seeds=[1, 2, 4]).images)
+
+
+def test_a_face_does_not_depend_on_its_batch(pipeline: FacePipeline) -> None:
+    given = some_conditions(5)
+    together = pipeline(**given, seeds=range(5)).images.astype(int)
+    for index in range(5):
+        alone = pipeline(given["attributes"][index], given["mask"][index], seeds=[index]).images
+        assert np.abs(alone[0].astype(int) - together[index]).max() <= 1
+
+
+def test_conditions_matter(pipeline: FacePipeline) -> None:
+    given = some_conditions(2)
+    free = pipeline(seeds=[0, 1]).images
+    for name in ("attributes", "mask"):
+        assert not np.array_equal(free, pipeline(**{name: given[name]}, seeds=[0, 1]).images)
+
+
+def test_scale_zero_drops_a_source_and_scale_one_changes_nothing(pipeline: FacePipeline) -> None:
+    given = some_conditions(2)
+    plain = pipeline(**given, seeds=[0, 1]).images
+    same = pipeline(**given, seeds=[0, 1], guidance={"mask": 1.0, "attributes": 1.0}).images
+    assert np.array_equal(plain, same)
+    dropped = pipeline(**given, seeds=[0, 1], guidance={"mask": 0.0}).images
+    without = pipeline(attributes=given["attributes"], seeds=[0, 1]).images
+    assert np.array_equal(dropped, without)
+
+
+def test_passes_are_counted(pipeline: FacePipeline) -> None:
+    seen: list[int] = []
+    handle = pipeline.unet.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
+    try:
+        for guidance in ({}, {"mask": 1.0}, {"mask": 0.0}, {"mask": 2.0, "attributes": 3.0}):
+            pipeline(**some_conditions(2), seeds=[0, 1], guidance=guidance, num_inference_steps=1)
+    finally:
+        handle.remove()
+    assert seen == [2, 2, 2, 6]
+
+
+def test_guidance_is_the_stated_formula(pipeline: FacePipeline) -> None:
+    # One Euler step of the flow from t = 1 to 0 gives noise - prediction: affine in it, and the
+    # raw latents that the decoder sees are affine in that.
+    given = some_conditions(1)
+    latents: dict[str, torch.Tensor] = {}
+
+    def run(name: str, guidance: dict[str, float]) -> None:
+        handle = pipeline.first_stage.autoencoder.decoder.register_forward_pre_hook(
+            lambda _, inputs: latents.update({name: inputs[0]})
+        )
+        try:
+            pipeline(**given, seeds=[0], guidance=guidance, num_inference_steps=1)
+        finally:
+            handle.remove()
+
+    run("full", {})
+    run("no_mask", {"mask": 0.0})
+    run("no_attributes", {"attributes": 0.0})
+    run("guided", {"mask": 2.5, "attributes": 4.0})
+    full = latents["full"]
+    expected = full + 1.5 * (full - latents["no_mask"]) + 3 * (full - latents["no_attributes"])
+    torch.testing.assert_close(latents["guided"], expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["euler", "heun", "unipc", "dpm++"])
+def test_every_short_name_samples(pipeline: FacePipeline, name: str) -> None:
+    before = pipeline.scheduler
+    pipeline.use_scheduler(name)
+    try:
+        assert pipeline(seeds=[0]).images.shape == (1, SIZE, SIZE, 3)
+    finally:
+        pipeline.scheduler = before
+
+
+def test_a_saved_pipeline_draws_the_same(pipeline: FacePipeline, tmp_path: Path) -> None:
+    pipeline.save_pretrained(tmp_path / "model")
+    loaded = load_pipeline(tmp_path / "model")
+    given = some_conditions(2)
+    assert np.array_equal(
+        pipeline(**given, seeds=[0, 1]).images, loaded(**given, seeds=[0, 1]).images
+    )
+    assert loaded.config.steps == 4 and loaded.unet.routing == pipeline.unet.routing
+
+
+def test_nan_weights_are_named(pipeline: FacePipeline, tmp_path: Path) -> None:
+    pipeline.save_pretrained(tmp_path / "model")
+    (file,) = (tmp_path / "model" / "unet").glob("*.safetensors")
+    weights = load_file(file)
+    weights["conv_in.bias"][0] = float("nan")
+    save_file(weights, file)
+    with pytest.raises(UserError, match=r"conv_in\.bias holds NaN"):
+        load_pipeline(tmp_path / "model")
+
+
+@pytest.mark.parametrize("damage", ["truncate", "missing", "no folder", "other architecture"])
+def test_a_broken_model_is_one_clear_error(
+    pipeline: FacePipeline, tmp_path: Path, damage: str
+) -> None:
+    pipeline.save_pretrained(tmp_path / "model")
+    (file,) = (tmp_path / "model" / "unet").glob("*.safetensors")
+    if damage == "truncate":
+        file.write_bytes(file.read_bytes()[:-100])
+    elif damage == "missing":
+        file.unlink()
+    elif damage == "other architecture":
+        save_file({"conv_in.weight": torch.zeros(3, 3)}, file)
+    path = tmp_path / ("nothing" if damage == "no folder" else "model")
+    with pytest.raises(UserError):
+        load_pipeline(path)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"attributes": np.zeros((2, 39), np.int8)}, "shape"),
+        ({"attributes": np.full((2, 40), 2, np.int8)}, "values -1, 0, 1"),
+        ({"mask": np.zeros((2, 16, 16), np.uint8)}, "shape"),
+        ({"mask": np.full((2, SIZE, SIZE), 19, np.uint8)}, r"unknown classes \[19\]"),
+        ({"guidance": {"masks": 2.0}}, "Did you mean 'mask'"),
+        ({"guidance": {"mask": -1.0}}, "out of range"),
+    ],
+)
+def test_bad_conditions_are_user_errors(
+    pipeline: FacePipeline, given: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        pipeline(seeds=[0, 1], **given)
+
+
+def test_uint8_rounds_and_clamps() -> None:
+    values = torch.tensor([-2.0, -1.0, 0.0, 1.0, 2.0]).reshape(1, 1, 1, 5).expand(1, 3, 1, 5)
+    assert to_uint8(values)[0, 0, :, 0].tolist() == [0, 0, 128, 255, 255]

@@ -1,0 +1,170 @@
+"""Writes that survive a crash, hashes, and folders that cannot be written."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from facecond import storage
+from facecond.errors import UserError
+from facecond.seeding import numpy_generator
+
+
+class Crash(Exception):
+    """Planted failure inside a write."""
+
+
+def test_atomic_file_replaces_only_on_success(tmp_path):
+    path = tmp_path / "state.json"
+    storage.write_text(path, "old")
+    with pytest.raises(Crash), storage.atomic_file(path) as temporary:
+        temporary.write_text("half of the n")
+        raise Crash
+    assert path.read_text() == "old"
+    with storage.atomic_file(path) as temporary:
+        assert temporary.parent == path.parent and temporary.suffix == path.suffix
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_atomic_folder_replaces_only_on_success(tmp_path):
+    path = tmp_path / "model"
+    with storage.atomic_folder(path) as temporary:
+        (temporary / "a.txt").write_text("old")
+    with pytest.raises(Crash), storage.atomic_folder(path) as temporary:
+        (temporary / "a.txt").write_text("half")
+        raise Crash
+    assert (path / "a.txt").read_text() == "old"
+    with storage.atomic_folder(path) as temporary:
+        (temporary / "deep").mkdir()
+        (temporary / "deep" / "b.txt").write_text("new")
+        assert (path / "a.txt").read_text() == "old"
+    assert [str(p.relative_to(path)) for p in sorted(path.rglob("*"))] == ["deep", "deep/b.txt"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_written_files_have_the_usual_permissions(tmp_path):
+    plain = tmp_path / "plain"
+    plain.touch()
+    storage.write_text(tmp_path / "atomic", "text")
+    (tmp_path / "plain_folder").mkdir()
+    with storage.atomic_folder(tmp_path / "atomic_folder"):
+        pass
+    for usual, ours in (("plain", "atomic"), ("plain_folder", "atomic_folder")):
+        modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in (usual, ours)]
+        assert modes[0] == modes[1]
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from facecond import storage
+
+kind, target = sys.argv[1], Path(sys.argv[2])
+print("ready", flush=True)
+turn = 0
+while True:
+    text = f"{turn % 10}" * 400_000
+    if kind == "file":
+        storage.write_text(target, text)
+    else:
+        with storage.atomic_folder(target) as folder:
+            for name in "abc":
+                (folder / name).write_text(text)
+    turn += 1
+"""
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_kill_during_writes_leaves_one_whole_version(kind, tmp_path):
+    target = tmp_path / "target"
+    turns = set()
+    for attempt in range(6):
+        writer = [sys.executable, "-c", WRITER, kind, str(target)]
+        with subprocess.Popen(writer, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            while not target.exists():  # the first version of all
+                assert process.poll() is None
+            delay = numpy_generator(0, kind, attempt).uniform(0.0, 0.15)
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(delay)
+            process.kill()
+        versions = _versions(target)
+        assert versions, "nothing whole is left"
+        for parts in versions:
+            assert all(len(part) == 400_000 and len(set(part)) == 1 for part in parts)
+            assert len(set(parts)) == 1
+            turns.add(parts[0][0])
+    assert turns <= set("0123456789")
+
+
+def _versions(target: Path) -> list[list[str]]:
+    """Contents at `target`; a folder killed between its two renames has stepped aside, whole."""
+    if target.is_file():
+        return [[target.read_text()]]
+    folders = [target] if target.is_dir() else list(target.parent.glob(".target.old.*/target"))
+    return [[(folder / name).read_text() for name in "abc"] for folder in folders]
+
+
+def test_json_round_trip(tmp_path):
+    value = {"b": [1, 2.5, None, True], "a": {"ü": "text"}}
+    storage.write_json(tmp_path / "x.json", value)
+    assert storage.read_json(tmp_path / "x.json") == value
+
+
+def test_json_that_is_not_finite_is_refused_and_nothing_lost(tmp_path):
+    path = tmp_path / "x.json"
+    storage.write_json(path, {"loss": 1.0})
+    with pytest.raises(ValueError):
+        storage.write_json(path, {"loss": float("nan")})
+    assert storage.read_json(path) == {"loss": 1.0}
+
+
+@pytest.mark.parametrize("content", [None, b'{"half": ', b"\xff\xfe\x00"])
+def test_unreadable_json_is_named(content, tmp_path):
+    path = tmp_path / "manifest.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=r"manifest\.json") as caught:
+        storage.read_json(path)
+    assert caught.value.where == str(path)
+
+
+def test_sha256_is_of_the_bytes(tmp_path):
+    data = numpy_generator(0, "bytes").bytes(3_000_000)
+    (tmp_path / "x").write_bytes(data)
+    assert storage.sha256(tmp_path / "x") == hashlib.sha256(data).hexdigest()
+
+
+def test_hash_of_values():
+    value = {"a": 1, "b": {"c": [1, 2], "d": "x"}}
+    assert storage.hash_of(value) == storage.hash_of({"b": {"d": "x", "c": [1, 2]}, "a": 1})
+    others = [{"a": 2, "b": value["b"]}, {"a": 1}, {"a": 1, "b": {"c": [2, 1], "d": "x"}}]
+    assert len({storage.hash_of(v) for v in [value, *others]}) == 4
+
+
+def test_make_folder(tmp_path):
+    made = storage.make_folder(tmp_path / "a" / "b")
+    assert made.is_dir() and storage.make_folder(made) == made
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot create the folder"):
+        storage.make_folder(tmp_path / "file" / "inside")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_folder_that_is_not_writable(tmp_path):
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o555)
+    with pytest.raises(UserError, match="not writable"):
+        storage.make_folder(locked)
+    with pytest.raises(UserError, match="cannot create the folder"):
+        storage.make_folder(locked / "inside")

@@ -1,0 +1,160 @@
+"""The loop: it learns, and a run that was stopped ends exactly where an unbroken one does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from facecond.config import RunConfig, load
+from facecond.errors import UserError
+from facecond.storage import read_json
+from facecond.training import checkpoint
+from facecond.training.log import read_rows
+from facecond.training.loop import Interrupted, train
+
+TINY = [
+    "first_stage.latent_channels=6",
+    "denoiser.block_out_channels=[16,32]",
+    "denoiser.condition_dim=16",
+    "train.batch_size=8",
+    "train.log_every=2",
+    "train.sample_every=0",
+    "train.checkpoint_every_s=1000",
+    "train.precision=fp32",
+    "optim.warmup_steps=2",
+]
+
+
+def config(root: Path, *overrides: str) -> RunConfig:
+    return load(RunConfig, "rendered_debug", [f"data.root={root}", *TINY, *overrides])
+
+
+def weights(model: Path) -> dict[str, torch.Tensor]:
+    found = {}
+    for part in ("unet", "condition_encoder"):
+        (file,) = (model / part).glob("*.safetensors")
+        found |= {f"{part}.{key}": value for key, value in load_file(file).items()}
+    return found
+
+
+def assert_equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
+    assert a.keys() == b.keys()
+    for key in a:
+        assert torch.equal(a[key], b[key]), key
+
+
+def test_the_loss_falls(rendered_root: Path, tmp_path: Path) -> None:
+    model = train(config(rendered_root, "train.steps=60"), tmp_path / "run")
+    rows = read_rows(tmp_path / "run" / "metrics.jsonl")
+    assert [row["step"] for row in rows] == list(range(2, 61, 2))
+    first, last = (sum(r["loss"] for r in part) / 5 for part in (rows[:5], rows[-5:]))
+    assert last < 0.9 * first
+    assert (model / "model_index.json").is_file() and (model / "README.md").is_file()
+    assert read_json(model / "provenance.json")["steps"] == 60
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_resume_is_bit_identical(
+    rendered_root: Path, tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # 58 faces in the generator's split at batch 8: step 5 is in mid-epoch, step 12 in the next one.
+    made = config(rendered_root, "train.steps=12", f"train.num_workers={workers}")
+    whole = train(made, tmp_path / "whole")
+    stop_at(5, monkeypatch)
+    with pytest.raises(Interrupted):
+        train(made, tmp_path / "broken")
+    assert not (tmp_path / "broken" / "model").exists()
+    monkeypatch.undo()
+    resumed = train(made, tmp_path / "broken")
+    assert_equal(weights(whole), weights(resumed))
+    ends = [checkpoint.load_newest(tmp_path / run / "checkpoints") for run in ("whole", "broken")]
+    for key in ("model", "ema", "optimizers"):
+        assert str(ends[0][2][key]) == str(ends[1][2][key])
+
+
+def stop_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a real SIGTERM arrive in the given step."""
+    import facecond.training.loop as loop
+
+    seen = [0]
+    rate = loop.learning_rate_factor
+
+    def counting(*args: float, **options: float) -> float:
+        seen[0] += 1
+        if seen[0] == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return rate(*args, **options)
+
+    monkeypatch.setattr(loop, "learning_rate_factor", counting)
+
+
+def test_a_damaged_checkpoint_falls_back(rendered_root: Path, tmp_path: Path) -> None:
+    made = config(rendered_root, "train.steps=8", "train.checkpoint_every_s=0")
+    whole = weights(train(made, tmp_path / "run"))
+    newest = checkpoint.steps(tmp_path / "run" / "checkpoints")[-1]
+    file = newest / "tensors.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    assert_equal(whole, weights(train(made, tmp_path / "run")))
+
+
+def test_kill_9_loses_nothing(rendered_root: Path, tmp_path: Path) -> None:
+    made = ["train.steps=10", "train.checkpoint_every_s=0", *TINY[:-3], "train.precision=fp32"]
+    command = [
+        sys.executable, "-m", "facecond", "train", "rendered_debug", "--out", str(tmp_path / "run"),
+        "--set", f"data.root={rendered_root}", *made,
+    ]  # fmt: skip
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not checkpoint.steps(tmp_path / "run" / "checkpoints") and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    assert process.wait() != 0
+    found = checkpoint.load_newest(tmp_path / "run" / "checkpoints")
+    assert found is not None and found[1] >= 1
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "model" / "model_index.json").is_file()
+
+
+def test_a_time_budget_fixes_its_length_once(rendered_root: Path, tmp_path: Path) -> None:
+    made = config(rendered_root, "train.steps=0", "train.minutes=0.02")
+    model = train(made, tmp_path / "run")
+    steps = read_json(model / "provenance.json")["steps"]
+    assert steps >= 14
+    newest = checkpoint.load_newest(tmp_path / "run" / "checkpoints")
+    assert newest is not None and newest[2]["steps"] == newest[1] == steps
+
+
+def test_gradient_accumulation_takes_as_many_pictures(rendered_root: Path, tmp_path: Path) -> None:
+    made = config(rendered_root, "train.steps=3", "train.accumulation=2", "train.batch_size=4")
+    train(made, tmp_path / "run")
+    newest = checkpoint.load_newest(tmp_path / "run" / "checkpoints")
+    assert newest is not None and newest[1] == 3
+
+
+def test_another_config_or_data_is_refused(rendered_root: Path, tmp_path: Path) -> None:
+    train(config(rendered_root, "train.steps=2"), tmp_path / "run")
+    with pytest.raises(UserError, match="another config"):
+        train(config(rendered_root, "train.steps=2", "objective.gamma=0.5"), tmp_path / "run")
+
+
+def test_a_loss_that_stays_non_finite_ends_training(rendered_root: Path, tmp_path: Path) -> None:
+    made = config(rendered_root, "train.steps=50", "optim.learning_rate=1e30",
+                  "optim.adam_learning_rate=1e30")  # fmt: skip
+    with pytest.raises(UserError, match="not finite"):
+        train(made, tmp_path / "run")
+
+
+def test_no_length_is_an_error(rendered_root: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no length"):
+        train(config(rendered_root, "train.steps=0", "train.minutes=0"), tmp_path / "run")
