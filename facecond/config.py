@@ -41,6 +41,7 @@ class FirstStageConfig:
     autoencoder: str = "linear"
     """`linear` fits a patch code in closed form; else a local path or hub id of an autoencoder."""
     patch_size: int = 4
+    """Pixels per latent pixel; of a pretrained autoencoder, what it should have."""
     latent_channels: int = 12
 
 
@@ -172,10 +173,11 @@ class RunConfig:
 class JudgeSection:
     """Training of a judge."""
 
-    steps: int = 400
-    batch_size: int = 64
-    learning_rate: float = 2.0e-3
-    width: int = 24
+    steps: int = 500
+    batch_size: int = 32
+    learning_rate: float = 2.0e-2
+    """Of Muon."""
+    width: int = 32
     """Channels of the finest level."""
     seed: int = 0
 
@@ -211,10 +213,10 @@ def load(kind: type[Config], path: str | Path, overrides: Sequence[str] = ()) ->
         if not separator:
             raise UserError(f"'{override}' is not of the form key=value", "--set", "Add '='.")
         _check_path(kind, key)
+        layers.append(_parse(override))
+        _check_keys(kind, layers[-1], "--set")
     try:
-        merged = OmegaConf.merge(
-            OmegaConf.structured(kind), *layers, OmegaConf.from_dotlist(list(overrides))
-        )
+        merged = OmegaConf.merge(OmegaConf.structured(kind), *layers)
         return OmegaConf.to_object(merged)  # type: ignore[return-value]
     except OmegaConfBaseException as error:
         key = getattr(error, "full_key", None) or "config"
@@ -249,16 +251,34 @@ def _read(file: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UserError("the file is missing", file, "Check the path.") from None
     except Exception as error:  # PyYAML and OmegaConf raise many kinds
-        raise UserError(f"not valid YAML ({error})", file, "Correct the file.") from None
+        reason = " ".join(str(error).split())
+        raise UserError(f"not valid YAML ({reason})", file, "Correct the file.") from None
     if not isinstance(loaded, dict):
         raise UserError("a config is a mapping of sections", file, "See configs/.")
     return {str(key): value for key, value in loaded.items()}
 
 
+def _parse(override: str) -> dict[str, Any]:
+    """One `a.b=value` as nested mappings."""
+    try:
+        parsed = OmegaConf.to_container(OmegaConf.from_dotlist([override]))
+    except Exception as error:  # PyYAML and OmegaConf raise many kinds
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"cannot read '{override}' ({reason})", "--set", "Put the value in quotes."
+        ) from None
+    assert isinstance(parsed, dict)
+    return {str(key): value for key, value in parsed.items()}
+
+
 def _check_keys(kind: type, values: dict[str, Any], where: str, prefix: str = "") -> None:
     for key, value in values.items():
         section = _check_path(kind, f"{prefix}{key}", where, root=prefix)
-        if isinstance(value, dict) and dataclasses.is_dataclass(section):
+        if dataclasses.is_dataclass(section):
+            if not isinstance(value, dict):
+                raise UserError(
+                    f"'{prefix}{key}' is a section, not a value", where, "Name a key of it."
+                )
             _check_keys(kind, value, where, f"{prefix}{key}.")
 
 

@@ -20,6 +20,10 @@ class UserError(Exception):
         self.what, self.where, self.fix = what, str(where), fix
         super().__init__(f"{self.where}: {what}. {fix}")
 
+    def __reduce__(self) -> tuple[type[UserError], tuple[str, str, str]]:
+        """Pickle by the three parts, so that the error survives a worker process."""
+        return UserError, (self.what, self.where, self.fix)
+
 
 def nearest(name: str, choices: Iterable[str]) -> str:
     """Advice for a mistyped name: the closest choice, or all of them when none is close."""

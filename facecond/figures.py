@@ -16,8 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from facecond.labels import colour_mask
 
-SERIES_COLOURS = 6
-"""The page defines --c1 to --c6."""
+SERIES_COLOURS = 6  # the page's --c1 to --c6
 
 
 def enlarge(image: np.ndarray, scale: int) -> Image.Image:
@@ -37,7 +36,7 @@ def image_grid(
     scale: int = 2,
     gap: int = 4,
 ) -> Image.Image:
-    """Rows of pictures [H, W, 3] or masks [H, W] of one size, on white; None leaves a cell empty."""
+    """Rows of pictures [H, W, 3] or masks [H, W] of one size, on white; None is an empty cell."""
     cells = [cell for row in rows for cell in row if cell is not None]
     if not cells:
         raise ValueError("a grid needs at least one picture")
@@ -78,7 +77,7 @@ def html_tiles(
 ) -> str:
     """The same grid as HTML: real text as labels, and it scrolls sideways where it is narrow."""
     columns = max(len(row) for row in rows)
-    head = '<span class="corner"></span>' if row_labels else ""
+    head = "<span></span>" if row_labels and column_labels else ""
     head += "".join(f'<span class="head">{html.escape(label)}</span>' for label in column_labels)
     body = []
     for r, row in enumerate(rows):
@@ -94,7 +93,6 @@ def html_tiles(
             uri = png_data_uri(enlarge(cell, 1 if cell.ndim == 2 else scale))
             body.append(f'<img{kind} alt="{what}" src="{uri}">')
     labelled = " labelled" if row_labels else ""
-    head = head if column_labels else ""
     return (
         f'<div class="scroll"><div class="tiles{labelled}" style="--columns:{columns}">'
         f"{head}{''.join(body)}</div></div>"
@@ -142,13 +140,13 @@ def svg_curves(
         parts.append(
             f'<line class="rule" x1="{left}" x2="{width - right}" y1="{y:.1f}" y2="{y:.1f}"/>'
         )
-        parts.append(_text(left - 8, y + 4, _short(tick), "end"))
+        parts.append(_text(left - 8, float(y) + 4, _short(tick), "end"))
     for tick in x_ticks:
-        parts.append(_text(px(tick), height - bottom + 18, _short(tick), "middle"))
-    parts.append(_text((left + width - right) / 2, height - 5, x_label, "middle", "axis"))
+        parts.append(_text(float(px(tick)), height - bottom + 18, _short(tick), "middle"))
+    parts.append(_text((left + width - right) / 2, height - 5, x_label, "middle"))
     middle = (top + height - bottom) / 2
     parts.append(
-        f'<text class="axis" text-anchor="middle" transform="translate(13 {middle:.0f}) rotate(-90)">'
+        f'<text text-anchor="middle" transform="translate(13 {middle:.0f}) rotate(-90)">'
         f"{html.escape(y_label)}</text>"
     )
     for i, (x, y) in enumerate(points.values()):
@@ -160,21 +158,20 @@ def svg_curves(
 def svg_bars(
     values: Mapping[str, Mapping[str, float | None]],
     *,
-    limit: float = 1.0,
     start: float = 0.0,
     width: int = 460,
 ) -> str:
-    """Horizontal bars `name -> {score, ceiling, floor}` from `start` to `limit`: the bar is the
+    """Horizontal bars `name -> {score, ceiling, floor}` from `start` to 1: the bar is the
     score, the tick in the colour of the text the ceiling, the coloured tick the floor."""
-    left, right, pitch = 150, 44, 22
+    left, right, pitch = 150, 42, 22
     span = width - left - right
 
     def px(value: float) -> float:
-        return left + span * (min(max(value, start), limit) - start) / (limit - start)
+        return left + span * (min(max(value, start), 1) - start) / (1 - start)
 
     height = 26 + pitch * len(values)
     parts = []
-    for tick in ticks(start, limit):
+    for tick in ticks(start, 1):
         x = px(tick)
         parts.append(f'<line class="rule" x1="{x:.1f}" x2="{x:.1f}" y1="4" y2="{height - 20}"/>')
         parts.append(_text(x, height - 6, _short(tick), "middle"))
@@ -185,7 +182,7 @@ def svg_bars(
         if score is not None:
             bar = f'x="{left}" y="{y + 3}" width="{px(score) - left:.1f}" height="12" rx="2"'
             parts.append(f'<rect class="bar" {bar}/>')
-            parts.append(_text(width - right + 8, y + 13, f"{score:.2f}"))
+            parts.append(_text(width - right + 9, y + 13, f"{score:.2f}"))
         for kind in ("floor", "ceiling"):
             value = marks.get(kind)
             if value is not None:
@@ -302,7 +299,7 @@ def _text(x: float, y: float, text: str, anchor: str = "start", style: str = "")
 
 
 def _svg(width: float, height: float, parts: Sequence[str], label: str, fluid: bool = True) -> str:
-    size = f'style="min-width:{min(width, 480):.0f}px"' if fluid else f'style="width:{width:.0f}px"'
+    size = f'style="min-width:{min(width, 340):.0f}px"' if fluid else f'style="width:{width:.0f}px"'
     return (
         f'<div class="scroll"><svg viewBox="0 0 {width:.0f} {height:.0f}" {size} role="img" '
         f'aria-label="{html.escape(label, quote=True)}">{"".join(parts)}</svg></div>'
@@ -314,48 +311,40 @@ _CSS = """
 --card:#fff;--c1:#3a6ea5;--c2:#c0653c;--c3:#4b8b68;--c4:#8461a8;--c5:#ab862f;--c6:#4f8894}
 @media(prefers-color-scheme:dark){:root{--paper:#15171b;--ink:#e7e6e2;--soft:#9aa0a8;
 --line:#2b2f36;--card:#1c1f25;--c1:#6fa3d8;--c2:#df8a62;--c3:#74b793;--c4:#ae8fd0;--c5:#d1ac58;
---c6:#78b3bf}}
-*{box-sizing:border-box}
-body{margin:0;background:var(--paper);color:var(--ink);
-font:16px/1.6 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",sans-serif}
-main{max-width:61rem;margin:0 auto;padding:3.5rem 1.5rem 5rem}
-h1,h2,h3{font-family:Charter,"Iowan Old Style","Palatino Linotype",Georgia,serif;
-font-weight:600;line-height:1.2;margin:0}
-h1{font-size:2.3rem;letter-spacing:-.015em}
-h2{font-size:1.45rem;margin-bottom:.5rem}
-h3{font-size:1.05rem;margin:1.6rem 0 .4rem}
-p{margin:.3rem 0 1rem;max-width:44rem}
-.lead{color:var(--soft);font-size:1.08rem;margin-top:.8rem}
-.note{color:var(--soft);font-size:.92rem}
-section{margin-top:3.2rem;padding-top:1.6rem;border-top:1px solid var(--line)}
-.scroll{overflow-x:auto;margin:.6rem 0}
-svg{display:block;width:100%;height:auto}
-svg text{fill:var(--soft);font-size:12px;font-family:inherit}
-svg .name,svg .strong{fill:var(--ink)}svg .strong{font-weight:600;font-size:13px}
-svg .on{fill:#fff}svg .rule{stroke:var(--line)}svg .curve{fill:none;stroke-width:1.8;
-stroke-linejoin:round}
-svg .bar{fill:var(--c1);opacity:.8}svg .cell,svg .box{fill:var(--card);stroke:var(--line)}
-svg .ceiling{stroke:var(--ink);stroke-width:2}
-svg .floor{stroke:var(--c2);stroke-width:2.5}
-.tiles{display:grid;grid-template-columns:repeat(var(--columns),minmax(76px,128px));gap:5px;
-align-items:center}
-.tiles.labelled{grid-template-columns:minmax(92px,150px) repeat(var(--columns),minmax(76px,128px))}
-.tiles img{width:100%;display:block;border-radius:4px}.tiles .crisp{image-rendering:pixelated}
-.tiles span{font-size:.8rem;line-height:1.3;color:var(--soft)}
-.tiles .head{text-align:center;align-self:end;color:var(--ink)}.tiles .side{padding-right:.6rem}
-.figures{display:flex;flex-wrap:wrap;gap:1rem;margin:1.6rem 0 0;padding:0;list-style:none}
-.figures li{flex:1 1 11rem;background:var(--card);border:1px solid var(--line);border-radius:8px;
-padding:.9rem 1.1rem}.figures b{display:block;font-size:1.8rem;font-weight:600;line-height:1.25;
-color:var(--ink);font-variant-numeric:tabular-nums}.figures span{font-size:.86rem;
-color:var(--soft);display:block;line-height:1.4}
-.pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,25rem),1fr));gap:0 2rem}
-table{border-collapse:collapse;font-size:.92rem;font-variant-numeric:tabular-nums;width:100%}
-th,td{text-align:right;padding:.45rem .7rem;border-bottom:1px solid var(--line);white-space:nowrap}
-th:first-child{text-align:left;padding-left:0;font-weight:500}
-thead th{color:var(--soft);font-weight:500;font-size:.84rem}
-code,pre{font:.86rem/1.6 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
-pre{overflow-x:auto;background:var(--card);border:1px solid var(--line);border-radius:8px;
-padding:.8rem 1rem;margin:.6rem 0}
-@media(max-width:40rem){main{padding:2rem 1rem 3rem}h1{font-size:1.8rem}section{margin-top:2.2rem}
-.tiles.labelled{grid-template-columns:84px repeat(var(--columns),minmax(72px,128px))}}
+--c6:#78b3bf}}*{box-sizing:border-box}body{margin:0;background:var(--paper);color:var(--ink);
+font:16px/1.6 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",sans-serif}main{
+max-width:61rem;margin:0 auto;padding:3.5rem 1.5rem 5rem}h1,h2,h3{
+font-family:Charter,"Iowan Old Style","Palatino Linotype",Georgia,serif;font-weight:600;
+line-height:1.2;margin:0}h1{font-size:2.3rem;letter-spacing:-.015em}h2{font-size:1.45rem;
+margin-bottom:.5rem}h3{font-size:1.05rem;margin:1.6rem 0 .4rem}p{margin:.3rem 0 1rem;
+max-width:44rem}.lead{color:var(--soft);font-size:1.08rem;margin-top:.8rem}.note{
+color:var(--soft);font-size:.92rem}section{margin-top:3.2rem;padding-top:1.6rem;
+border-top:1px solid var(--line)}.scroll{overflow-x:auto;margin:.6rem 0}svg{display:block;
+width:100%;height:auto}svg text{fill:var(--soft);font-size:12px;font-family:inherit}
+svg .name,svg .strong{fill:var(--ink)}svg .strong{font-weight:600;font-size:13px}svg .on{
+fill:#fff}svg .rule{stroke:var(--line)}svg .curve{fill:none;stroke-width:1.8;
+stroke-linejoin:round}svg .bar{fill:var(--c1);opacity:.8}svg .cell,svg .box{fill:var(--card);
+stroke:var(--line)}svg .ceiling{stroke:var(--ink);stroke-width:2}svg .floor{stroke:var(--c2);
+stroke-width:2.5}.tiles{display:grid;
+grid-template-columns:repeat(var(--columns),minmax(76px,128px));gap:5px;align-items:center}
+.tiles.labelled{
+grid-template-columns:minmax(92px,150px) repeat(var(--columns),minmax(76px,128px))}.tiles img{
+width:100%;display:block;border-radius:4px}.tiles .crisp{image-rendering:pixelated}.tiles span{
+font-size:.8rem;line-height:1.3;color:var(--soft)}.tiles .head{text-align:center;align-self:end;
+color:var(--ink)}.tiles .side{padding-right:.6rem}.figures{display:flex;flex-wrap:wrap;gap:1rem;
+margin:1.6rem 0 0;padding:0;list-style:none}.figures li{flex:1 1 11rem;background:var(--card);
+border:1px solid var(--line);border-radius:8px;padding:.9rem 1.1rem}.figures b{display:block;
+font-size:1.8rem;font-weight:600;line-height:1.25;color:var(--ink);
+font-variant-numeric:tabular-nums}.figures span{font-size:.86rem;color:var(--soft);display:block;
+line-height:1.4}.pair{display:grid;
+grid-template-columns:repeat(auto-fit,minmax(min(100%,25rem),1fr));gap:0 2rem}table{
+border-collapse:collapse;font-size:.92rem;font-variant-numeric:tabular-nums;width:100%}th,td{
+text-align:right;padding:.45rem .7rem;border-bottom:1px solid var(--line);white-space:nowrap}
+th:first-child{text-align:left;padding-left:0;font-weight:500}thead th{color:var(--soft);
+font-weight:500;font-size:.84rem}code,pre{
+font:.86rem/1.6 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}pre{overflow-x:auto;
+background:var(--card);border:1px solid var(--line);border-radius:8px;padding:.8rem 1rem;
+margin:.6rem 0}@media(max-width:40rem){main{padding:2rem 1rem 3rem}h1{font-size:1.8rem}section{
+margin-top:2.2rem}.tiles.labelled{
+grid-template-columns:84px repeat(var(--columns),minmax(72px,128px))}}
 """

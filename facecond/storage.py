@@ -14,6 +14,9 @@ from typing import Any
 
 from facecond.errors import UserError
 
+MANY_FILES = 64
+"""Above this, one sync of everything is faster than one per file."""
+
 
 @contextmanager
 def atomic_file(path: str | Path) -> Iterator[Path]:
@@ -39,8 +42,11 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
         yield temporary
-        for file in sorted(temporary.rglob("*")):
-            if file.is_file():
+        files = [file for file in temporary.rglob("*") if file.is_file()]
+        if len(files) > MANY_FILES:
+            os.sync()
+        else:
+            for file in files:
                 _fsync(file)
         temporary.chmod(0o777 & ~_umask())
         if path.exists():

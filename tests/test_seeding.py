@@ -16,7 +16,19 @@ def test_key_is_stable_across_versions():
 
 
 def test_keys_depend_on_every_part_on_order_and_on_type():
-    keys = [(0,), (1,), ("0",), (0, 1), (1, 0), (0, 1, 0), ("a", "b"), ("b", "a"), ("ab",), ("a/str:b",), ()]
+    keys = [
+        (0,),
+        (1,),
+        ("0",),
+        (0, 1),
+        (1, 0),
+        (0, 1, 0),
+        ("a", "b"),
+        ("b", "a"),
+        ("ab",),
+        ("a/str:b",),
+        (),
+    ]
     values = [key_of(*key) for key in keys]
     assert len(set(values)) == len(keys)
     assert all(0 <= value < 2**64 for value in values)

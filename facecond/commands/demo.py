@@ -10,10 +10,12 @@ A demo that was interrupted goes on where it was: each stage leaves a whole resu
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the stages that are not done yet, then write the report."""
+    from facecond.evaluation.report import write_report
+
     out = make_folder(args.out)
     stages = Stages(out, args.minutes, args.seed)
     print(f"facecond demo: about {args.minutes:g} minutes into {out}/ (it may be interrupted)")
@@ -50,9 +54,7 @@ def run(args: argparse.Namespace) -> int:
     count = int(min(MOST_FACES, max(1500, FACES_PER_MINUTE * args.minutes)))
     shares = ["--judges-fraction", str(JUDGE_SHARE), "--test-fraction", str(TEST_SHARE)]
     render = ["--out", str(data), "--count", str(count), "--size", str(SIZE)]
-    stages.run(
-        "render", data / "manifest.json", "data_render", [*render, *shares, *stages.seeded]
-    )
+    stages.run("render", data / "manifest.json", "data_render", [*render, *shares, *stages.seeded])
     for kind in ("attributes", "parser"):
         words = [kind, f"judge_{kind}_64", "--out", str(judges / kind)]
         steps = [f"judge.steps={stages.judge_steps(kind)}"] if args.minutes < 6 else []
@@ -70,7 +72,20 @@ def run(args: argparse.Namespace) -> int:
     n = min(512, int(count * TEST_SHARE))
     words = [str(model), "--data", str(data), "--judges", str(judges), "--n", str(n)]
     words += ["--out", str(out), *stages.seeded]
-    stages.run("evaluate", out / "results.json", "evaluate", words, always=True)
+    command, parsed = stages.announce("evaluate", "evaluate", words)
+    with stages.timed("evaluate"):
+        report = command.assess(parsed)
+    write_report(
+        out / "report.html",
+        replace(
+            report,
+            title="facecond: faces with these attributes in this layout",
+            introduction="Everything on this page was made by one command, offline: the faces it "
+            "learned from are drawn by a program, so every mask and attribute is exactly true.",
+            seconds=stages.state["seconds"],
+            commands=list(stages.state["commands"].values()),
+        ),
+    )
     summarise(out, stages)
     return 0
 
@@ -85,27 +100,38 @@ class Stages:
         if self.file.is_file():
             self.state = read_json(self.file)
 
-    def run(
-        self, name: str, result: Path, module: str, words: list[str], always: bool = False
-    ) -> int:
+    def run(self, name: str, result: Path, module: str, words: list[str]) -> int:
         """Run one command unless its result is there; returns its exit code."""
-        seconds = self.state["seconds"]
-        if result.exists() and name in seconds and not always:
-            print(f"{name}: done before ({seconds[name]:.0f} s)")
+        if result.exists() and name in self.state["seconds"]:
+            print(f"{name}: done before ({self.state['seconds'][name]:.0f} s)")
             return 0
-        left = self.minutes * 60 - sum(seconds.values())
-        spoken = module.replace("_", " ").replace("data ", "data ")
-        self.state["commands"][name] = f"facecond {spoken} {shlex.join(words)}"
-        print(f"\n{name}: {self.state['commands'][name]}  [about {max(left, 0):.0f} s left in all]")
+        command, args = self.announce(name, module, words)
+        with self.timed(name):
+            return int(command.run(args))
+
+    def announce(self, name: str, module: str, words: list[str]) -> tuple[Any, argparse.Namespace]:
+        """Say what comes and what time is left; the command's module and parsed arguments."""
+        spoken = f"facecond {module.replace('_', ' ')}"
+        self.state["commands"][name] = f"{spoken} {shlex.join(words)}"
+        left = self.minutes * 60 - sum(self.state["seconds"].values())
+        print(
+            f"\n{self.state['commands'][name]}\n  (about {max(left, 0) / 60:.1f} min left in all)"
+        )
         command = importlib.import_module(f"facecond.commands.{module}")
-        parser = argparse.ArgumentParser(prog=f"facecond {spoken}")
+        parser = argparse.ArgumentParser(prog=spoken)
         command.configure(parser)
+        return command, parser.parse_args(words)
+
+    @contextlib.contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Add the time of the block to the stage's, also when it is interrupted."""
         began = time.monotonic()
-        execute: Callable[[argparse.Namespace], int] = command.run
-        code = execute(parser.parse_args(words))
-        seconds[name] = seconds.get(name, 0.0) + time.monotonic() - began
-        write_json(self.file, self.state)
-        return code
+        try:
+            yield
+        finally:
+            seconds = self.state["seconds"]
+            seconds[name] = seconds.get(name, 0.0) + time.monotonic() - began
+            write_json(self.file, self.state)
 
     def judge_steps(self, kind: str) -> int:
         """Fewer steps for the judges of a short demo."""

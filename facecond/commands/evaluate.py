@@ -46,12 +46,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, print the table and write the results."""
+    from facecond.evaluation.report import write_report
+
+    report = assess(args)
+    write_report(f"{args.out}/report.html", report)
+    print(f"{args.out}/report.html")
+    return 0
+
+
+def assess(args: argparse.Namespace) -> Report:
+    """Evaluate, write the rows and the table, and return what the report shows."""
     from pathlib import Path
+
+    import torch
 
     from facecond.data.prepared import PreparedFolder
     from facecond.evaluation import rows as result_rows
     from facecond.evaluation.protocol import evaluate
-    from facecond.evaluation.report import write_report
     from facecond.models.judges import load_classifier, load_parser
     from facecond.pipeline import load_pipeline
     from facecond.storage import make_folder, write_json, write_text
@@ -60,7 +71,9 @@ def run(args: argparse.Namespace) -> int:
     folder = PreparedFolder.open(args.data)
     parser = load_parser(Path(args.judges) / "parser")
     classifier = load_classifier(Path(args.judges) / "attributes")
-    pipeline = load_pipeline(args.model)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    pipeline = load_pipeline(args.model).to(device)
+    parser.to(device), classifier.to(device)
     found = evaluate(
         pipeline,
         folder,
@@ -78,23 +91,31 @@ def run(args: argparse.Namespace) -> int:
     write_json(out / "results.json", result_rows.summary(found.rows) | found.provenance)
     table = result_rows.markdown(found.rows)
     write_text(out / "results.md", table)
-    write_report(out / "report.html", report_of(args, pipeline, folder, found))
     print(table)
-    print(f"{out / 'report.html'}")
-    return 0
+    return report_of(args, pipeline, folder, found, list(classifier.config["attributes"]))
 
 
 def report_of(
-    args: argparse.Namespace, pipeline: FacePipeline, folder: PreparedFolder, found: Evaluation
+    args: argparse.Namespace,
+    pipeline: FacePipeline,
+    folder: PreparedFolder,
+    found: Evaluation,
+    names: list[str],
 ) -> Report:
-    """The page's content: examples, scores, the model's routing, its learning curves if there."""
+    """The page's content: examples, one thing changed at a time, scores, routing, learning curves.
+
+    `names` are the attributes that the classifier knows.
+    """
     import shlex
     from dataclasses import asdict
     from pathlib import Path
 
     import numpy as np
+    import torch
 
-    from facecond.evaluation.report import Examples, Report, Routing, describe, read_curves
+    from facecond.evaluation import showcase
+    from facecond.evaluation.curves import read_curves
+    from facecond.evaluation.report import Examples, Report, Routing, describe
 
     table = pipeline.unet.routing
     shown = found.indices[: len(found.samples)]
@@ -105,6 +126,14 @@ def report_of(
         words += ["--guidance", ",".join(f"{s}={w:g}" for s, w in args.guidance.items())]
     if args.steps:
         words += ["--steps", args.steps]
+    settings = {"guidance": args.guidance, "num_inference_steps": args.steps}
+    sample = showcase.Sampler(pipeline, args.seed, settings)
+    bare = showcase.bare_headed(folder, found.indices)
+    shape = (1, folder.image_size, folder.image_size)
+    tokens = pipeline.condition_encoder(
+        torch.zeros(1, 40, dtype=torch.int8, device=pipeline.device),
+        torch.zeros(shape, dtype=torch.uint8, device=pipeline.device),
+    )
     return Report(
         title="How well the model follows its conditions",
         introduction=f"{len(found.indices)} faces sampled for conditions of the test split, read "
@@ -117,6 +146,10 @@ def report_of(
             samples=found.samples[:, None],
             parsed=found.parsed,
         ),
+        toggles=showcase.toggles(sample, folder, bare, names),
+        shared=showcase.shared_attributes(sample, folder, found.indices[1:7], names),
+        partial=showcase.partial_masks(sample, folder, bare),
+        token_counts={source: value.shape[1] for source, value in tokens.items()},
         curves=read_curves(Path(args.model).parent / "metrics.jsonl"),
         routing=Routing(
             layers=[asdict(layer) for layer in table.layers],

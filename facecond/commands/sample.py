@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         pipeline.use_routing(_routing(args.routing, pipeline))
     seeds = list(range(args.seed, args.seed + args.n))
     attributes, masks = conditions(args, given, pipeline.image_size, seeds)
-    faces = []
+    faces: list[np.ndarray] = []
     for start in tqdm(range(0, args.n, args.batch_size), desc="sample", unit="batch"):
         part = slice(start, start + args.batch_size)
         batch = pipeline(

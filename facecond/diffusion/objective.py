@@ -16,6 +16,7 @@ soft min-SNR (Crowson et al. 2024). Identity: P2(k, 1) = (1 / k) soft-min-SNR(k)
 from __future__ import annotations
 
 import math
+
 import torch
 from torch import Tensor
 
@@ -82,8 +83,8 @@ class Objective:
 
     Args:
         schedule: one of `SCHEDULES`.
-        prediction: one of `PREDICTIONS`; `flow` (n - x_0) goes with the flow schedule, v and epsilon
-            with the variance-preserving ones.
+        prediction: one of `PREDICTIONS`; `flow` (n - x_0) goes with the flow schedule, v and
+            epsilon with the variance-preserving ones.
         weighting: one of `WEIGHTINGS`.
         k, gamma: see `x0_weight`.
         density: t is `uniform`, or `logit_normal` (Esser et al. 2024, eq. 19) with
@@ -126,6 +127,10 @@ class Objective:
             raise UserError(
                 "k and density_std must be above 0, gamma at least 0", "objective", "Correct them."
             )
+        if gamma == 0 and weighting in ("min_snr", "soft_min_snr"):
+            raise UserError(
+                f"gamma 0 clamps every weight of {weighting} to 0", "objective.gamma", "Try 5."
+            )
         quantiles = (torch.arange(10_000, dtype=torch.float64) + 0.5) / 10_000
         self._mean_weight = float(self._raw_weight(self.quantile(quantiles)).mean())
 
@@ -137,7 +142,7 @@ class Objective:
 
     def sample_t(self, batch: int, generator: torch.Generator) -> Tensor:
         """Noise levels [B], one per stratum of the density: low variance over a batch."""
-        u = (torch.randperm(batch, generator=generator) + torch.rand(batch, generator=generator))
+        u = torch.randperm(batch, generator=generator) + torch.rand(batch, generator=generator)
         return self.quantile((u / batch).clamp(1e-5, 1 - 1e-5))
 
     def add_noise(self, x_0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
@@ -180,7 +185,7 @@ class Objective:
         return self.weight(t).to(error) * error
 
     def effective_weight(self) -> list[float]:
-        """Share of the total weight that falls in each of `NUM_BINS` bins of t (density x weight)."""
+        """Share of the total weight (density x weight) in each of `NUM_BINS` bins of t."""
         u = (torch.arange(20_000, dtype=torch.float64) + 0.5) / 20_000
         t = self.quantile(u)
         shares = torch.zeros(NUM_BINS, dtype=torch.float64)

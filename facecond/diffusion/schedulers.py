@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import diffusers
+import torch
 
-from facecond.diffusion.objective import NUM_TRAIN_TIMESTEPS
+from facecond.diffusion.objective import NUM_TRAIN_TIMESTEPS, alpha_sigma
 from facecond.errors import UserError, nearest
 
 FLOW: dict[str, tuple[str, dict[str, Any]]] = {
@@ -25,10 +26,21 @@ VARIANCE_PRESERVING: dict[str, tuple[str, dict[str, Any]]] = {
     "unipc": ("UniPCMultistepScheduler", {}),
     "dpm++": ("DPMSolverMultistepScheduler", {}),
 }
-BETAS = {
+
+
+def _betas(schedule: str) -> list[float]:
+    """Discrete betas whose products are this schedule's alpha^2 at t = (k + 1) / 1000."""
+    t = torch.arange(NUM_TRAIN_TIMESTEPS + 1, dtype=torch.float64) / NUM_TRAIN_TIMESTEPS
+    alpha, _ = alpha_sigma(schedule, t)
+    return (1 - (alpha[1:] / alpha[:-1]).square()).tolist()
+
+
+BETAS: dict[str, dict[str, Any]] = {
     "linear": {"beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02},
     "scaled_linear": {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012},
-    "cosine": {"beta_schedule": "squaredcos_cap_v2"},
+    # diffusers' own cosine ends at a signal 30 times weaker than ours (alpha 5e-5, not 1.5e-3): an
+    # epsilon sampler that begins at the last step would make its first estimate 30 times too large.
+    "cosine": {"beta_schedule": "squaredcos_cap_v2", "trained_betas": _betas("cosine")},
 }
 PREDICTION_TYPES = {"epsilon": "epsilon", "v": "v_prediction", "flow": "flow_prediction"}
 
@@ -50,6 +62,12 @@ def scheduler(name: str, schedule: str = "flow", prediction: str = "flow") -> An
     accepted = set(kind._get_init_keys(kind))
     wanted: dict[str, Any] = {"num_train_timesteps": NUM_TRAIN_TIMESTEPS, **settings}
     if schedule != "flow":
+        if not {"beta_schedule", "prediction_type"} <= accepted:
+            raise UserError(
+                f"'{name}' cannot sample a variance-preserving model",
+                "scheduler",
+                f"Choose from: {', '.join(known)}.",
+            )
         wanted |= BETAS[schedule] | {"prediction_type": PREDICTION_TYPES[prediction]}
     elif "use_flow_sigmas" in accepted:
         wanted |= {"use_flow_sigmas": True, "prediction_type": "flow_prediction"}

@@ -54,7 +54,7 @@ def flow_diagram(
 
     parts += _heading(808, "sampler and decoder")
     parts += _loop(808, 52)
-    parts += [_picture(face, 808, 178, 150), _text(808, 346, "a face that follows both")]
+    parts += [_picture(face, 808, 178, 150), _text(808, 346, "the face sampled from them")]
     parts += [_arrow("M752 96 L798 96"), _arrow("M883 142 L883 170")]
     label = "Mask and attributes become tokens, which reach chosen layers of the denoiser."
     return (
@@ -125,7 +125,9 @@ def _tokens(
         for r in range(rows)
         for c in range(6)
     ]
-    count = f"{source}: {counts[source]} tokens" if source in counts else f"{source} tokens"
+    count = (
+        f"{source}: {counts[source]} tokens" if source in counts else f"{source.rstrip('s')} tokens"
+    )
     bottom = y + 16 * rows + 14
     return cells + [_text(x, bottom + 16 * i, line) for i, line in enumerate((count, *notes))]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from facecond.evaluation.curves import curve_charts
 from facecond.evaluation.diagram import STAGES, flow_diagram
 from facecond.evaluation.rows import cells
 from facecond.figures import (
@@ -18,16 +18,12 @@ from facecond.figures import (
     html_table,
     html_tiles,
     svg_bars,
-    svg_curves,
     svg_heatmap,
 )
 from facecond.labels import ATTRIBUTES, PRESENT
 from facecond.storage import write_text
 
 Array = np.ndarray
-
-CURVES = 5
-"""Most curves of loss by noise level in one chart; bins are averaged to fit."""
 
 _TELLING = (
     "Eyeglasses", "Wearing_Hat", "Bald", "Blond_Hair", "Gray_Hair", "Black_Hair", "Brown_Hair",
@@ -123,14 +119,6 @@ def describe(attributes: Array, limit: int = 4) -> str:
     return ",".join(present[:limit])
 
 
-def read_curves(path: str | Path) -> list[dict[str, Any]]:
-    """Records of a training's `metrics.jsonl`; none when there is no such file."""
-    path = Path(path)
-    if not path.is_file():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
-
-
 def write_report(path: str | Path, report: Report) -> None:
     """Write the page atomically."""
     write_text(path, render_report(report))
@@ -146,7 +134,7 @@ def render_report(report: Report) -> str:
         ("One set of attributes, several masks", _shared(report.shared)),
         ("A mask that leaves regions open", _partial(report.partial)),
         ("Scores", _scores(report.rows)),
-        ("Learning curves", _curves(report.curves)),
+        ("Learning curves", curve_charts(report.curves)),
         ("Which source reaches which layer", _routing(report.routing)),
         ("Where this comes from", _provenance(report)),
     ]
@@ -267,49 +255,11 @@ def _scores(rows: Sequence[Mapping[str, Any]]) -> str:
             '<p class="note">Bar: score. Tick across its end: ceiling. Coloured tick: floor '
             "(chance is 0.5 for balanced accuracy).</p>"
         )
-    skipped = next((row["skipped"] for row in rows if row.get("skipped")), [])
+    skipped: Sequence[str] = next((row["skipped"] for row in rows if row.get("skipped")), [])
     if skipped:
         names = ", ".join(name.replace("_", " ") for name in skipped)
         body.append(f'<p class="note">Not scored (not known here, or too rare): {names}.</p>')
     return "".join(body)
-
-
-def _curves(records: Sequence[Mapping[str, Any]]) -> str:
-    if not records:
-        return ""
-    charts = [_chart("Loss", "loss", {"loss": _points(records, "loss")})]
-    binned = [record for record in records if record.get("loss_by_bin")]
-    if binned:
-        bins = len(binned[0]["loss_by_bin"])
-        width = -(-bins // CURVES)
-        series = {}
-        for low in range(0, bins, width):
-            high = min(low + width, bins)
-            values = [
-                [v for v in record["loss_by_bin"][low:high] if v is not None] for record in binned
-            ]
-            pairs = [
-                (r["step"], float(np.mean(v))) for r, v in zip(binned, values, strict=True) if v
-            ]
-            name = f"{low / bins:.1f}–{high / bins:.1f}"
-            series[name] = ([x for x, _ in pairs], [y for _, y in pairs])
-        charts.append(_chart("Loss by noise level (0 clean, 1 noise)", "loss", series))
-    if any("images_per_second" in record for record in records):
-        series = {"images/s": _points(records, "images_per_second")}
-        charts.append(_chart("Throughput", "images/s", series))
-    return f'<div class="pair">{"".join(f"<div>{chart}</div>" for chart in charts)}</div>'
-
-
-def _points(records: Sequence[Mapping[str, Any]], key: str) -> tuple[list[float], list[float]]:
-    found = [(record["step"], record[key]) for record in records if key in record]
-    return [x for x, _ in found], [y for _, y in found]
-
-
-def _chart(
-    title: str, unit: str, series: Mapping[str, tuple[Sequence[float], Sequence[float]]]
-) -> str:
-    chart = svg_curves(series, x_label="step", y_label=unit, width=460, height=250)
-    return f"<h3>{html.escape(title)}</h3>{chart}"
 
 
 def _routing(part: Routing | None) -> str:
@@ -340,7 +290,7 @@ def _provenance(report: Report) -> str:
 
 def _plain(value: Any) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_plain(part)}" for key, part in value.items())
+        return ", ".join(f"{key} {_plain(part)}" for key, part in value.items()) or "–"
     text = str(value)
     return text[:16] if len(text) == 64 and set(text) <= set("0123456789abcdef") else text
 

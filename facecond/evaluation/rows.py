@@ -1,7 +1,8 @@
 """Counts and features -> result rows; rows -> `results.jsonl` and a Markdown table.
 
-A row is one score: `{metric, score, ceiling, floor, share, low, high, detail, ...}`, where `low` and
-`high` bound the 95% bootstrap interval over images and `share` is the way from floor to ceiling.
+A row is one score: `{metric, score, ceiling, floor, share, low, high, detail, ...}`, where `low`
+and `high` bound the 95% bootstrap interval over images, and `share` is how far the score has come
+from floor to ceiling.
 """
 
 from __future__ import annotations
@@ -142,7 +143,7 @@ def _row(
     interval: metrics.Interval,
 ) -> Row:
     share = None
-    if floor is not None and floor != ceiling:
+    if floor is not None and ceiling is not None and floor != ceiling:
         share = metrics.share_of_way(score, floor, ceiling)
     return {
         "metric": metric,

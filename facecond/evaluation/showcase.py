@@ -55,7 +55,7 @@ def toggles(sample: Sampler, folder: PreparedFolder, row: int, names: Sequence[s
 
 
 def shared_attributes(
-    sample: Sampler, folder: PreparedFolder, rows: Sequence[int], names: Sequence[str]
+    sample: Sampler, folder: PreparedFolder, rows: np.ndarray, names: Sequence[str]
 ) -> SharedAttributes:
     """One set of appearance attributes over several masks, with one seed."""
     values = np.full(len(ATTRIBUTES), UNSPECIFIED, np.int8)
@@ -86,7 +86,7 @@ def partial_masks(
     return PartialMasks(masks=stacked, samples=faces.reshape(len(stacked), count, *faces.shape[1:]))
 
 
-def bare_headed(folder: PreparedFolder, rows: Sequence[int]) -> int:
+def bare_headed(folder: PreparedFolder, rows: np.ndarray) -> int:
     """The first of the rows whose mask shows hair and neither hat nor glasses, or the first."""
     hair, hat, glasses = (MASK_CLASSES.index(name) for name in ("hair", "hat", "eye_g"))
     for row in rows:

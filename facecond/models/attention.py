@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isqrt
+from typing import cast
 
 import torch
 from diffusers.models.attention import AttentionModuleMixin
@@ -50,7 +51,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, backend: object = None) ->
         logits = (query * scale) @ key.transpose(-1, -2)  # [B, heads, N, T]
         return logits.softmax(-1).to(value.dtype) @ value  # [B, heads, N, d]
     flipped = (x.transpose(1, 2) for x in (query, key, value))
-    out = dispatch_attention_fn(*flipped, scale=scale, backend=backend)  # type: ignore[arg-type]
+    out = dispatch_attention_fn(*flipped, scale=scale, backend=backend)
     return out.transpose(1, 2)  # [B, heads, N, d]
 
 
@@ -104,8 +105,10 @@ class MultiSourceAttention(nn.Module, AttentionModuleMixin):
         grids: per source, side of the token grid that leads its tokens; 0 = tokens without place.
         positions: `none`, `sincos`, `rotary` or `locality` (see `positions.py`).
         layer_index: row of this layer in the gates.
+        side: of the query grid, where `locality` starts from.
     """
 
+    processor: MultiSourceAttnProcessor
     _default_processor_cls = MultiSourceAttnProcessor
     _available_processors = (MultiSourceAttnProcessor,)
     _supports_qkv_fusion = False
@@ -120,6 +123,7 @@ class MultiSourceAttention(nn.Module, AttentionModuleMixin):
         grids: Mapping[str, int],
         positions: str,
         layer_index: int,
+        side: int,
     ) -> None:
         super().__init__()
         self.heads, self.layer_index = heads, layer_index
@@ -132,9 +136,9 @@ class MultiSourceAttention(nn.Module, AttentionModuleMixin):
         self.to_out = nn.Linear(dim, dim)
         placed = [source for source in present if self.grids.get(source)]
         self.locality = nn.ModuleDict(
-            {source: Locality(heads) for source in placed if positions == "locality"}
+            {s: Locality(heads, side, grids[s]) for s in placed if positions == "locality"}
         )
-        self.set_processor(MultiSourceAttnProcessor())
+        self.processor = MultiSourceAttnProcessor()
 
     def forward(
         self,
@@ -181,7 +185,8 @@ class MultiSourceAttention(nn.Module, AttentionModuleMixin):
             turned = torch.cat([rotate(key[:, :, :cells], grid), key[:, :, cells:]], 2)
             return rotate(query, side), turned, value
         # `attend` divides logits by sqrt(d): undo it for the distance, which is in true units.
-        extra_q = self.locality[source].queries(side, query.dtype) * d**0.5  # [1, heads, N, 8]
+        locality = cast(Locality, self.locality[source])
+        extra_q = locality.queries(side, query.dtype) * d**0.5  # [1, heads, N, 8]
         extra_k = Locality.keys(grid, t, key.device, key.dtype)  # [1, 1, T, 8]
         query = torch.cat([query, extra_q.expand(b, -1, -1, -1)], -1)  # [B, heads, N, d + 8]
         key = torch.cat([key, extra_k.expand(b, self.heads, -1, -1)], -1)  # [B, heads, T, d + 8]

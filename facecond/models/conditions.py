@@ -20,12 +20,19 @@ ABSENT, PRESENT, UNKNOWN = range(3)
 
 
 class AttributeEncoder(nn.Module):
-    """40 tokens: a name embedding plus one for the attribute's value."""
+    """40 tokens: a name embedding plus one for the attribute's value.
+
+    Present and absent start as opposites around unspecified, so that the first thing that even a
+    uniform attention passes on is which attributes a face has.
+    """
 
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.name = nn.Parameter(torch.randn(len(ATTRIBUTES), dim))
-        self.value = nn.Parameter(torch.randn(len(ATTRIBUTES), 3, dim))
+        direction = torch.randn(len(ATTRIBUTES), dim)
+        # Rows by value modulo 3: absent 0, present 1, unspecified -1.
+        values = torch.stack([-direction, direction, torch.zeros_like(direction)], 1)
+        self.value = nn.Parameter(values)
 
     def forward(self, attributes: Tensor) -> Tensor:
         """Values int8 [B, 40] (1 present, 0 absent, -1 unspecified) -> tokens [B, 40, D]."""
@@ -53,9 +60,11 @@ class MaskEncoder(nn.Module):
         self.cell = image_size // grid
         self.label = nn.Embedding(len(MASK_CLASSES) + 1, label_dim)  # the last one is "anything"
         self.cells = nn.Sequential(
-            nn.Conv2d(label_dim * self.cell**2, dim, 3, padding=1),
+            nn.Conv2d(label_dim * self.cell**2, dim // 2, 1),
             nn.SiLU(),
-            nn.Conv2d(dim, dim, 3, padding=1),
+            nn.Conv2d(dim // 2, dim // 2, 3, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(dim // 2, dim, 1),
         )
         self.name = nn.Parameter(torch.randn(len(MASK_CLASSES), dim))
         self.state = nn.Parameter(torch.randn(len(MASK_CLASSES), 3, dim))
@@ -78,7 +87,7 @@ class MaskEncoder(nn.Module):
         state = torch.where(seen, PRESENT, torch.where(open_mask, UNKNOWN, ABSENT))  # [B, 19]
         rows = torch.arange(anything, device=mask.device)
         classes = self.name + self.state[rows, state]  # [B, 19, D]
-        classes = classes + self.occupancy(shares[:, :anything])  # [B, 19, D]
+        classes = classes + self.occupancy(shares[:, :anything].to(classes.dtype))  # [B, 19, D]
         return torch.cat([cells, classes], 1)  # [B, grid^2 + 19, D]
 
 

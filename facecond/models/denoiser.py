@@ -1,4 +1,4 @@
-"""The trained whole: condition encoder and routed UNet as one module, so that DDP sees one forward."""
+"""The trained whole: condition encoder and routed UNet as one module with one forward (for DDP)."""
 
 from __future__ import annotations
 
@@ -70,22 +70,22 @@ def build_denoiser(
                 "denoiser.block_out_channels",
                 "Change one of them.",
             )
-    options: dict[str, Any] = dict(
-        sample_size=latent_size,
-        in_channels=latent_channels,
-        out_channels=latent_channels,
-        block_out_channels=tuple(block_out_channels),
-        down_block_types=tuple(down_block_types),
-        mid_block_type=mid_block_type,
-        up_block_types=tuple(up_block_types),
-        layers_per_block=layers_per_block,
+    options: dict[str, Any] = {
+        "sample_size": latent_size,
+        "in_channels": latent_channels,
+        "out_channels": latent_channels,
+        "block_out_channels": tuple(block_out_channels),
+        "down_block_types": tuple(down_block_types),
+        "mid_block_type": mid_block_type,
+        "up_block_types": tuple(up_block_types),
+        "layers_per_block": layers_per_block,
         # diffusers' argument of this name is the number of heads per level.
-        attention_head_dim=tuple(width // attention_head_dim for width in block_out_channels),
-        norm_num_groups=norm_num_groups,
-        cross_attention_dim=condition_dim,
-        mask_grid=mask_grid,
-        positions=positions,
-    )
+        "attention_head_dim": tuple(width // attention_head_dim for width in block_out_channels),
+        "norm_num_groups": norm_num_groups,
+        "cross_attention_dim": condition_dim,
+        "mask_grid": mask_grid,
+        "positions": positions,
+    }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(key_of(seed, "denoiser") >> 1)
         encoder = ConditionEncoder(condition_dim, image_size, mask_grid)

@@ -59,7 +59,7 @@ class LinearPatchCode(ModelMixin, ConfigMixin):
         components = torch.linalg.eigh(covariance).eigenvectors.flip(1)  # largest first
         components = components[:, : self.config.latent_channels].T  # [C, 3 p^2]
         self.encoder.weight.copy_(components.view_as(self.encoder.weight))
-        self.encoder.bias.copy_(-components @ mean)
+        self.encoder.bias.copy_(-components @ mean)  # type: ignore[union-attr]
         raw = self.encode(images)
         padded = nn.functional.pad(raw, (1, 1, 1, 1), mode="replicate")
         inputs = nn.functional.unfold(padded, 3).transpose(1, 2).flatten(0, 1).double()  # [N, 9 C]
@@ -69,7 +69,7 @@ class LinearPatchCode(ModelMixin, ConfigMixin):
         gram += ridge * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype)
         solution = torch.linalg.solve(gram, inputs.T @ (patches - mean) / len(inputs))
         self.decoder.weight.copy_(solution.T.reshape(self.decoder.weight.shape))
-        self.decoder.bias.copy_(mean - centre @ solution)
+        self.decoder.bias.copy_(mean - centre @ solution)  # type: ignore[union-attr]
 
 
 class FirstStage(ModelMixin, ConfigMixin):
@@ -145,13 +145,13 @@ class FirstStage(ModelMixin, ConfigMixin):
 
 
 def load_autoencoder(path: str) -> FirstStage:
-    """A pretrained autoencoder of diffusers by local folder or hub id; its scale is not yet measured.
+    """A pretrained autoencoder of diffusers by local folder or hub id; its scale is unmeasured.
 
     Raises:
         UserError: nothing there, or a class that is not among `AUTOENCODERS`.
     """
     try:
-        config = ModelMixin.load_config(path)
+        config = FirstStage.load_config(path)
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"no autoencoder found ({reason})", path, "Check the path or id.") from None
@@ -159,7 +159,11 @@ def load_autoencoder(path: str) -> FirstStage:
     if name not in AUTOENCODERS:
         raise UserError(f"'{name}' is not a known autoencoder", path, nearest(name, AUTOENCODERS))
     stage = FirstStage(name, {k: v for k, v in config.items() if not k.startswith("_")})
-    stage.autoencoder = getattr(diffusers, name).from_pretrained(path)
+    try:
+        stage.autoencoder = getattr(diffusers, name).from_pretrained(path)
+    except Exception as error:  # diffusers and safetensors raise many kinds
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"its weights cannot be loaded ({reason})", path, "Copy it anew.") from None
     return stage.requires_grad_(False).eval()
 
 

@@ -112,12 +112,14 @@ class AttributeClassifier(ModelMixin, ConfigMixin):
             ResidualBlock(w3),
         )
         # Aligned faces: where a feature lies says what it is, so a 4x4 grid is kept.
+        # The norm ends the features, so that each has unit variance over the training faces.
         self.embed = nn.Sequential(
-            nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(16 * w3, feature_size)
+            nn.AdaptiveAvgPool2d(4),
+            nn.Flatten(),
+            nn.Linear(16 * w3, feature_size),
+            nn.BatchNorm1d(feature_size),
         )
-        self.head = nn.Sequential(
-            nn.BatchNorm1d(feature_size), nn.ReLU(), nn.Linear(feature_size, len(ATTRIBUTES))
-        )
+        self.head = nn.Sequential(nn.ReLU(), nn.Linear(feature_size, len(ATTRIBUTES)))
 
     def features(self, images: Tensor) -> Tensor:
         """Images [B, 3, H, W] in [-1, 1] -> features [B, D]."""
@@ -193,7 +195,7 @@ def _read_weights(folder: str | Path, kind: type[Judge]) -> Judge:
 
 
 def _with_position(x: Tensor) -> Tensor:
-    """Add two channels, the place of each pixel in [-1, 1]: it tells a left eye from a right one."""
+    """Add two channels, the place of each pixel in [-1, 1]: it tells left eyes from right ones."""
     batch, _, height, width = x.shape
     rows = torch.linspace(-1, 1, height, device=x.device, dtype=x.dtype)
     columns = torch.linspace(-1, 1, width, device=x.device, dtype=x.dtype)

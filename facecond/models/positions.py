@@ -9,7 +9,7 @@ in [-1, 1], so that query and key grids of different resolution agree.
 - `rotary`: queries and keys are rotated by angles that grow with the position (Su et al. 2021,
   axial), so that logits depend on the offset;
 - `locality`: each head's logit loses sharpness * |position difference|^2. The square expands to a
-  dot product of four extra query and key channels, so every attention kernel can compute it.
+  dot product of a few extra query and key channels, so every attention kernel can compute it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 EXTRA_CHANNELS = 8
-"""Channels that `locality` appends: five carry the distance, the rest keep the width even."""
+"""Channels that `locality` appends: six are used, the rest keep the width even."""
 
 
 def cell_centres(side: int, device: torch.device | None = None) -> Tensor:
@@ -44,37 +44,53 @@ def rotate(x: Tensor, side: int) -> Tensor:
     frequencies = math.pi * torch.logspace(-1, 3, quarter, base=2.0, device=x.device)
     angles = cell_centres(side, x.device)[:, :, None] * frequencies  # [N, 2, d / 4]
     cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
-    pairs = rearrange(x, "b h n (axis half d) -> b h n axis half d", axis=2, half=2)
+    pairs = rearrange(x, "b h n (yx half d) -> b h n yx half d", yx=2, half=2)
     first, second = pairs.unbind(-2)  # [B, h, N, 2, d / 4]
     turned = torch.stack([first * cos - second * sin, first * sin + second * cos], -2)
-    return rearrange(turned, "b h n axis half d -> b h n (axis half d)")
+    return rearrange(turned, "b h n yx half d -> b h n (yx half d)")
 
 
 class Locality(nn.Module):
-    """Extra channels whose dot product is -sharpness * |p_query - p_key|^2 per head.
+    """Extra channels whose dot product is -sharpness |p_query + offset - p_key|^2 per head.
 
-    With q' = s (2y, 2x, -1, -1, -|p|^2) and k' = (y, x, y^2, x^2, 1) on the grid, the product is
-    q' k' = -s |p - p'|^2 (k' is exact in bfloat16 up to a 16 x 16 grid). A key that lies nowhere
-    has k' = 0, so its logit is unchanged. Heads start at sharpness s from a reach of half the
-    picture to that of one cell of a 16 x 16 grid, and learn it.
+    With q' = s (2y, 2x, -1, -1, -|p|^2, 0) and k' = (y, x, y^2, x^2, 1, 0) on the grid, the product
+    is q' k' = -s |p - p'|^2 (k' is exact in bfloat16 up to a 16 x 16 grid). A key that lies nowhere
+    has k' = (0, 0, 0, 0, 0, 1) and gets the logit `elsewhere`.
+
+    Heads start with the reach of one key cell, aimed at the four quarters of the query's own cell,
+    so that a coarse query reads the finer layout below it. Sharpness, offset and `elsewhere` are
+    learned.
+
+    Args:
+        heads: attention heads.
+        side: of the query grid.
+        grid: of the key grid.
     """
 
-    def __init__(self, heads: int) -> None:
+    def __init__(self, heads: int, side: int, grid: int) -> None:
         super().__init__()
-        self.log_sharpness = nn.Parameter(torch.linspace(math.log(2.0), math.log(128.0), heads))
+        self.log_sharpness = nn.Parameter(torch.full((heads,), 2 * math.log(grid)))
+        quarters = torch.tensor([(-1.0, -1.0), (1.0, 1.0), (-1.0, 1.0), (1.0, -1.0)])
+        self.offset = nn.Parameter(quarters[torch.arange(heads) % 4] * 0.5 / side)
+        self.elsewhere = nn.Parameter(torch.full((heads,), -3.0))
 
     def queries(self, side: int, dtype: torch.dtype) -> Tensor:
         """[1, heads, side * side, EXTRA_CHANNELS]."""
-        p = cell_centres(side, self.log_sharpness.device)  # [N, 2]
-        ones = torch.ones_like(p)
-        parts = torch.cat([2 * p, -ones, -p.square().sum(-1, keepdim=True)], -1)  # [N, 5]
-        scaled = self.log_sharpness.exp()[:, None, None] * parts  # [heads, N, 5]
-        return nn.functional.pad(scaled, (0, EXTRA_CHANNELS - 5)).to(dtype)[None]
+        p = cell_centres(side, self.offset.device) + self.offset[:, None]  # [heads, N, 2]
+        square = p.square().sum(-1, keepdim=True)  # [heads, N, 1]
+        parts = torch.cat([2 * p, -torch.ones_like(p), -square], -1)  # [heads, N, 5]
+        parts = self.log_sharpness.exp()[:, None, None] * parts
+        elsewhere = self.elsewhere[:, None, None].expand_as(square)  # [heads, N, 1]
+        parts = torch.cat([parts, elsewhere], -1)  # [heads, N, 6]
+        return nn.functional.pad(parts, (0, EXTRA_CHANNELS - 6)).to(dtype)[None]
 
     @staticmethod
     def keys(grid: int, count: int, device: torch.device, dtype: torch.dtype) -> Tensor:
-        """[1, 1, count, EXTRA_CHANNELS]; zero for keys beyond grid * grid."""
+        """[1, 1, count, EXTRA_CHANNELS]; keys beyond grid * grid lie nowhere."""
         p = cell_centres(grid, device)
-        parts = torch.cat([p, p.square(), torch.ones_like(p[:, :1])], -1)  # [grid * grid, 5]
-        padding = (0, EXTRA_CHANNELS - 5, 0, count - grid * grid)
-        return nn.functional.pad(parts, padding).to(dtype)[None, None]
+        ones = torch.ones_like(p[:, :1])
+        placed = torch.cat([p, p.square(), ones, 0 * ones], -1)  # [grid * grid, 6]
+        nowhere = torch.zeros(count - grid * grid, 6, device=device)
+        nowhere[:, 5] = 1
+        keys = torch.cat([placed, nowhere])  # [count, 6]
+        return nn.functional.pad(keys, (0, EXTRA_CHANNELS - 6)).to(dtype)[None, None]

@@ -159,12 +159,15 @@ class Routing:
         try:
             layers = tuple(Layer(str(i), str(s), int(r)) for i, s, r in value["layers"])
             checksum, name = value["checksum"], str(value["name"])
-            sources = tuple(value["sources"])
+            sources, rules = tuple(value["sources"]), list(value["rules"])
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"damaged routing table ({error!r})", where, "Write it anew.") from None
-        if checksum != hash_of([[layer.id, layer.stage, layer.resolution] for layer in layers])[:16]:
+        if (
+            checksum
+            != hash_of([[layer.id, layer.stage, layer.resolution] for layer in layers])[:16]
+        ):
             raise UserError("its layers do not match its checksum", where, "Write it anew.")
-        return cls(name, layers, parse_rules(value["rules"], where), sources)
+        return cls(name, layers, parse_rules(rules, where), sources)
 
     def render(self) -> str:
         """Text grid, layers x sources, in order of execution."""
@@ -190,6 +193,8 @@ def parse_rules(rules: Sequence[Mapping[str, Any]], where: str) -> tuple[Rule, .
     parsed = []
     for number, rule in enumerate(rules):
         place = f"{where}, rule {number}"
+        if not isinstance(rule, Mapping):
+            raise UserError("damaged rule", place, "A rule is {source, layers, scale}.")
         for key in rule:
             if key not in ("source", "layers", "scale"):
                 fix = nearest(str(key), ("source", "layers", "scale"))

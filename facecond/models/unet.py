@@ -17,7 +17,6 @@ from facecond.models import routing as routings
 from facecond.models.attention import Conditions, MultiSourceAttention, SelfAttentionProcessor
 from facecond.models.routing import Layer, Routing
 
-
 __all__ = ["FaceUNet", "ModelMixin", "cross_attention_layers"]
 
 
@@ -57,7 +56,11 @@ class FaceUNet(UNet2DConditionModel):
         states = table.states()
         for index, layer in enumerate(layers):
             block = self.get_submodule(layer.id)
-            present = [s for s, state in zip(table.sources, states[index]) if state != "absent"]
+            present = [
+                s
+                for s, state in zip(table.sources, states[index], strict=True)
+                if state != "absent"
+            ]
             block.attn2 = MultiSourceAttention(
                 dim=block.attn2.to_q.in_features,
                 heads=block.attn2.heads,
@@ -67,6 +70,7 @@ class FaceUNet(UNet2DConditionModel):
                 grids={"mask": mask_grid},
                 positions=positions,
                 layer_index=index,
+                side=layer.resolution,
             )
             block.attn1.set_processor(SelfAttentionProcessor())
         self.use_routing(table)
@@ -80,7 +84,7 @@ class FaceUNet(UNet2DConditionModel):
         routing.check_within(self.trained_routing)
         gates = routing.gates()
         for index, attention in enumerate(self.cross_attentions()):
-            columns = zip(routing.sources, gates[index])
+            columns = zip(routing.sources, gates[index], strict=True)
             attention.plan = tuple(source for source, gate in columns if gate != 0)
         self.routing = routing
 

@@ -1,8 +1,9 @@
 """Training state on disk: atomic, hashed, at least two kept, resumable exactly.
 
 A checkpoint is a folder `step-00001234` with `tensors.safetensors` (every tensor of the state) and
-`state.json` (everything else, and the SHA-256 of the tensors). It appears under its name only when
-complete; older ones are pruned after that, so no crash leaves a run without one.
+`state.json` (everything else, the SHA-256 of the tensors, and a checksum of all that). It appears
+under its name only when complete; older ones are pruned after that, so no crash leaves a run
+without one.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from facecond.errors import UserError
-from facecond.storage import atomic_folder, make_folder, read_json, sha256, write_json
+from facecond.storage import atomic_folder, hash_of, make_folder, read_json, sha256, write_json
 
 SCHEMA = "facecond.checkpoint/1"
 
 
 def save(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
-    """Write `state` (nested dicts and lists of tensors and JSON values) as the checkpoint of `step`.
+    """Write `state` (nested dicts and lists of tensors and JSON values) as the one of `step`.
 
     Args:
         keep: newest checkpoints that stay; at least 2, so that a damaged one has a fallback.
@@ -34,16 +35,15 @@ def save(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
     tree = _split(state, tensors)
     with atomic_folder(path) as temporary:
         save_file(tensors, temporary / "tensors.safetensors")
-        write_json(
-            temporary / "state.json",
-            {
-                "schema": SCHEMA,
-                "step": step,
-                "sha256": sha256(temporary / "tensors.safetensors"),
-                "state": tree,
-            },
-        )
-    for old in steps(folder)[:-keep]:
+        header = {
+            "schema": SCHEMA,
+            "step": step,
+            "sha256": sha256(temporary / "tensors.safetensors"),
+            "state": tree,
+        }
+        write_json(temporary / "state.json", {**header, "checksum": hash_of(header)})
+    unfinished = folder.glob(".step-*")  # left by a save that was killed
+    for old in [*steps(folder)[:-keep], *unfinished]:
         shutil.rmtree(old, ignore_errors=True)
     return path
 
@@ -63,7 +63,8 @@ def load(path: Path) -> tuple[int, dict[str, Any]]:
     if not isinstance(header, dict) or header.get("schema") != SCHEMA:
         raise UserError("not a checkpoint of facecond", path, "Name a folder step-*.")
     file = path / "tensors.safetensors"
-    if not file.is_file() or sha256(file) != header["sha256"]:
+    whole = header.pop("checksum", None) == hash_of(header)
+    if not whole or not file.is_file() or sha256(file) != header["sha256"]:
         raise UserError(
             "the checkpoint is damaged (its hash differs)", path, "Resume from an earlier one."
         )
@@ -71,7 +72,7 @@ def load(path: Path) -> tuple[int, dict[str, Any]]:
 
 
 def load_newest(folder: Path) -> tuple[Path, int, dict[str, Any], list[str]] | None:
-    """The newest checkpoint that is whole, with a warning for each damaged one that was passed over.
+    """The newest checkpoint that is whole, and a warning for each damaged one passed over.
 
     Raises:
         UserError: there are checkpoints, but every one is damaged.
@@ -95,6 +96,8 @@ def load_newest(folder: Path) -> tuple[Path, int, dict[str, Any], list[str]] | N
 def _split(value: Any, tensors: dict[str, torch.Tensor], path: str = "state") -> Any:
     """JSON tree in which each tensor is replaced by the key under which `tensors` holds it."""
     if isinstance(value, torch.Tensor):
+        if path in tensors:  # keys that hold a slash, or are a number and its text
+            path = f"{path}#{len(tensors)}"
         tensors[path] = value.detach().cpu().contiguous()
         return {"tensor": path}
     if isinstance(value, dict):

@@ -83,7 +83,7 @@ def train_judge(
             names = _learnable(train.attributes, folder.root)
             model = AttributeClassifier(width, folder.image_size, attributes=names)
             weights = _positive_weights(train.attributes, names)
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.to(memory_format=torch.channels_last)
     _fit(model, kind, train, weights, steps, batch_size, learning_rate, seed, progress)
 
     scores: dict[str, Any] = {"kind": kind}

@@ -27,6 +27,7 @@ class TrainingLog:
             write_text(self.file, "".join(json.dumps(row) + "\n" for row in kept))
         for index, share in enumerate(objective.effective_weight()):
             self.tensorboard.add_scalar("effective_weight_by_bin", share, index)
+        self.norm, self.images, self.began = 0.0, 0, time.monotonic()
         self._clear()
 
     def collect(self, t: Tensor, losses: Tensor, norm: Tensor, images: int) -> None:
@@ -43,14 +44,15 @@ class TrainingLog:
         by_bin = (self.sums / self.counts).tolist()  # nan where a bin was not drawn
         row: dict[str, Any] = {
             "step": step,
-            "loss": loss,
+            "loss": _finite(loss),
             "images_per_second": speed,
-            "gradient_norm": self.norm,
+            "gradient_norm": _finite(self.norm),
             "learning_rate": optimizers[0].param_groups[0]["lr"],
-            "loss_by_bin": [None if math.isnan(value) else value for value in by_bin],
+            "loss_by_bin": [_finite(value) for value in by_bin],
         }
         for name in ("loss", "images_per_second", "gradient_norm", "learning_rate"):
-            self.tensorboard.add_scalar(name, row[name], step)
+            if row[name] is not None:
+                self.tensorboard.add_scalar(name, row[name], step)
         for index, value in enumerate(by_bin):
             if not math.isnan(value):
                 self.tensorboard.add_scalar(f"loss_by_bin/{index / NUM_BINS:.1f}", value, step)
@@ -62,6 +64,11 @@ class TrainingLog:
     def _clear(self) -> None:
         self.sums, self.counts = torch.zeros(NUM_BINS), torch.zeros(NUM_BINS)
         self.norm, self.images, self.began = 0.0, 0, time.monotonic()
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no word for nan or infinity."""
+    return value if math.isfinite(value) else None
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

@@ -34,7 +34,7 @@ from facecond.seeding import torch_generator
 from facecond.storage import make_folder, read_json, write_json, write_text
 from facecond.training import checkpoint, export, setup
 from facecond.training.log import TrainingLog
-from facecond.training.optim import build_optimizers, gradient_norm, learning_rate_factor, restore
+from facecond.training.optim import build_optimizers, gradient_norm, learning_rate_factor
 
 CALIBRATION = (3, 13)
 """A run with a time budget measures its speed over these steps, then fixes its length."""
@@ -81,7 +81,7 @@ def train(config: RunConfig, out: str | Path, resume: str = "auto") -> Path:
     # Model, objective, optimisers, average.
     latent_shape = tuple(cache.manifest["identity"]["latent_shape"])
     model = setup.denoiser_for(config, folder.image_size, latent_shape)
-    model.to(device, memory_format=torch.channels_last)
+    model.to(device).to(memory_format=torch.channels_last)
     if knobs.gradient_checkpointing:
         model.unet.enable_gradient_checkpointing()
     objective = Objective(**asdict(config.objective))
@@ -103,7 +103,8 @@ def train(config: RunConfig, out: str | Path, resume: str = "auto") -> Path:
         _load_model(model, state["model"], out)
         ema.load_state_dict(state["ema"])
         ema.to(device)
-        restore(optimizers, state["optimizers"])
+        for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
     if main:
         write_text(out / "config.yaml", configs.dump(config))
         write_json(out / "run.json", run)
@@ -203,7 +204,11 @@ def train(config: RunConfig, out: str | Path, resume: str = "auto") -> Path:
             bar.update()
             if log is not None and (step % knobs.log_every == 0 or step == steps):
                 bar.set_postfix(log.write(step, optimizers))
-            if grids is not None and (step % knobs.sample_every == 0 or step == steps):
+            if (
+                log is not None
+                and grids is not None
+                and (step % knobs.sample_every == 0 or step == steps)
+            ):
                 with averaged(model, ema):
                     grids.write(log.tensorboard, model, step)
 
@@ -215,7 +220,7 @@ def train(config: RunConfig, out: str | Path, resume: str = "auto") -> Path:
             if stop:
                 raise Interrupted(signalled() or signal.SIGTERM)
     save()
-    if main:
+    if log is not None:
         log.tensorboard.close()
         with averaged(model, ema):
             export.save_model(out / "model", config, model, stage, {**run, "steps": steps})

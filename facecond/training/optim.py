@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
-IN_OUT = ("conv_in", "conv_out", "label", "name", "state", "value")
+IN_OUT = ("conv_in", "conv_out", "label", "locality", "name", "state", "value")
 """Parameters named so stay with AdamW beside Muon: embeddings, input and output convolutions."""
 
 
@@ -72,7 +70,9 @@ def build_optimizers(
             {"params": vectors + tables, "weight_decay": 0.0},
         ]
         used = [group for group in groups if group["params"]]
-        return torch.optim.AdamW(used, lr=rate, betas=(0.9, 0.99), fused=True)
+        made = torch.optim.AdamW(used, lr=rate, betas=(0.9, 0.99), fused=True)
+        made.register_load_state_dict_post_hook(_restore_memory_format)
+        return made
 
     if optimizer == "adamw":
         return [adamw(matrices, learning_rate)]
@@ -80,17 +80,14 @@ def build_optimizers(
     return [muon, adamw([], adam_learning_rate)]
 
 
-def restore(optimizers: list[torch.optim.Optimizer], saved: list[dict[str, Any]]) -> None:
-    """Load optimiser states; their tensors take the memory format of the parameters.
-
-    (A fused step reads state and parameter in the order of memory.)
-    """
-    for optimizer, state in zip(optimizers, saved, strict=True):
-        optimizer.load_state_dict(state)
-        for parameter, values in optimizer.state.items():
-            for key, value in values.items():
-                if isinstance(value, Tensor) and value.shape == parameter.shape:
-                    values[key] = torch.empty_like(parameter).copy_(value)
+@torch.no_grad()
+def _restore_memory_format(optimizer: torch.optim.Optimizer) -> None:
+    """Give a loaded state the strides of its parameters: the fused kernel reads both in order of
+    memory, so averages that were saved contiguous would go to the wrong weights."""
+    for parameter, state in optimizer.state.items():
+        for key, value in state.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                state[key] = torch.empty_like(parameter).copy_(value)
 
 
 def learning_rate_factor(step: int, steps: int, warmup_steps: int, decay_share: float) -> float:

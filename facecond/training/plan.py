@@ -9,8 +9,7 @@ import torch
 from facecond import config as configs
 from facecond.config import RunConfig
 from facecond.data.prepared import PreparedFolder
-from facecond.diffusion.objective import NUM_BINS, Objective
-from facecond.models import first_stage as first_stages
+from facecond.diffusion.objective import Objective
 from facecond.models.denoiser import Denoiser
 from facecond.training.setup import denoiser_for
 
@@ -56,13 +55,7 @@ def _sizes(config: RunConfig) -> tuple[int, tuple[int, int, int], str]:
     size, known = DEFAULT_IMAGE_SIZE, "assumed: data.root is not set"
     if config.data.root:
         size, known = PreparedFolder.open(config.data.root).image_size, config.data.root
-    if config.first_stage.autoencoder == "linear":
-        channels, factor = config.first_stage.latent_channels, config.first_stage.patch_size
-    else:
-        stage = first_stages.load_autoencoder(config.first_stage.autoencoder)
-        with torch.no_grad():
-            latents = stage.raw_latents(torch.zeros(1, 3, 64, 64))
-        channels, factor = latents.shape[1], 64 // latents.shape[2]
+    channels, factor = config.first_stage.latent_channels, config.first_stage.patch_size
     return size, (channels, size // factor, size // factor), known
 
 

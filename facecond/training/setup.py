@@ -59,6 +59,15 @@ def first_stage_for(config: RunConfig, folder: PreparedFolder, out: Path) -> Fir
     stage.to(device)
     stage.measure(batch.to(device) for batch in images.split(64))
     stage.requires_grad_(False).eval().cpu()
+    channels, factor = config.first_stage.latent_channels, config.first_stage.patch_size
+    found = tuple(stage.encode(images[:1]).shape[1:])
+    side = folder.image_size // factor
+    if found != (channels, side, side):
+        raise UserError(
+            f"its latents are {found} where {(channels, side, side)} is expected",
+            config.first_stage.autoencoder,
+            "Correct first_stage.latent_channels and first_stage.patch_size.",
+        )
     with atomic_folder(out) as temporary:
         stage.save_pretrained(temporary)
         write_json(temporary / "identity.json", identity)
@@ -87,20 +96,23 @@ def latent_cache_for(
     augmentation = None
     if data.variants > 1:
         augmentation = FaceAugmentation(float(data.flip) * 0.5, data.affine, data.jitter)
+    channels, factor = config.first_stage.latent_channels, config.first_stage.patch_size
     return build_latent_cache(
         folder,
         "generator",
         encode,
         out,
         first_stage_hash=first_stage_hash(stage_path),
-        latent_shape=encode(torch.zeros(1, 3, folder.image_size, folder.image_size)).shape[1:],
+        latent_shape=(channels, folder.image_size // factor, folder.image_size // factor),
         variants=data.variants,
         augmentation=augmentation,
         seed=config.train.seed,
     )
 
 
-def denoiser_for(config: RunConfig, image_size: int, latent_shape: tuple[int, int, int]) -> Denoiser:
+def denoiser_for(
+    config: RunConfig, image_size: int, latent_shape: tuple[int, int, int]
+) -> Denoiser:
     """A new denoiser for latents [C, h, w] of pictures of `image_size`."""
     return build_denoiser(
         image_size=image_size,
@@ -111,5 +123,3 @@ def denoiser_for(config: RunConfig, image_size: int, latent_shape: tuple[int, in
         rules=config.routing.rules,
         seed=config.train.seed,
     )
-
-

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -151,10 +150,3 @@ def test_describe_names_what_is_seen() -> None:
     values[ATTRIBUTES.index("Bald")] = 0
     assert reports.describe(values) == "Eyeglasses,Smiling"
     assert reports.describe(values, limit=1) == "Eyeglasses"
-
-
-def test_curves_are_read_from_a_training_log(tmp_path: Path) -> None:
-    log = tmp_path / "metrics.jsonl"
-    assert reports.read_curves(log) == []
-    log.write_text("".join(json.dumps({"step": s, "loss": 1.0}) + "\n" for s in (1, 2)))
-    assert reports.read_curves(log) == [{"step": 1, "loss": 1.0}, {"step": 2, "loss": 1.0}]

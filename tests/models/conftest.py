@@ -19,19 +19,19 @@ def make_unet() -> Callable[..., FaceUNet]:
     """A FaceUNet of 7 cross-attention layers on 8 x 8 latents; arguments replace the defaults."""
 
     def make(**options: Any) -> FaceUNet:
-        defaults = dict(
-            sample_size=LATENT,
-            in_channels=3,
-            out_channels=3,
-            block_out_channels=(16, 32),
-            down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
-            layers_per_block=1,
-            attention_head_dim=(2, 4),  # diffusers: the number of heads
-            norm_num_groups=8,
-            cross_attention_dim=CONDITION_DIM,
-            mask_grid=MASK_GRID,
-        )
+        defaults = {
+            "sample_size": LATENT,
+            "in_channels": 3,
+            "out_channels": 3,
+            "block_out_channels": (16, 32),
+            "down_block_types": ("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+            "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+            "layers_per_block": 1,
+            "attention_head_dim": (2, 4),  # diffusers: the number of heads
+            "norm_num_groups": 8,
+            "cross_attention_dim": CONDITION_DIM,
+            "mask_grid": MASK_GRID,
+        }
         with torch.random.fork_rng():
             torch.manual_seed(0)
             return FaceUNet(**(defaults | options)).eval()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -16,8 +16,8 @@ from facecond.models.positions import (
 )
 
 
-def squared_distances(side: int, grid: int) -> torch.Tensor:
-    """|p - p'|^2 of query cell and key cell [side^2, grid^2], from rows and columns."""
+def squared_distances(side: int, grid: int, offset: Sequence[float] = (0.0, 0.0)) -> torch.Tensor:
+    """|p + offset - p'|^2 of query and key cells [side^2, grid^2], from rows and columns."""
 
     def centre(index: int, cells: int) -> tuple[float, float]:
         row, column = divmod(index, cells)
@@ -26,7 +26,11 @@ def squared_distances(side: int, grid: int) -> torch.Tensor:
     queries = [centre(i, side) for i in range(side * side)]
     keys = [centre(i, grid) for i in range(grid * grid)]
     return torch.tensor(
-        [[(a - c) ** 2 + (b - d) ** 2 for c, d in keys] for a, b in queries], dtype=torch.float64
+        [
+            [(a + offset[0] - c) ** 2 + (b + offset[1] - d) ** 2 for c, d in keys]
+            for a, b in queries
+        ],
+        dtype=torch.float64,
     )
 
 
@@ -78,37 +82,66 @@ def test_rotary_keeps_lengths_and_depends_on_the_offset_alone() -> None:
     assert (means[:, None] - means).abs().fill_diagonal_(1).min() > 1e-5
 
 
-@pytest.mark.parametrize(("side", "grid"), [(8, 8), (8, 4), (4, 16)])
-def test_locality_is_minus_sharpness_times_squared_distance(side: int, grid: int) -> None:
-    locality = Locality(3)
-    count = grid * grid + 5
+def bias_of(locality: Locality, side: int, grid: int, count: int) -> torch.Tensor:
+    """Logits [heads, side^2, count] that the extra channels add."""
     q = locality.queries(side, torch.float32)
     k = Locality.keys(grid, count, torch.device("cpu"), torch.float32)
-    assert q.shape == (1, 3, side * side, EXTRA_CHANNELS)
+    assert q.shape == (1, len(locality.log_sharpness), side * side, EXTRA_CHANNELS)
     assert k.shape == (1, 1, count, EXTRA_CHANNELS)
-    bias = (q @ k.transpose(-1, -2))[0].double()
-    sharpness = locality.log_sharpness.exp().double()[:, None, None]
-    expected = -sharpness * squared_distances(side, grid)
-    assert torch.allclose(bias[..., : grid * grid], expected, rtol=1e-5, atol=1e-4)
-    assert not bias[..., grid * grid :].any()  # tokens without a place
+    return (q @ k.transpose(-1, -2))[0].detach()
 
 
-def test_locality_is_exact_for_binary_sharpness() -> None:
-    locality = Locality(1)
-    locality.log_sharpness.data.fill_(0.0)
-    q = locality.queries(8, torch.float32)
-    k = Locality.keys(8, 64, torch.device("cpu"), torch.float32)
-    assert torch.equal((q @ k.transpose(-1, -2))[0, 0].double(), -squared_distances(8, 8))
+@pytest.mark.parametrize(("side", "grid"), [(8, 8), (8, 4), (4, 16)])
+def test_locality_is_minus_sharpness_times_squared_distance(side: int, grid: int) -> None:
+    locality = Locality(3, side, grid)
+    with torch.no_grad():
+        locality.log_sharpness.copy_(torch.tensor([0.0, 1.0, 4.5]))
+        locality.offset.copy_(torch.tensor([[0.0, 0.0], [0.1, -0.3], [-0.05, 0.02]]))
+        locality.elsewhere.copy_(torch.tensor([-3.0, 0.0, 1.5]))
+    bias = bias_of(locality, side, grid, grid * grid + 5).double()
+    sharpness = locality.log_sharpness.detach().exp().double()
+    for head, offset in enumerate(locality.offset.tolist()):
+        expected = -sharpness[head] * squared_distances(side, grid, offset)
+        assert torch.allclose(bias[head, :, : grid * grid], expected, rtol=1e-5, atol=2e-4)
+    # Tokens without a place: one logit per head, wherever the query is.
+    elsewhere = locality.elsewhere.detach().double()[:, None, None]
+    assert torch.equal(bias[..., grid * grid :], elsewhere.expand(3, side * side, 5))
+
+
+def test_locality_is_exact_for_binary_numbers() -> None:
+    locality = Locality(1, 8, 8)
+    with torch.no_grad():
+        locality.log_sharpness.zero_()
+        locality.offset.copy_(torch.tensor([[0.125, -0.0625]]))
+    expected = -squared_distances(8, 8, (0.125, -0.0625))
+    assert torch.equal(bias_of(locality, 8, 8, 64)[0].double(), expected)
 
 
 def test_locality_keys_are_exact_in_bfloat16_up_to_16() -> None:
     cpu = torch.device("cpu")
-    exact = Locality.keys(16, 256, cpu, torch.float32)
-    assert torch.equal(Locality.keys(16, 256, cpu, torch.bfloat16).float(), exact)
+    exact = Locality.keys(16, 256 + 19, cpu, torch.float32)
+    assert torch.equal(Locality.keys(16, 256 + 19, cpu, torch.bfloat16).float(), exact)
 
 
-def test_locality_starts_from_half_a_picture_to_one_cell() -> None:
-    sharpness = Locality(4).log_sharpness.exp()
-    assert sharpness[0] == pytest.approx(2.0, rel=1e-5)
-    assert sharpness[-1] == pytest.approx(128.0, rel=1e-5)
-    assert torch.allclose(sharpness[1:] / sharpness[:-1], torch.tensor(math.pow(64, 1 / 3)))
+def test_locality_starts_at_the_quarters_of_the_query() -> None:
+    """Fresh heads of a coarse query each attend most to another of the four cells below it."""
+    side, grid = 4, 8
+    locality = Locality(4, side, grid)
+    # The reach of one key cell: the logit of a cell 1 / grid away (half a cell) is -1.
+    assert torch.allclose(locality.log_sharpness.exp(), torch.tensor(float(grid**2)))
+    best = bias_of(locality, side, grid, grid * grid).argmax(-1)  # [heads, side^2]
+    for query in range(side * side):
+        row, column = divmod(query, side)
+        below = {(2 * row + i) * grid + 2 * column + j for i in (0, 1) for j in (0, 1)}
+        assert set(best[:, query].tolist()) == below
+
+
+def test_everything_about_locality_is_learned() -> None:
+    locality = Locality(2, 4, 4)
+    q = locality.queries(4, torch.float32)
+    k = Locality.keys(4, 18, torch.device("cpu"), torch.float32)
+    (q @ k.transpose(-1, -2)).softmax(-1)[..., 3].sum().backward()
+    assert all(p.grad is not None and p.grad.any() for p in locality.parameters())
+    assert {name for name, _ in locality.named_parameters()} == {
+        "log_sharpness", "offset", "elsewhere",
+    }  # fmt: skip

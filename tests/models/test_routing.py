@@ -152,7 +152,7 @@ def damaged(change: Callable[[dict[str, Any]], Any]) -> Any:
         (lambda v: v.pop("sources") and None, "damaged"),
         (lambda v: v.update(rules=3), "damaged"),
         (lambda v: v.update(rules=[3]), "damaged"),
-        (lambda v: v["layers"][0].pop(), "damaged"),
+        (lambda v: v["layers"][0].pop() and None, "damaged"),
         (lambda v: v["layers"][1].__setitem__(2, 4), "checksum"),
         (lambda v: v["layers"].reverse(), "checksum"),
         (lambda v: v["rules"][0].update(scale="much"), "damaged rule"),

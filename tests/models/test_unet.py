@@ -190,7 +190,8 @@ def test_gradient_checkpointing_gives_the_same_gradients(
         x_t, tokens = make_inputs()
         for value in tokens.values():
             value.requires_grad_()
-        unet(x_t, torch.tensor([10.0, 900.0]), unet.conditions(tokens)).sample.square().sum().backward()
+        out = unet(x_t, torch.tensor([10.0, 900.0]), unet.conditions(tokens)).sample
+        out.square().sum().backward()
         grads = {name: p.grad for name, p in unet.named_parameters()}
         gradients.append(grads | {source: value.grad for source, value in tokens.items()})
     plain, recomputed = gradients
@@ -199,11 +200,16 @@ def test_gradient_checkpointing_gives_the_same_gradients(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("projected", [False, True])
+@pytest.mark.parametrize("projected", [False, True], ids=["tokens", "projected"])
 def test_forward_compiles_to_one_graph(
     make_unet: Make, make_inputs: Inputs, projected: bool
 ) -> None:
-    unet = make_unet()
+    unet = make_unet(
+        block_out_channels=(16,),
+        down_block_types=("CrossAttnDownBlock2D",),
+        up_block_types=("CrossAttnUpBlock2D",),
+        attention_head_dim=2,
+    )
     x_t, tokens = make_inputs()
     conditions = unet.project_conditions(tokens) if projected else unet.conditions(tokens)
     timestep = torch.tensor([10.0, 900.0])
@@ -213,25 +219,27 @@ def test_forward_compiles_to_one_graph(
         expected = unet(x_t, timestep, conditions).sample
         assert torch.allclose(compiled(x_t, timestep, conditions).sample, expected, atol=1e-5)
         # The gates are tensors: other values need no other graph, and count.
-        counts = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+        graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
         halved = Conditions(conditions.tokens, conditions.gates * 0.5, conditions.projected)
         weaker = unet(x_t, timestep, halved).sample
         assert not torch.allclose(weaker, expected, atol=1e-4)
         assert torch.allclose(compiled(x_t, timestep, halved).sample, weaker, atol=1e-5)
-        assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == counts
+        assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == graphs > 0
 
 
 def test_attention_backend_reaches_every_layer(make_unet: Make, make_inputs: Inputs) -> None:
     unet = make_unet()
     x_t, tokens = make_inputs()
     expected = predict(unet, x_t, tokens)
-    unet.set_attention_backend("_native_math")
-    for layer in unet.trained_routing.layers:
-        block = unet.get_submodule(layer.id)
-        for attention in (block.attn1, block.attn2):
-            assert attention.processor._attention_backend == "_native_math"
-    assert torch.allclose(predict(unet, x_t, tokens), expected, atol=1e-5)
-    unet.reset_attention_backend()
+    try:
+        unet.set_attention_backend("_native_math")
+        for layer in unet.trained_routing.layers:
+            block = unet.get_submodule(layer.id)
+            for attention in (block.attn1, block.attn2):
+                assert attention.processor._attention_backend == "_native_math"
+        assert torch.allclose(predict(unet, x_t, tokens), expected, atol=1e-5)
+    finally:
+        unet.set_attention_backend("native")  # diffusers keeps the last choice for all models
     assert torch.equal(predict(unet, x_t, tokens), expected)
 
 

@@ -104,7 +104,7 @@ def paint_earrings(canvas: Canvas, look: Look) -> None:
     metal = pick(_METALS, look.p.metal)
     x = look.half_width + 0.012
     ring = look.p.earring_style < 0.5
-    rx, ry, y = (0.036, 0.040, 0.145) if ring else (0.028, 0.052, 0.155)
+    rx, ry, y = (0.040, 0.043, 0.147) if ring else (0.032, 0.054, 0.156)
     shift = -0.5 * canvas.pose.yaw
 
     def drops(dx: float, dy: float, rx: float, ry: float, soft: float = 0.0) -> Layer:

@@ -107,18 +107,18 @@ def _bags(canvas: Canvas, look: Look, bottom: Points) -> None:
 def brow_colour(look: Look) -> Colour:
     """Hair colour, darkened so that fair brows stay visible on fair skin."""
     tone = look.hair_tone
-    return tone * np.float32(0.62 if float(tone.mean()) > 0.3 else 0.8)
+    return tone * np.float32(0.52 if float(tone.mean()) > 0.3 else 0.8)
 
 
 def paint_brows(canvas: Canvas, look: Look) -> None:
     p, has = look.p, look.has
     t = np.linspace(0, 1, 13)
     arched, bushy = has["Arched_Eyebrows"], has["Bushy_Eyebrows"]
-    peak = between(0.034, 0.040, p.brow_arch) if arched else between(0.002, 0.008, p.brow_arch)
+    peak = between(0.042, 0.048, p.brow_arch) if arched else between(0.0, 0.004, p.brow_arch)
     thick = (
-        between(0.046, 0.052, p.brow_thickness)
+        between(0.051, 0.056, p.brow_thickness)
         if bushy
-        else between(0.024, 0.028, p.brow_thickness)
+        else between(0.025, 0.028, p.brow_thickness)
     )
     y = -0.068 - between(0, 0.008, p.brow_height) + (0.002 if arched else -0.004)
     rise = np.sin(np.pi * t**1.1) if arched else np.sin(np.pi * t)

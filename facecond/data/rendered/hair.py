@@ -28,9 +28,9 @@ def _ruffle(line: Points, look: Look) -> Points:
     step = np.hypot(*np.diff(line, axis=0, prepend=line[:1]).T)
     phase = np.cumsum(step) * 2 * np.pi / (0.125 if look.has["Wavy_Hair"] else 0.082)
     if look.has["Wavy_Hair"]:
-        push = 0.014 * np.sin(phase + 6.28 * look.p.hair_phase)
+        push = 0.017 * np.sin(phase + 6.28 * look.p.hair_phase)
     else:
-        push = 0.034 * np.abs(np.sin(phase / 2)) - 0.006
+        push = 0.037 * np.abs(np.sin(phase / 2)) - 0.006
     return line - normals(line) * push[:, None]
 
 
@@ -81,8 +81,8 @@ def _hairline(look: Look) -> Points:
     if has["Bangs"]:
         x = np.linspace(0.97, -0.97, 49)
         teeth = 0.010 * np.abs(((x * 5.5 + p.hair_phase) % 2) - 1)
-        sweep = 0.015 * x * (1 if p.hair_part > 0.5 else -1)
-        y = -0.094 + drop * 0.5 + sweep + teeth + 0.030 * x**4
+        sweep = 0.008 * x * (1 if p.hair_part > 0.5 else -1)
+        y = -0.128 + drop * 0.5 + sweep + teeth + 0.045 * x**4
         line = np.stack([x * wide * 0.96, y], 1)
         return np.concatenate([[(wide * 0.97, 0.0)], line, [(-wide * 0.97, 0.0)]])
     if has["Receding_Hairline"]:

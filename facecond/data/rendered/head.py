@@ -44,7 +44,7 @@ def paint_ears(canvas: Canvas, look: Look) -> None:
     layer = canvas.shape(
         [e + turn for e in pair(ellipse(x, 0.035, 0.040 * size, 0.072 * size, 0.16))]
     )
-    canvas.paint(layer, look.skin * np.float32(0.94))
+    canvas.paint(layer, look.skin * np.float32(0.89))
     canvas.mark_sides(layer, "ear")
     inner = pair(ellipse(x + 0.006, 0.033, 0.018 * size, 0.042 * size, 0.16))
     canvas.shade(canvas.shape([e + turn for e in inner], 0.008), rgb(190, 136, 126))
@@ -103,26 +103,26 @@ def paint_age(canvas: Canvas, look: Look, face: np.ndarray) -> None:
     """Lines of age: forehead, beside the nose, around the eyes; sagging, spotted skin."""
     if look.has["Young"]:
         return
-    crease = look.skin_tone * rgb(148, 112, 104)
+    crease = look.skin_tone * rgb(126, 92, 86)
     lines = [
         (
             [(-0.105, -0.135), (-0.05, -0.142), (0.0, -0.137), (0.05, -0.142), (0.105, -0.135)],
-            0.013,
+            0.015,
         ),
-        ([(-0.085, -0.172), (0.0, -0.177), (0.085, -0.172)], 0.012),
+        ([(-0.085, -0.172), (0.0, -0.177), (0.085, -0.172)], 0.014),
     ]
     for side in (1, -1):
         lines += [
-            ([(side * 0.052, 0.105), (side * 0.088, 0.145), (side * 0.108, 0.215)], 0.016),
-            ([(side * 0.165, -0.012), (side * 0.195, -0.03)], 0.010),
-            ([(side * 0.165, 0.008), (side * 0.198, 0.014)], 0.010),
-            ([(side * 0.125, 0.20), (side * 0.118, 0.265)], 0.014),
+            ([(side * 0.058, 0.098), (side * 0.098, 0.140), (side * 0.122, 0.210)], 0.021),
+            ([(side * 0.165, -0.012), (side * 0.198, -0.032)], 0.013),
+            ([(side * 0.165, 0.010), (side * 0.200, 0.018)], 0.013),
+            ([(side * 0.055, 0.068), (side * 0.095, 0.082), (side * 0.145, 0.074)], 0.013),
         ]
     strokes = []
     for points, width in lines:
         line = smooth_line(points)
         strokes.append(stroke(line, taper(len(line), width, 0.4, 0.3)))
-    canvas.paint(canvas.shape(strokes, 0.004).scaled(0.85).clipped(face), crease)
+    canvas.paint(canvas.shape(strokes, 0.004).scaled(0.95).clipped(face), crease)
     spots = [ellipse(x, y, 0.013, 0.011) for x, y in _SPOTS]
     layer = canvas.shape(spots, 0.005).scaled(0.35).clipped(face)
     canvas.paint(layer, look.skin_tone * rgb(170, 120, 96))
@@ -132,13 +132,13 @@ def paint_nose(canvas: Canvas, look: Look) -> None:
     """A big nose is wide and long; a pointed one runs into a tip, a round one ends in a ball."""
     has, p = look.has, look.p
     big, pointy = has["Big_Nose"], has["Pointy_Nose"]
-    w = between(0.058, 0.066, p.nose_width) if big else between(0.035, 0.041, p.nose_width)
-    end = (0.122 if big else 0.104) + between(-0.004, 0.004, p.nose_length)
+    w = between(0.066, 0.074, p.nose_width) if big else between(0.038, 0.043, p.nose_width)
+    end = (0.118 if big else 0.102) + between(-0.004, 0.004, p.nose_length)
     bridge = 0.026 if big else 0.018
-    tip = end + 0.040
+    tip = end + 0.038
     if pointy:
-        half = [(0.0, -0.03), (bridge * 0.7, -0.02), (bridge * 0.9, 0.03), (w * 0.90, end - 0.026),
-                (w * 0.74, end - 0.004), (0.0, tip)]  # fmt: skip
+        half = [(0.0, -0.03), (bridge * 0.7, -0.02), (bridge * 0.9, 0.03), (w * 0.72, end - 0.026),
+                (w * 0.62, end - 0.002), (0.0, tip)]  # fmt: skip
         outline = mirrored(half)
     else:
         half = [(0.0, -0.03), (bridge * 0.9, -0.015), (bridge * 0.9, 0.04), (w * 0.80, end - 0.046),
@@ -149,18 +149,18 @@ def paint_nose(canvas: Canvas, look: Look) -> None:
     nose = canvas.full(layer)
     away = -1 if look.light[0] > 0 else 1
     dark, bright = rgb(176, 124, 112), np.minimum(look.skin_tone * np.float32(1.25), 1)
-    canvas.shade(canvas.shape(outline * (0.95, 1) + (0, 0.016), 0.008).scaled(0.55), dark)
+    canvas.shade(canvas.shape(outline * (1.12, 1) + (0, 0.010), 0.008).scaled(0.7), dark)
     canvas.paint(layer.scaled(0.9), np.minimum(look.skin * np.float32(1.04), 1))
     flank = canvas.shape(outline * (0.5, 0.96) + (away * w * 0.62, 0), 0.012)
     canvas.shade(flank.scaled(0.85).clipped(nose), dark)
     canvas.paint(canvas.blob(-away * 0.004, 0.03, bridge * 0.45, 0.045).scaled(0.55), bright)
     if pointy:
         canvas.paint(canvas.blob(0, end + 0.004, 0.010, 0.016).scaled(0.85), bright)
-        under = mirrored([(0.0, tip - 0.014), (w * 0.60, end - 0.020), (w * 0.78, end - 0.002),
+        under = mirrored([(0.0, tip - 0.014), (w * 0.50, end - 0.022), (w * 0.68, end - 0.002),
                           (0.0, tip + 0.004)])  # fmt: skip
         canvas.shade(canvas.shape(under, 0.003).scaled(0.9), rgb(128, 78, 70))
         return
-    canvas.paint(canvas.blob(0, end - 0.018, w * 0.6, 0.022).scaled(0.16), rgb(206, 84, 74))
+    canvas.paint(canvas.blob(0, end - 0.018, w * 0.62, 0.024).scaled(0.42), rgb(206, 92, 80))
     canvas.paint(canvas.blob(-away * 0.005, end - 0.022, w * 0.34, 0.016).scaled(0.6), bright)
     nostrils = canvas.shape(pair(ellipse(w * 0.48, end - 0.003, w * 0.27, 0.0095, 0.2)), 0.003)
     canvas.shade(nostrils.scaled(0.9), rgb(110, 62, 58))

@@ -163,16 +163,16 @@ def _shade_hair(
         texture = 0.6 * np.sin(42 * fan + phase) + 0.4 * np.sin(67 * fan + 2 * phase)
         depth = 0.13
     elif has["Wavy_Hair"]:
-        wave = np.float32(0.020) * np.sin(np.float32(36) * v + phase + 5 * u)
+        wave = np.float32(0.025) * np.sin(np.float32(36) * v + phase + 5 * u)
         fan = (u - part + wave) / np.maximum(reach, 0.25)
         texture = 0.8 * np.sin(36 * fan + phase) + 0.2 * np.sin(61 * fan)
-        depth = 0.18
+        depth = 0.21
     else:
         bu, bv = u + np.float32(0.012) * np.sin(26 * v + phase), v
         texture = (
             np.cos(62 * bu) + np.cos(31 * bu + 53.7 * bv) + np.cos(31 * bu - 53.7 * bv)
         ) / 1.8
-        depth = 0.14
+        depth = 0.17
     if canvas.size >= 128:
         fine = min(1.0, canvas.size / 256)
         fan = (u - part) / np.maximum(reach, 0.25)

@@ -18,11 +18,11 @@ def paint_mouth(canvas: Canvas, look: Look) -> None:
     p, has = look.p, look.has
     smiling, opened = has["Smiling"], has["Mouth_Slightly_Open"]
     w = between(0.102, 0.112, p.mouth_width) if smiling else between(0.078, 0.088, p.mouth_width)
-    lift = between(0.036, 0.044, p.smile) if smiling else between(-0.007, 0.002, p.smile)
+    lift = between(0.040, 0.048, p.smile) if smiling else between(-0.007, 0.002, p.smile)
     big = has["Big_Lips"]
-    upper = between(0.042, 0.046, p.lip_fullness) if big else between(0.025, 0.028, p.lip_fullness)
-    lower = between(0.047, 0.052, p.lip_fullness) if big else between(0.029, 0.032, p.lip_fullness)
-    gap = between(0.044, 0.052, p.mouth_open) if opened else 0.0
+    upper = between(0.047, 0.051, p.lip_fullness) if big else between(0.025, 0.028, p.lip_fullness)
+    lower = between(0.052, 0.056, p.lip_fullness) if big else between(0.029, 0.032, p.lip_fullness)
+    gap = between(0.042, 0.048, p.mouth_open) if opened else 0.0
     arc = 1 - _T * _T
     x = w * _T
     lift *= 0.78 if opened and smiling else 1.0

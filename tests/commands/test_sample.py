@@ -1,0 +1,96 @@
+"""`facecond sample`: pictures with provenance, conditions from every place, bad input."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facecond.cli import main
+
+
+def sample(model: Path, out: Path, *words: str) -> int:
+    return main(["sample", str(model), "--out", str(out), "--n", "3", *words])
+
+
+def test_pictures_carry_their_provenance(model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "faces"
+    assert sample(model, out, "--attributes", "Smiling,-Eyeglasses", "--seed", "7") == 0
+    records = json.loads((out / "samples.json").read_text())
+    assert [record["seed"] for record in records] == [7, 8, 9]
+    for record in records:
+        with Image.open(out / record["file"]) as picture:
+            assert picture.size == (64, 64)
+            assert json.loads(picture.text["facecond"]) == record
+    assert records[0]["attributes"] == "-Eyeglasses,Smiling"
+    assert Image.open(out / "grid.png").size[0] >= 3 * 64
+
+
+def test_the_same_seed_draws_the_same_face(model: Path, tmp_path: Path) -> None:
+    sample(model, tmp_path / "a", "--seed", "1")
+    sample(model, tmp_path / "b", "--seed", "2")
+    second_of_a = np.asarray(Image.open(tmp_path / "a" / "00001.png")).astype(int)
+    first_of_b = np.asarray(Image.open(tmp_path / "b" / "00000.png")).astype(int)
+    assert np.abs(second_of_a - first_of_b).max() <= 1
+    assert np.abs(first_of_b - np.asarray(Image.open(tmp_path / "a" / "00000.png"))).max() > 1
+
+
+def test_masks_from_file_from_data_and_rendered(model: Path, data: Path, tmp_path: Path) -> None:
+    mask = next((data / "masks").glob("*.png"))
+    assert sample(model, tmp_path / "a", "--mask", str(mask), "--guidance", "mask=2") == 0
+    assert sample(model, tmp_path / "b", "--mask", "random", "--data", str(data)) == 0
+    assert sample(model, tmp_path / "c", "--mask", "random", "--scheduler", "heun") == 0
+
+
+def test_a_routing_file_routes(model: Path, tmp_path: Path) -> None:
+    config = json.loads((model / "unet" / "config.json").read_text())
+    table = config["routing"]
+    for rule in table["rules"]:
+        if rule["source"] == "mask":
+            rule["scale"] = 0.0
+    file = tmp_path / "no_mask.json"
+    file.write_text(json.dumps(table))
+    assert sample(model, tmp_path / "a", "--routing", str(file)) == 0
+    assert sample(model, tmp_path / "b", "--guidance", "mask=0") == 0
+    first = [np.asarray(Image.open(tmp_path / run / "00000.png")) for run in ("a", "b")]
+    assert np.array_equal(*first)  # nothing was asked of the mask: both are the open model
+    record = json.loads((tmp_path / "a" / "samples.json").read_text())[0]
+    assert record["routing"] == "all_all"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--attributes", "Smilling"], "Did you mean 'Smiling'"),
+        (["--attributes", "Smiling,-Smiling"], "twice"),
+        (["--mask", "nowhere.png"], "nowhere.png"),
+        (["--guidance", "masks=2"], "Did you mean 'mask'"),
+        (["--guidance", "mask=-2"], "--guidance"),
+        (["--scheduler", "eular"], "Did you mean 'euler'"),
+        (["--scheduler", "DDIMScheduler"], "cannot sample a flow model"),
+        (["--routing", "fine_corse"], "fine_coarse"),
+        (["--n", "0"], "--n"),
+        (["--steps", "-3"], "--steps"),
+        (["--data", "x"], "--mask random"),
+    ],
+)
+def test_bad_input(
+    model: Path,
+    tmp_path: Path,
+    words: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert sample(model, tmp_path / "faces", *words) == 2
+    assert message in capsys.readouterr().err
+    assert not list((tmp_path).rglob("*.png"))
+
+
+def test_a_folder_that_is_no_model(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sample(data, tmp_path / "faces") == 2
+    assert "not a model folder" in capsys.readouterr().err

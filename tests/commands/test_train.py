@@ -1,0 +1,49 @@
+"""`facecond train`: dry run, exit codes, bad input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from facecond.cli import main
+
+
+def test_dry_run_prints_the_resolved_run_and_trains_nothing(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    words = ["train", "rendered_64", "--dry-run", "--out", str(out), "--set", f"data.root={data}"]
+    assert main([*words, "objective.gamma=0.5"]) == 0
+    printed = capsys.readouterr().out
+    for part in ("gamma: 0.5", "parameters", "memory", "64 px", "routing 'all_all'", "mid_block"):
+        assert part in printed
+    assert not out.exists()
+
+
+def test_the_run_folder_holds_config_provenance_and_model(model: Path) -> None:
+    run = model.parent
+    for name in ("config.yaml", "run.json", "metrics.jsonl", "checkpoints", "tensorboard"):
+        assert (run / name).exists(), name
+    assert not [path for path in model.rglob("*") if path.suffix in (".bin", ".pt", ".pkl")]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["rendered_46"], "Did you mean 'rendered_64.yaml'"),
+        (["rendered_64"], "data.root"),
+        (["rendered_64", "--set", "data.root=/nowhere"], "/nowhere"),
+        (["rendered_64", "--set", "train.stepz=3"], "Did you mean 'steps'"),
+        (["rendered_64", "--set", "train.steps=many"], "train.steps"),
+        (["rendered_64", "--dry-run", "--set", "routing.preset=corse_fine"], "coarse_fine"),
+        (["rendered_64", "--dry-run", "--set", "objective.prediction=epsilon"], "epsilon"),
+        (["rendered_64", "--dry-run", "--set", "denoiser.mask_grid=7"], "mask_grid"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", words[0], "--out", str(tmp_path / "run"), *words[1:]]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("facecond: error:") and message in error

@@ -1,0 +1,59 @@
+"""`facecond train judge`: from a config to a judge on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from facecond.cli import main
+from facecond.data.render_set import render_prepared
+from facecond.storage import read_json
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("faces") / "rendered"
+    render_prepared(root, 40, 64, judges_fraction=0.8, workers=1)
+    return root
+
+
+def test_a_judge_is_trained_with_overrides(
+    faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for kind, score in (("parser", "mask_miou"), ("attributes", "attribute_bacc")):
+        out = tmp_path / kind
+        words = ["train", "judge", kind, f"judge_{kind}_64", "--out", str(out), "--set"]
+        settings = ["judge.steps=2", "judge.batch_size=4", "judge.width=8", "judge.seed=3"]
+        assert main([*words, f"data.root={faces}", *settings]) == 0
+        assert f"{score} " in capsys.readouterr().out
+        saved = read_json(out / "scores.json")
+        assert (saved["kind"], saved["steps"], saved["width"], saved["seed"]) == (kind, 2, 8, 3)
+        assert (out / "config.json").is_file() and list(out.glob("*.safetensors"))
+
+
+def test_a_dry_run_shows_the_run_and_writes_nothing(
+    faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "judge"
+    words = ["train", "judge", "parser", "judge_parser_64", "--out", str(out), "--dry-run"]
+    assert main([*words, "--set", f"data.root={faces}", "judge.width=8"]) == 0
+    shown = capsys.readouterr().out
+    assert "width: 8" in shown and "parameters" in shown and "64 px" in shown
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["parser", "judge_parser_64"], "data.root: no data is named"),
+        (["parser", "judge_parser_64", "--set", "judge.widht=8"], "Did you mean 'width'"),
+        (["hair", "judge_parser_64"], "invalid choice: 'hair'"),
+    ],
+)
+def test_faults_are_one_line(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "judge", *words]) == 2
+    shown = capsys.readouterr().err
+    assert message in shown and len(shown.splitlines()) == 1

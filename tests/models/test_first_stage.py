@@ -1,0 +1,290 @@
+"""First stage: the patch code against linear algebra, and the four autoencoders of diffusers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import pytest
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from facecond.errors import UserError
+from facecond.models import first_stage as first_stages
+from facecond.models.first_stage import FirstStage, LinearPatchCode, load_autoencoder
+
+PATCH, CHANNELS = 4, 5
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def planted_images(count: int = 12, noise: float = 0.0) -> Tensor:
+    """Pictures whose patches lie in a subspace of CHANNELS dimensions (plus noise)."""
+    basis = torch.linalg.qr(torch.randn(3 * PATCH**2, CHANNELS, generator=generator(1))).Q
+    mean = 0.1 * torch.randn(3 * PATCH**2, generator=generator(2))
+    codes = torch.randn(count * 64, CHANNELS, generator=generator(3))
+    codes = codes * torch.tensor([1.0, 0.8, 0.6, 0.5, 0.4])
+    patches = mean + codes @ basis.T
+    patches = patches + noise * torch.randn(patches.shape, generator=generator(4))
+    return rearrange(
+        patches, "(b h w) (c p q) -> b c (h p) (w q)", h=8, w=8, p=PATCH, q=PATCH
+    ).contiguous()
+
+
+def smooth_images(count: int = 12) -> Tensor:
+    """Pictures whose patches resemble their neighbours and fill no subspace."""
+    coarse = torch.randn(count, 3, 9, 9, generator=generator(5))
+    return torch.nn.functional.interpolate(coarse, size=32, mode="bicubic").clamp(-1, 1)
+
+
+@torch.no_grad()
+def error(code: LinearPatchCode, images: Tensor) -> float:
+    return float((code.decode(code.encode(images)) - images).double().square().mean())
+
+
+def test_planted_subspace_is_reconstructed() -> None:
+    code = LinearPatchCode(PATCH, CHANNELS)
+    images = planted_images()
+    code.fit(images)
+    with torch.no_grad():
+        assert code.encode(images).shape == (12, CHANNELS, 8, 8)
+    assert error(code, images) < 1e-5 * float(images.var())
+    # One dimension too few loses the planted variance of the weakest: 0.4^2 of 48 values.
+    small = LinearPatchCode(PATCH, CHANNELS - 1)
+    small.fit(images)
+    assert error(small, images) == pytest.approx(0.4**2 / 48, rel=0.15)
+
+
+@torch.no_grad()
+def test_encoder_is_the_principal_components() -> None:
+    code = LinearPatchCode(PATCH, CHANNELS)
+    images = planted_images(noise=0.05)
+    code.fit(images)
+    rows = code.encoder.weight.flatten(1)
+    assert torch.allclose(rows @ rows.T, torch.eye(CHANNELS), atol=1e-5)
+    raw = rearrange(code.encode(images), "b c h w -> c (b h w)")
+    assert raw.mean(1).abs().max() < 1e-5
+    covariance = torch.cov(raw)
+    assert (covariance - covariance.diag().diag()).abs().max() < 1e-5
+    # Sorted, and near the planted variances (768 samples: 5 standard errors are 0.26).
+    variances = covariance.diag()
+    assert torch.equal(variances, variances.sort(descending=True).values)
+    planted = torch.tensor([1.0, 0.8, 0.6, 0.5, 0.4]).square() + 0.05**2
+    assert ((variances / planted) - 1).abs().max() < 0.26
+
+
+def test_decoder_is_the_least_squares_optimum() -> None:
+    images = smooth_images().double()
+    code = LinearPatchCode(PATCH, CHANNELS).double()
+    code.fit(images, ridge=0.0)
+    best = error(code, images)
+    code.decoder.requires_grad_()
+    loss = (code.decode(code.encode(images).detach()) - images).square().mean()
+    loss.backward()
+    # No direction is downhill: the gradient vanishes, and every step goes up.
+    assert code.decoder.weight.grad.abs().max() < 1e-9
+    assert code.decoder.bias.grad.abs().max() < 1e-9
+    for seed in range(8):
+        for scale in (1e-3, 1e-1):
+            for parameter in (code.decoder.weight, code.decoder.bias):
+                kept = parameter.data.clone()
+                noise = torch.randn(kept.shape, generator=generator(seed), dtype=kept.dtype)
+                parameter.data.add_(scale * noise)
+                assert error(code, images) > best
+                parameter.data.copy_(kept)
+
+
+def test_neighbours_help_and_the_ridge_costs_little() -> None:
+    images = smooth_images()
+    code = LinearPatchCode(PATCH, CHANNELS)
+    code.fit(images)
+    with_ridge = error(code, images)
+    exact = LinearPatchCode(PATCH, CHANNELS)
+    exact.fit(images, ridge=0.0)
+    assert error(exact, images) <= with_ridge < 1.05 * error(exact, images)
+    # PCA alone decodes a patch from its own latent: the transpose of the encoder.
+    rows = code.encoder.weight.detach().flatten(1)
+    patches = rearrange(images, "b c (h p) (w q) -> (b h w) (c p q)", p=PATCH, q=PATCH)
+    centred = patches - patches.mean(0)
+    alone = float((centred @ rows.T @ rows - centred).square().mean())
+    assert with_ridge < 0.9 * alone
+
+
+def fitted(images: Tensor) -> FirstStage:
+    stage = FirstStage("LinearPatchCode", {"patch_size": PATCH, "latent_channels": CHANNELS})
+    stage.autoencoder.fit(images)
+    stage.measure(images.split(5))  # batches of unequal size
+    return stage.requires_grad_(False).eval()
+
+
+def assert_standardised(latents: Tensor) -> None:
+    flat = rearrange(latents, "b c h w -> c (b h w)").double()
+    assert flat.mean(1).abs().max() < 1e-4
+    assert (flat.std(1, correction=0) - 1).abs().max() < 1e-4
+
+
+def test_latents_have_mean_0_and_std_1_and_decode_inverts() -> None:
+    images = planted_images().clamp(-1, 1)
+    stage = fitted(images)
+    latents = stage.encode(images)
+    assert_standardised(latents)
+    raw = stage.autoencoder.decode(stage.raw_latents(images))
+    assert torch.allclose(stage.decode(latents), raw.clamp(-1, 1), atol=1e-5)
+    assert stage.decode(100 * latents).abs().max() == 1
+
+
+def test_saved_stage_is_bit_equal(tmp_path: Path) -> None:
+    images = planted_images()
+    stage = fitted(images)
+    stage.save_pretrained(tmp_path)
+    loaded = first_stages.load(tmp_path)
+    assert not loaded.training and not any(p.requires_grad for p in loaded.parameters())
+    before, after = stage.state_dict(), loaded.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[key], after[key]) for key in before)
+    assert torch.equal(loaded.encode(images), stage.encode(images))
+    latents = stage.encode(images)
+    assert torch.equal(loaded.decode(latents), stage.decode(latents))
+
+
+def test_scale_must_be_measured_first() -> None:
+    stage = FirstStage("LinearPatchCode", {"patch_size": 4, "latent_channels": 3})
+    with pytest.raises(RuntimeError, match="measure"):
+        stage.encode(torch.zeros(1, 3, 8, 8))
+
+
+DOWN, UP = ("DownEncoderBlock2D",) * 2, ("UpDecoderBlock2D",) * 2
+TINY: dict[str, tuple[dict[str, Any], int]] = {  # name -> arguments, latent channels
+    "AutoencoderKL": (
+        {
+            "block_out_channels": (8, 16),
+            "down_block_types": DOWN,
+            "up_block_types": UP,
+            "latent_channels": 4,
+            "norm_num_groups": 4,
+        },
+        4,
+    ),
+    "VQModel": (
+        {
+            "block_out_channels": (8, 16),
+            "down_block_types": DOWN,
+            "up_block_types": UP,
+            "latent_channels": 3,
+            "num_vq_embeddings": 32,
+            "norm_num_groups": 4,
+        },
+        3,
+    ),
+    "AutoencoderTiny": (
+        {
+            "encoder_block_out_channels": (8, 8),
+            "decoder_block_out_channels": (8, 8),
+            "num_encoder_blocks": (1, 1),
+            "num_decoder_blocks": (1, 1),
+            "latent_channels": 4,
+        },
+        4,
+    ),
+    "AutoencoderDC": (
+        {
+            "latent_channels": 8,
+            "attention_head_dim": 8,
+            "encoder_block_types": ("ResBlock", "ResBlock"),
+            "decoder_block_types": ("ResBlock", "ResBlock"),
+            "encoder_block_out_channels": (8, 16),
+            "decoder_block_out_channels": (8, 16),
+            "encoder_layers_per_block": (1, 1),
+            "decoder_layers_per_block": (1, 1),
+            "encoder_qkv_multiscales": ((), ()),
+            "decoder_qkv_multiscales": ((), ()),
+        },
+        8,
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, Any]]:
+    """Folder of a tiny autoencoder, and the autoencoder itself."""
+
+    def save(name: str) -> tuple[Path, Any]:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            autoencoder = getattr(diffusers, name)(**TINY[name][0]).eval()
+        path = tmp_path_factory.mktemp("autoencoders") / name
+        autoencoder.save_pretrained(path)
+        return path, autoencoder
+
+    return save
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_autoencoders_of_diffusers(
+    name: str, saved: Callable[[str], tuple[Path, Any]], tmp_path: Path
+) -> None:
+    path, autoencoder = saved(name)
+    stage = load_autoencoder(str(path))
+    assert type(stage.autoencoder) is type(autoencoder)
+    weights = autoencoder.state_dict()
+    assert all(torch.equal(weights[k], v) for k, v in stage.autoencoder.state_dict().items())
+    images = planted_images(4).clamp(-1, 1)
+    with torch.no_grad():
+        raw = stage.raw_latents(images)
+        assert raw.shape == (4, TINY[name][1], 16, 16)
+        stage.measure(images.split(3))
+        latents = stage.encode(images)
+        assert_standardised(latents)
+        decoded = stage.decode(latents)
+        assert decoded.shape == images.shape
+        expected = autoencoder.decode(raw).sample.clamp(-1, 1)
+        if name != "VQModel":  # the nearest code may flip within rounding
+            assert torch.allclose(decoded, expected, atol=1e-4)
+        assert decoded.std() > 0
+        stage.save_pretrained(tmp_path)
+        loaded = first_stages.load(tmp_path)
+        assert torch.equal(loaded.encode(images), latents)
+        assert torch.equal(loaded.decode(latents), decoded)
+
+
+def test_kl_latents_are_the_mode_of_the_distribution(
+    saved: Callable[[str], tuple[Path, Any]],
+) -> None:
+    path, autoencoder = saved("AutoencoderKL")
+    images = planted_images(2).clamp(-1, 1)
+    with torch.no_grad():
+        expected = autoencoder.encode(images).latent_dist.mean
+        assert torch.equal(load_autoencoder(str(path)).raw_latents(images), expected)
+
+
+def test_a_place_without_autoencoder_is_refused(tmp_path: Path) -> None:
+    for place in (tmp_path / "nowhere", tmp_path):
+        with pytest.raises(UserError, match="no autoencoder found"):
+            load_autoencoder(str(place))
+
+
+def test_an_unknown_class_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"_class_name": "AutoencoderTinny"}')
+    with pytest.raises(UserError, match="Did you mean 'AutoencoderTiny'"):
+        load_autoencoder(str(tmp_path))
+    with pytest.raises(UserError, match="Did you mean 'VQModel'"):
+        FirstStage("VQMoodel", {})
+
+
+@pytest.mark.parametrize("damage", ["cut short", "deleted"])
+def test_damaged_weights_are_refused(
+    damage: str, saved: Callable[[str], tuple[Path, Any]], tmp_path: Path
+) -> None:
+    _, autoencoder = saved("AutoencoderTiny")
+    autoencoder.save_pretrained(tmp_path)
+    (weights,) = tmp_path.glob("*.safetensors")
+    weights.write_bytes(weights.read_bytes()[:1000])
+    if damage == "deleted":
+        weights.unlink()
+    with pytest.raises(UserError, match="weights cannot be loaded"):
+        load_autoencoder(str(tmp_path))

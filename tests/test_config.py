@@ -1,0 +1,224 @@
+"""Config files: precedence, strictness, and errors that say which key."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from facecond import config
+from facecond.config import JudgeConfig, RunConfig, dump, find, load
+from facecond.errors import UserError
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    def write(text: str, name: str = "run.yaml") -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_defaults_stand_where_nothing_is_said(write: Callable[..., Path]) -> None:
+    assert load(RunConfig, write("{}")) == RunConfig()
+    assert load(JudgeConfig, write("judge: {}")) == JudgeConfig()
+
+
+def test_precedence(write: Callable[..., Path]) -> None:
+    write("train: {steps: 1, batch_size: 1, seed: 1}", "base.yaml")
+    path = write("base: base.yaml\ntrain: {steps: 2, batch_size: 2}")
+    loaded = load(RunConfig, path, ["train.steps=3"])
+    assert loaded.train.steps == 3  # --set over file over base over default
+    assert loaded.train.batch_size == 2
+    assert loaded.train.seed == 1
+    assert loaded.train.accumulation == RunConfig().train.accumulation
+    assert load(RunConfig, path, ["train={steps: 4}"]).train == loaded.train.__class__(
+        **(vars(loaded.train) | {"steps": 4})
+    )
+    # A later --set wins over an earlier one.
+    assert load(RunConfig, path, ["train.steps=3", "train.steps=4"]).train.steps == 4
+
+
+def test_base_is_found_beside_the_file(write: Callable[..., Path]) -> None:
+    write("train: {steps: 7}", "base.yaml")
+    path = write("base: ../base.yaml", "ablations/delta.yaml")
+    assert load(RunConfig, path).train.steps == 7
+
+
+def test_lists_and_mappings(write: Callable[..., Path]) -> None:
+    path = write(
+        "denoiser: {block_out_channels: [8, 16, 32]}\n"
+        "sampling: {guidance: {mask: 2}}\n"
+        "routing: {rules: [{source: mask, layers: ['*'], scale: 0.5}]}\n"
+    )
+    loaded = load(RunConfig, path, ["sampling.guidance.attributes=1.5"])
+    assert loaded.denoiser.block_out_channels == [8, 16, 32]
+    assert loaded.sampling.guidance == {"mask": 2.0, "attributes": 1.5}
+    assert loaded.routing.rules == [{"source": "mask", "layers": ["*"], "scale": 0.5}]
+    replaced = load(RunConfig, path, ["denoiser.block_out_channels=[64, 128]"])
+    assert replaced.denoiser.block_out_channels == [64, 128]
+
+
+def test_scientific_numbers_and_the_words_no_and_yes(write: Callable[..., Path]) -> None:
+    """YAML 1.1 as OmegaConf reads it: `1e-4` is a number, a bare `no` is false."""
+    path = write(
+        "optim: {learning_rate: 1e-4}\n"
+        "first_stage: {autoencoder: 'no'}\n"
+        "train: {compile: yes, gradient_checkpointing: no}"
+    )
+    overrides = [
+        "optim.learning_rate=1e-4",
+        "first_stage.autoencoder='no'",
+        "train.compile=yes",
+        "train.gradient_checkpointing=no",
+    ]
+    for loaded in (load(RunConfig, path), load(RunConfig, write("{}"), overrides)):
+        assert loaded.optim.learning_rate == 1e-4
+        assert isinstance(loaded.optim.learning_rate, float)
+        assert loaded.first_stage.autoencoder == "no"
+        assert loaded.train.compile is True and loaded.train.gradient_checkpointing is False
+
+
+def test_a_value_may_hold_an_equals_sign_and_spaces(write: Callable[..., Path]) -> None:
+    loaded = load(RunConfig, write("{}"), ["data.root=/some where/a=b"])
+    assert loaded.data.root == "/some where/a=b"
+
+
+def message(write: Callable[..., Path], text: str, *overrides: str, kind: Any = RunConfig) -> str:
+    with pytest.raises(UserError) as caught:
+        load(kind, write(text), overrides)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "override", "key", "near"),
+    [
+        ("trian: {steps: 1}", None, "trian", "train"),
+        ("train: {stpes: 1}", None, "train.stpes", "steps"),
+        ("{}", "trian.steps=1", "trian.steps", "train"),
+        ("{}", "train.batchsize=1", "train.batchsize", "batch_size"),
+        ("{}", "train={stpes: 1}", "train.stpes", "steps"),
+        ("{}", "objectiv=1", "objectiv", "objective"),
+    ],
+)
+def test_unknown_keys_offer_the_nearest(
+    write: Callable[..., Path], text: str, override: str | None, key: str, near: str
+) -> None:
+    said = message(write, text, *([override] if override else []))
+    assert f"unknown key '{key}'" in said and f"Did you mean '{near}'" in said
+    assert ("--set" if override else "run.yaml") in said
+
+
+def test_unknown_key_of_the_base_is_refused(write: Callable[..., Path]) -> None:
+    write("train: {stpes: 1}", "base.yaml")
+    assert "unknown key 'train.stpes'" in message(write, "base: base.yaml")
+
+
+def test_sections_of_another_kind_are_unknown(write: Callable[..., Path]) -> None:
+    assert "unknown key 'judge'" in message(write, "judge: {steps: 3}")
+    assert "unknown key 'objective'" in message(write, "objective: {}", kind=JudgeConfig)
+
+
+@pytest.mark.parametrize(
+    ("text", "override", "key"),
+    [
+        ("train: {steps: many}", None, "train.steps"),
+        ("train: {steps: 1.5}", None, "train.steps"),
+        ("train: {batch_size: null}", None, "train.batch_size"),
+        ("optim: {optimizer: sgd}", None, "optim.optimizer"),
+        ("denoiser: {block_out_channels: wide}", None, "denoiser.block_out_channels"),
+        ("denoiser: {block_out_channels: [a]}", None, "denoiser.block_out_channels"),
+        ("sampling: {guidance: {mask: strong}}", None, "sampling.guidance"),
+        ("train: 5", None, "train"),
+        ("train:", None, "train"),
+        ("train: [1]", None, "train"),
+        ("{}", "train.steps=many", "train.steps"),
+        ("{}", "train.compile=maybe", "train.compile"),
+        ("{}", "train=5", "train"),
+        ("{}", "train=null", "train"),
+        ("{}", "train.steps.x=3", "train.steps"),
+        ("{}", "objective.schedule=flwo", "objective.schedule"),
+    ],
+)
+def test_values_of_a_wrong_type_name_their_key(
+    write: Callable[..., Path], text: str, override: str | None, key: str
+) -> None:
+    assert key in message(write, text, *([override] if override else []))
+
+
+@pytest.mark.parametrize(
+    "override", ["train.steps", "", "train", "=3", "data.root=[1", "data.root={"]
+)
+def test_malformed_overrides_are_refused(write: Callable[..., Path], override: str) -> None:
+    assert "--set" in message(write, "{}", override)
+
+
+def test_base_of_a_base_is_refused(write: Callable[..., Path]) -> None:
+    write("train: {steps: 1}", "ground.yaml")
+    write("base: ground.yaml", "base.yaml")
+    assert "base" in message(write, "base: base.yaml")
+
+
+def test_files_at_fault_are_named(write: Callable[..., Path], tmp_path: Path) -> None:
+    assert "not valid YAML" in message(write, "train: {steps: 1")
+    assert "not valid YAML" in message(write, "a: 1\n b: 2")
+    assert "mapping of sections" in message(write, "[1, 2]")
+    with pytest.raises(UserError, match="no such config"):
+        load(RunConfig, tmp_path / "nowhere.yaml")
+    with pytest.raises(UserError, match="no such config"):
+        load(RunConfig, tmp_path)  # a folder
+    assert "ground.yaml" in message(write, "base: ground.yaml")
+    (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe\x00\x01")
+    with pytest.raises(UserError, match=r"bytes\.yaml"):
+        load(RunConfig, tmp_path / "bytes.yaml")
+
+
+def test_shipped_configs_are_found_by_name(monkeypatch: Any, tmp_path: Path, root: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    expected = root / "configs" / "rendered_64.yaml"
+    for name in ("rendered_64", "rendered_64.yaml", "configs/rendered_64.yaml"):
+        assert find(name).resolve() == expected
+    with pytest.raises(UserError, match="Did you mean 'rendered_64"):
+        find("renderd_64")
+    # A file of the user comes first.
+    (tmp_path / "rendered_64.yaml").write_text("train: {steps: 123}")
+    assert load(RunConfig, "rendered_64.yaml").train.steps == 123
+
+
+def test_dump_reloads_equal(write: Callable[..., Path]) -> None:
+    original = load(
+        RunConfig,
+        write("sampling: {guidance: {mask: 2.5}}"),
+        [
+            "optim.learning_rate=1e-7",
+            "first_stage.autoencoder='no'",
+            "data.root='a: b # c'",
+            "routing.rules=[{source: mask, layers: ['*'], scale: 1e-3}]",
+        ],
+    )
+    assert original.data.root == "a: b # c" and original.first_stage.autoencoder == "no"
+    assert load(RunConfig, write(dump(original), "resolved.yaml")) == original
+    judge = JudgeConfig()
+    assert load(JudgeConfig, write(dump(judge), "judge.yaml")) == judge
+
+
+def test_configs_do_not_share_their_defaults() -> None:
+    first, second = RunConfig(), RunConfig()
+    first.denoiser.block_out_channels.append(1)
+    first.sampling.guidance["mask"] = 3.0
+    assert second == RunConfig() and second.sampling.guidance == {}
+
+
+def test_config_does_not_import_torch(
+    python: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    done = python("-c", "import sys, facecond.config; print('torch' in sys.modules)")
+    assert done.stdout.strip() == "False", done.stderr
+    assert config.__doc__

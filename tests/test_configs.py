@@ -1,0 +1,159 @@
+"""Every shipped config loads, says what it is for, and its sections fit what they feed."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import pytest
+import torch
+import yaml
+
+from facecond import config
+from facecond.config import JudgeConfig, RunConfig, load
+from facecond.data.augmentation import FaceAugmentation
+from facecond.diffusion import objective, schedulers
+from facecond.models import positions, routing
+from facecond.models.attention import MultiSourceAttention
+from facecond.models.conditions import ConditionDropout
+from facecond.models.denoiser import build_denoiser
+from facecond.models.first_stage import LinearPatchCode
+from facecond.training.optim import build_optimizers
+
+FOLDER = Path(__file__).resolve().parent.parent / "configs"
+FILES = sorted(FOLDER.rglob("*.yaml"))
+
+
+def names(kind: Any) -> set[str]:
+    return {field.name for field in fields(kind)}
+
+
+def keywords(function: Callable[..., Any]) -> set[str]:
+    return set(inspect.signature(function).parameters) - {"self"}
+
+
+def default_values(kind: Any, function: Callable[..., Any], only: Iterable[str]) -> None:
+    """Where both sides have a default, it is the same one."""
+    section = kind()
+    for name in only:
+        default = inspect.signature(function).parameters[name].default
+        if default is not inspect.Parameter.empty:
+            assert getattr(section, name) == default, name
+
+
+def sections(path: Path) -> set[str]:
+    """Top-level keys of a file and of its base."""
+    loaded = yaml.safe_load(path.read_text()) or {}
+    found = set(loaded)
+    if "base" in found:
+        found |= set(yaml.safe_load((path.parent / loaded["base"]).read_text()))
+    return found - {"base"}
+
+
+def load_file(path: Path) -> RunConfig | JudgeConfig:
+    return load(JudgeConfig, path) if "judge" in sections(path) else load(RunConfig, path)
+
+
+def test_there_are_configs() -> None:
+    assert FOLDER / "rendered_64.yaml" in FILES
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(FOLDER)))
+def test_config_loads_and_its_header_says_purpose_and_command(path: Path) -> None:
+    loaded = load_file(path)
+    header = []
+    for line in path.read_text().splitlines():
+        if not line.startswith("#"):
+            break
+        header.append(line.lstrip("# "))
+    text = "\n".join(header)
+    assert len(text.split()) >= 5, "no purpose"
+    commands = re.findall(r"facecond ([a-z][\w-]*)", text)
+    assert commands, "no command"
+    if isinstance(loaded, RunConfig):
+        objective.Objective(**asdict(loaded.objective))
+        ConditionDropout(**asdict(loaded.dropout))
+        schedulers.scheduler(
+            loaded.sampling.scheduler, loaded.objective.schedule, loaded.objective.prediction
+        )
+        assert set(loaded.sampling.guidance) <= set(routing.SOURCES)
+        assert loaded.train.steps > 0 or loaded.train.minutes > 0
+        assert loaded.train.keep_checkpoints >= 2
+
+
+def test_dropout_section_is_condition_dropout() -> None:
+    assert names(config.DropoutConfig) == keywords(ConditionDropout.__init__)
+    default_values(config.DropoutConfig, ConditionDropout, names(config.DropoutConfig))
+
+
+def test_objective_section_is_objective() -> None:
+    assert names(config.ObjectiveConfig) == keywords(objective.Objective.__init__)
+    default_values(config.ObjectiveConfig, objective.Objective, names(config.ObjectiveConfig))
+
+
+def test_optim_section_is_the_optimisers_and_the_loops_own() -> None:
+    own = {"warmup_steps", "decay_share", "clip_norm", "ema_decay"}
+    built = keywords(build_optimizers) - {"module"}
+    assert names(config.OptimConfig) == built | own
+    default_values(config.OptimConfig, build_optimizers, built)
+
+
+def test_denoiser_and_routing_sections_are_build_denoiser() -> None:
+    from_data = {"image_size", "latent_size", "latent_channels"}
+    from_routing = names(config.RoutingConfig)
+    assert from_routing == {"preset", "rules"}
+    rest = keywords(build_denoiser) - from_data - from_routing - {"seed"}
+    assert names(config.DenoiserConfig) == rest
+
+
+def test_first_stage_section_is_the_patch_code() -> None:
+    own = keywords(LinearPatchCode.__init__)
+    assert names(config.FirstStageConfig) - {"autoencoder"} == own
+    default_values(config.FirstStageConfig, LinearPatchCode, own)
+
+
+def test_data_section_is_the_augmentation() -> None:
+    own = {"root", "variants"}
+    assert names(config.DataConfig) - own == keywords(FaceAugmentation.__init__)
+
+
+def choices(kind: Any, name: str) -> tuple[str, ...]:
+    return get_args(get_type_hints(kind)[name])
+
+
+def test_choices_are_those_of_the_code() -> None:
+    assert choices(config.ObjectiveConfig, "schedule") == objective.SCHEDULES
+    assert choices(config.ObjectiveConfig, "prediction") == objective.PREDICTIONS
+    assert choices(config.ObjectiveConfig, "weighting") == objective.WEIGHTINGS
+    assert set(objective.SCHEDULES[1:]) == set(schedulers.BETAS)
+    assert set(objective.PREDICTIONS) == set(schedulers.PREDICTION_TYPES)
+    assert config.RoutingConfig().preset in routing.PRESETS
+
+
+@pytest.mark.parametrize("scheme", choices(config.DenoiserConfig, "positions"))
+def test_every_scheme_of_positions_is_one_of_its_own(scheme: str) -> None:
+    """`place` does something else for each of the names that a config may give."""
+    torch.manual_seed(0)
+    layer = MultiSourceAttention(
+        dim=16,
+        heads=2,
+        condition_dim=8,
+        sources=("mask",),
+        present=("mask",),
+        grids={"mask": 2},
+        positions=scheme,
+        layer_index=0,
+        side=2,
+    )
+    query, key, value = torch.randn(3, 1, 2, 4, 8)
+    placed = layer.place(query, key, value, "mask")
+    assert (scheme == "none") == (placed[0] is query)
+    assert placed[0].shape[-1] == 8 + positions.EXTRA_CHANNELS * (scheme == "locality")
+    if scheme == "sincos":
+        assert torch.allclose(placed[0], query + positions.sincos_features(2, 8))
+    if scheme == "rotary":
+        assert torch.equal(placed[0], positions.rotate(query, 2))

@@ -1,0 +1,117 @@
+"""The dry run: it needs no data, and its numbers are those of the network really built."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from facecond.config import RunConfig, dump, load
+from facecond.data.prepared import PreparedFolder
+from facecond.errors import UserError
+from facecond.training.plan import DEFAULT_IMAGE_SIZE, describe
+from facecond.training.setup import denoiser_for
+
+NARROW = ["denoiser.block_out_channels=[32, 64]", "denoiser.norm_num_groups=8", "train.steps=10"]
+
+
+def shipped(*overrides: str) -> RunConfig:
+    return load(RunConfig, "configs/rendered_64.yaml", overrides)
+
+
+def figures(text: str) -> dict[str, list[float]]:
+    """Numbers of each line of the summary by its first word."""
+    found = {}
+    for line in text.splitlines():
+        if match := re.match(r"(pictures|latents|parameters|memory|weight) +(.*)", line):
+            found[match[1]] = [float(n) for n in re.findall(r"\d+\.?\d*", match[2])]
+    return found
+
+
+def test_the_demos_config_without_data() -> None:
+    config = shipped("data.root=''")
+    text = describe(config)
+    assert text.startswith(dump(config).rstrip())
+    assert "data.root is not set" in text
+    patch, channels = config.first_stage.patch_size, config.first_stage.latent_channels
+    side = DEFAULT_IMAGE_SIZE // patch
+    assert figures(text)["latents"] == [channels, side, side]
+    model = denoiser_for(config, DEFAULT_IMAGE_SIZE, (channels, side, side))
+    assert not any(p.is_meta for p in model.parameters())
+    millions = sum(p.numel() for p in model.parameters()) / 1e6
+    encoders = sum(p.numel() for p in model.condition_encoder.parameters()) / 1e6
+    assert figures(text)["parameters"] == pytest.approx([millions, encoders], abs=0.005)
+    assert text.endswith(model.unet.routing.render())
+
+
+CONFIGS = Path(__file__).resolve().parent.parent.parent / "configs"
+RUNS = sorted(p for p in CONFIGS.rglob("*.yaml") if "\njudge:" not in p.read_text())
+
+
+@pytest.mark.parametrize("path", RUNS, ids=lambda path: str(path.relative_to(CONFIGS)))
+def test_every_shipped_run_can_be_described(path: Path) -> None:
+    found = figures(describe(load(RunConfig, path, ["data.root=''"])))
+    assert found["parameters"][0] > 0.1 and found["memory"][0] > 0
+
+
+def test_size_comes_from_the_data(rendered_root: Path) -> None:
+    config = shipped(f"data.root={rendered_root}")
+    size = PreparedFolder.open(rendered_root).image_size
+    found = figures(describe(config))
+    assert found["pictures"][0] == size
+    side = size // config.first_stage.patch_size
+    assert found["latents"] == [config.first_stage.latent_channels, side, side]
+
+
+def test_memory_grows_with_the_batch_and_shrinks_with_checkpointing() -> None:
+    def activations(*overrides: str) -> float:
+        return figures(describe(shipped(*NARROW, "train.precision=fp32", *overrides)))["memory"][-1]
+
+    small, large = activations("train.batch_size=32"), activations("train.batch_size=64")
+    assert large == pytest.approx(2 * small, rel=0.05)
+    checkpointed = activations("train.batch_size=64", "train.gradient_checkpointing=true")
+    assert checkpointed < 0.6 * large
+    halved = figures(describe(shipped(*NARROW, "train.batch_size=64", "train.precision=bf16")))
+    assert halved["memory"][-1] == pytest.approx(large / 2, rel=0.05)
+
+
+def test_state_counts_the_optimisers_buffers() -> None:
+    config = shipped("denoiser.block_out_channels=[256, 512]")
+    for name, copies in (("muon", 4), ("adamw", 5)):
+        config.optim.optimizer = name  # type: ignore[assignment]
+        found = figures(describe(config))
+        expected = found["parameters"][0] * 1e6 * 4 * copies / 2**30
+        assert found["memory"][2] == pytest.approx(expected, abs=0.006)
+
+
+def test_weight_shares_add_up() -> None:
+    shares = figures(describe(shipped(*NARROW)))["weight"][:10]
+    assert sum(shares) == pytest.approx(1, abs=0.05) and min(shares) >= 0
+
+
+def test_routing_of_the_config_is_shown() -> None:
+    text = describe(shipped(*NARROW, "routing.preset=coarse_fine"))
+    assert "routing 'coarse_fine'" in text and "absent" in text
+
+
+def test_a_pretrained_autoencoder_is_not_needed() -> None:
+    """Its shape is taken from the config, so that a dry run works before anything is there."""
+    stage = ["first_stage.patch_size=8", "first_stage.latent_channels=6"]
+    text = describe(shipped(*NARROW, *stage, "first_stage.autoencoder=some/hub-id"))
+    side = DEFAULT_IMAGE_SIZE // 8
+    assert figures(text)["latents"] == [6, side, side]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("routing.preset=coarsefine", "Did you mean 'coarse_fine'"),
+        ("objective.prediction=epsilon", "SNR 0"),
+        ("denoiser.mask_grid=7", "does not divide"),
+        ("data.root=/nowhere/at/all", "/nowhere/at/all"),
+    ],
+)
+def test_faults_of_the_config_are_found(override: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        describe(shipped(*NARROW, override))
