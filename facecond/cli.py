@@ -24,7 +24,6 @@ TABLE: dict[str, tuple[str, str]] = {
     "data prepare": ("data_prepare", "turn images, masks and attributes into a prepared folder"),
     "train": ("train", "train the denoiser"),
     "train judge": ("train_judge", "train a judge: the face parser or the attribute classifier"),
-    "train first-stage": ("train_first_stage", "train the autoencoder that makes the latents"),
     "sample": ("sample", "draw faces that follow attributes and a mask"),
     "evaluate": ("evaluate", "score a model, with the ceiling and the floor of each score"),
     "routing": ("routing", "show which source of conditions reaches which layer"),
@@ -32,6 +31,7 @@ TABLE: dict[str, tuple[str, str]] = {
 """Words of a command -> its module in `facecond.commands` and one line of help."""
 
 USER_ERROR, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
+CHECK_FILE = "Check the path, its permissions and the free space."
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -63,6 +63,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader has gone (`facecond ... | head`): give the interpreter's own last flush a sink.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
+    except OSError as error:
+        parts = filter(None, [error.filename, error.strerror or str(error)])
+        line = " ".join(f"{': '.join(map(str, parts))}. {CHECK_FILE}".split())
+        print("facecond: error:", line, file=sys.stderr)
+        return USER_ERROR
 
 
 def available() -> dict[str, tuple[str, str]]:

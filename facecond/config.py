@@ -8,7 +8,8 @@ nearest name; values are coerced to the field's type.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -100,6 +101,7 @@ class ObjectiveConfig:
     weighting: Literal["uniform", "p2", "min_snr", "soft_min_snr"] = "p2"
     k: float = 1.0
     gamma: float = 1.0
+    """P2's exponent, usually 1; the clamp of min-SNR and soft min-SNR, usually 5."""
     density: Literal["uniform", "logit_normal"] = "logit_normal"
     density_mean: float = 0.0
     density_std: float = 1.0
@@ -170,6 +172,13 @@ class RunConfig:
 
 
 @dataclass
+class JudgeDataConfig:
+    """The prepared folder whose judges' split a judge learns from."""
+
+    root: str = ""
+
+
+@dataclass
 class JudgeSection:
     """Training of a judge."""
 
@@ -186,42 +195,67 @@ class JudgeSection:
 class JudgeConfig:
     """A training of a judge (parser or attribute classifier)."""
 
-    data: DataConfig = field(default_factory=DataConfig)
+    data: JudgeDataConfig = field(default_factory=JudgeDataConfig)
     judge: JudgeSection = field(default_factory=JudgeSection)
 
 
 Config = TypeVar("Config", RunConfig, JudgeConfig)
+
+RANGES: dict[str, str] = {
+    "(0, inf)": "optim.learning_rate optim.adam_learning_rate optim.clip_norm objective.k "
+    "objective.density_std judge.learning_rate",
+    "[0, inf)": "train.seed train.steps train.minutes train.num_workers train.checkpoint_every_s "
+    "train.sample_every optim.weight_decay optim.warmup_steps objective.gamma judge.seed",
+    "[1, inf)": "train.batch_size train.accumulation train.log_every data.variants "
+    "first_stage.patch_size first_stage.latent_channels denoiser.block_out_channels "
+    "denoiser.layers_per_block denoiser.attention_head_dim denoiser.norm_num_groups "
+    "denoiser.mask_grid judge.steps",
+    "[2, inf)": "train.keep_checkpoints denoiser.condition_dim judge.batch_size",
+    "[4, inf)": "judge.width",
+    "[1, 1000]": "sampling.steps",
+    "[0, 0.3]": "data.affine data.jitter",
+    "[0, 1]": "dropout.attributes dropout.mask dropout.both dropout.single_attributes "
+    "dropout.mask_regions",
+    "(0, 1]": "optim.decay_share",
+    "[0, 1)": "optim.ema_decay",
+    "[-10, 10]": "objective.density_mean",
+}
+"""Interval -> the keys whose value (or every item of it) must lie in it."""
 
 
 def load(kind: type[Config], path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """Read a config file (a path, or the name of a shipped one) and apply `a.b=value` overrides.
 
     Raises:
-        UserError: the file is missing or not YAML, a key is unknown, a value has the wrong type.
+        UserError: the file is missing or not YAML, a key is unknown, a value has the wrong type or
+            is out of range.
     """
     file = find(path)
-    layers = [_read(file)]
-    base = layers[0].pop("base", None)
+    layers = [(str(file), _read(file))]
+    base = layers[0][1].pop("base", None)
     if base is not None:
-        layers.insert(0, _read(find(file.parent / str(base))))
-        if "base" in layers[0]:
-            raise UserError("a base has a base itself", file.parent / str(base), "Use one level.")
-    for layer in layers:
-        _check_keys(kind, layer, str(file))
+        ground = find(file.parent / str(base))
+        layers.insert(0, (str(ground), _read(ground)))
+        if "base" in layers[0][1]:
+            raise UserError("a base has a base itself", ground, "Use one level.")
+    for where, layer in layers:
+        _check_keys(kind, layer, where)
     for override in overrides:
         key, separator, _ = override.partition("=")
         if not separator:
             raise UserError(f"'{override}' is not of the form key=value", "--set", "Add '='.")
         _check_path(kind, key)
-        layers.append(_parse(override))
-        _check_keys(kind, layers[-1], "--set")
+        layers.append(("--set", _parse(override)))
+        _check_keys(kind, layers[-1][1], "--set")
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(kind), *layers)
-        return OmegaConf.to_object(merged)  # type: ignore[return-value]
+        merged = OmegaConf.merge(OmegaConf.structured(kind), *(layer for _, layer in layers))
+        config: Config = OmegaConf.to_object(merged)  # type: ignore[assignment]
     except OmegaConfBaseException as error:
         key = getattr(error, "full_key", None) or "config"
         reason = str(error).splitlines()[0]
         raise UserError(reason, f"{file} ({key})", "Correct the value.") from None
+    _check_values(config, layers)
+    return config
 
 
 def find(path: str | Path) -> Path:
@@ -263,10 +297,8 @@ def _parse(override: str) -> dict[str, Any]:
     try:
         parsed = OmegaConf.to_container(OmegaConf.from_dotlist([override]))
     except Exception as error:  # PyYAML and OmegaConf raise many kinds
-        reason = " ".join(str(error).split())
-        raise UserError(
-            f"cannot read '{override}' ({reason})", "--set", "Put the value in quotes."
-        ) from None
+        reason = f"cannot read '{override}' ({' '.join(str(error).split())})"
+        raise UserError(reason, "--set", "Put the value in quotes.") from None
     assert isinstance(parsed, dict)
     return {str(key): value for key, value in parsed.items()}
 
@@ -276,9 +308,8 @@ def _check_keys(kind: type, values: dict[str, Any], where: str, prefix: str = ""
         section = _check_path(kind, f"{prefix}{key}", where, root=prefix)
         if dataclasses.is_dataclass(section):
             if not isinstance(value, dict):
-                raise UserError(
-                    f"'{prefix}{key}' is a section, not a value", where, "Name a key of it."
-                )
+                reason = f"'{prefix}{key}' is a section, not a value"
+                raise UserError(reason, where, "Name a key of it.")
             _check_keys(kind, value, where, f"{prefix}{key}.")
 
 
@@ -290,10 +321,30 @@ def _check_path(kind: type, path: str, where: str = "--set", root: str = "") -> 
             return current  # a free mapping such as sampling.guidance
         hints = get_type_hints(current)
         if part not in hints:
-            raise UserError(f"unknown key '{path}'", where, nearest(part, _names(hints)))
+            raise UserError(f"unknown key '{path}'", where, nearest(part, hints))
         current = hints[part]
     return current
 
 
-def _names(hints: dict[str, Any]) -> Iterator[str]:
-    yield from hints
+def _check_values(config: Any, layers: list[tuple[str, dict[str, Any]]]) -> None:
+    """Every value lies in its range, and no variation is asked for that would not happen."""
+
+    def origin(section: str, name: str) -> str:
+        return next(w for w, layer in reversed(layers) if name in layer.get(section, {}))
+
+    for interval, keys in RANGES.items():
+        low, high = (float(end) for end in interval[1:-1].split(","))
+        least = math.nextafter(low, math.inf) if interval[0] == "(" else low
+        most = math.nextafter(high, -math.inf) if interval[-1] == ")" else high
+        above = f"{'above' if least > low else 'at least'} {low:g}"
+        below = "" if high == math.inf else f", {'below' if most < high else 'at most'} {high:g}"
+        for section, name in (key.split(".") for key in keys.split()):
+            value = getattr(getattr(config, section, None), name, least)
+            items = value if isinstance(value, list) else [value]
+            if not all(least <= item <= most for item in items):
+                where = f"{origin(section, name)} ({section}.{name})"
+                raise UserError(f"{value} is out of range", where, f"Allowed: {above}{below}.")
+    for name in ("flip", "affine", "jitter") if hasattr(config.data, "variants") else ():
+        if config.data.variants == 1 and getattr(config.data, name):
+            reason = f"'data.{name}' has no effect while data.variants is 1"
+            raise UserError(reason, origin("data", name), "Raise data.variants.")

@@ -104,7 +104,6 @@ def svg_curves(
     *,
     x_label: str,
     y_label: str,
-    log_y: bool = False,
     width: int = 640,
     height: int = 280,
 ) -> str:
@@ -112,7 +111,7 @@ def svg_curves(
     points = {}
     for name, (xs, ys) in series.items():
         x, y = np.asarray(xs, float), np.asarray(ys, float)
-        keep = np.isfinite(x) & np.isfinite(y) & ((y > 0) if log_y else True)
+        keep = np.isfinite(x) & np.isfinite(y)
         stride = max(1, math.ceil(keep.sum() / 500))
         points[name] = x[keep][::stride], y[keep][::stride]
     every_x = np.concatenate([x for x, _ in points.values()] or [np.zeros(0)])
@@ -121,18 +120,18 @@ def svg_curves(
         return '<p class="note">Nothing was recorded.</p>'
     x_ticks = ticks(float(every_x.min()), float(every_x.max()))
     low, high = float(every_y.min()), float(every_y.max())
-    y_ticks = _log_ticks(low, high) if log_y else ticks(low, high)
-    rise = (lambda v: np.log10(v)) if log_y else (lambda v: np.asarray(v, float))
+    y_ticks = ticks(low, high)
     marks, lines = _legend(list(points) if len(points) > 1 else [], width)
     left, right, top, bottom = 56, 12, 12 + 20 * lines, 40
     x0, x1 = min(x_ticks[0], every_x.min()), max(x_ticks[-1], every_x.max())
-    y0, y1 = rise(min(y_ticks[0], low)), rise(max(y_ticks[-1], high))
+    y0, y1 = min(y_ticks[0], low), max(y_ticks[-1], high)
 
     def px(x: np.ndarray | float) -> np.ndarray:
         return left + (np.asarray(x, float) - x0) / ((x1 - x0) or 1) * (width - left - right)
 
     def py(y: np.ndarray | float) -> np.ndarray:
-        return height - bottom - (rise(y) - y0) / ((y1 - y0) or 1) * (height - top - bottom)
+        share = (np.asarray(y, float) - y0) / ((y1 - y0) or 1)
+        return height - bottom - share * (height - top - bottom)
 
     parts = []
     for tick in y_ticks:
@@ -262,12 +261,6 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
     step = next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= raw * 0.999)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [round(i * step, 12) for i in range(first, last + 1)]
-
-
-def _log_ticks(low: float, high: float) -> list[float]:
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    marks = [m * 10.0**p for p in powers for m in (1, 2, 5)]
-    return [mark for mark in marks if low <= mark <= high] or [low, high]
 
 
 def _legend(names: Sequence[str], width: float) -> tuple[list[str], int]:

@@ -19,7 +19,7 @@ from torch import Tensor
 from facecond.diffusion.guidance import GuidancePlan, guide, plan
 from facecond.diffusion.schedulers import scheduler as make_scheduler
 from facecond.errors import UserError
-from facecond.labels import ANYTHING, ATTRIBUTES, UNSPECIFIED
+from facecond.labels import ABSENT, ANYTHING, ATTRIBUTES, PRESENT, UNSPECIFIED
 from facecond.models import routing as routings
 from facecond.models.attention import Conditions
 from facecond.models.conditions import ConditionEncoder
@@ -140,7 +140,7 @@ class FacePipeline(DiffusionPipeline):
     ) -> Tensor:
         """One guided prediction; all passes go through the network as one batch."""
         count = len(passes.passes)
-        stacked = torch.cat([x_t] * count)  # [P B, C, h, w]
+        stacked = torch.cat([x_t] * count).to(self.unet.dtype)  # [P B, C, h, w]
         out = self.unet(stacked, timestep, conditions).sample.float()  # [P B, C, h, w]
         full, *without = out.chunk(count)  # [B, C, h, w] each
         return guide(full, dict(zip(passes.scales, without, strict=True)), passes.scales)
@@ -163,7 +163,7 @@ class FacePipeline(DiffusionPipeline):
         config = self.unet.config
         shape = (config.in_channels, config.sample_size, config.sample_size)
         noise = [torch.randn(shape, generator=torch_generator(seed, "latents")) for seed in seeds]
-        return torch.stack(noise).to(self.unet.device, self.unet.dtype)
+        return torch.stack(noise).to(self.unet.device)  # float32 whatever the weights are
 
     def _is_stochastic(self) -> bool:
         import inspect
@@ -173,22 +173,23 @@ class FacePipeline(DiffusionPipeline):
     def _attributes(self, attributes: Tensor | np.ndarray | None, batch: int) -> Tensor:
         if attributes is None:
             attributes = np.full(len(ATTRIBUTES), UNSPECIFIED, np.int8)
-        values = torch.as_tensor(attributes).to(torch.int8)
+        values = torch.as_tensor(attributes)
         values = values.expand(batch, -1) if values.ndim == 1 else values
-        if values.shape != (batch, len(ATTRIBUTES)) or not ((values >= -1) & (values <= 1)).all():
+        known = {PRESENT, ABSENT, UNSPECIFIED}
+        if values.shape != (batch, len(ATTRIBUTES)) or not set(values.unique().tolist()) <= known:
             raise UserError(
                 f"expected values -1, 0, 1 of shape {(batch, len(ATTRIBUTES))}, "
                 f"got shape {tuple(values.shape)}",
                 "attributes",
                 "Give 40 values per seed.",
             )
-        return values.to(self.unet.device)
+        return values.to(self.unet.device, torch.int8)
 
     def _mask(self, mask: Tensor | np.ndarray | None, batch: int) -> Tensor:
         size = self.image_size
         if mask is None:
             mask = np.full((size, size), ANYTHING, np.uint8)
-        labels = torch.as_tensor(mask).to(torch.uint8)
+        labels = torch.as_tensor(mask)
         labels = labels.expand(batch, -1, -1) if labels.ndim == 2 else labels
         if labels.shape != (batch, size, size):
             raise UserError(
@@ -198,7 +199,7 @@ class FacePipeline(DiffusionPipeline):
             )
         if bad := sorted(set(labels.unique().tolist()) - set(range(19)) - {ANYTHING}):
             raise UserError(f"unknown classes {bad}", "mask", "Use 0..18, and 255 for anything.")
-        return labels.to(self.unet.device)
+        return labels.to(self.unet.device, torch.uint8)
 
 
 def to_uint8(images: Tensor) -> np.ndarray:

@@ -83,6 +83,24 @@ def read_json(path: str | Path) -> Any:
         raise UserError(f"not valid JSON ({error})", path, "Write the file anew.") from None
 
 
+def read_json_lines(path: str | Path) -> list[dict[str, Any]]:
+    """Read a JSON Lines file of objects. A last line that a crash cut short is left out; any other
+    damage, or a missing file, is a `UserError` that names it."""
+    try:
+        lines = Path(path).read_bytes().splitlines()
+    except FileNotFoundError:
+        raise UserError("the file is missing", path, "Check the path.") from None
+    rows = []
+    for number, line in enumerate(lines, 1):
+        try:
+            rows.append(json.loads(line))
+        except ValueError:  # not JSON, or not UTF-8
+            if number < len(lines):
+                fix = "Remove the line."
+                raise UserError(f"line {number} is not valid JSON", path, fix) from None
+    return rows
+
+
 def sha256(path: str | Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     digest = hashlib.sha256()

@@ -104,6 +104,13 @@ def configure(parser):
 def run(args):
     if args.end == "user":
         raise UserError("is\\nempty", "photos", "Put pictures into it.")
+    if args.end == "full":
+        import errno, os
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "photos/a.png")
+    if args.end == "folder":
+        open(".").close()
+    if args.end == "nameless":
+        raise OSError("two\\nlines")
     if args.end == "interrupt":
         raise KeyboardInterrupt
     if args.end == "bug":
@@ -135,6 +142,19 @@ def test_user_error_is_one_line_with_code_2(planted, capsys):
     assert cli.main([planted, "--end", "user"]) == 2
     expected = "facecond: error: photos: is empty. Put pictures into it.\n"
     assert capsys.readouterr().err == expected
+
+
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        ("full", "photos/a.png: No space left on device. "),
+        ("folder", ".: Is a directory. "),
+        ("nameless", "two lines. "),
+    ],
+)
+def test_a_file_that_fails_is_one_line_with_code_2(end, said, planted, capsys):
+    assert cli.main([planted, "--end", end]) == 2
+    assert _one_line(capsys).startswith(f"facecond: error: {said}Check ")
 
 
 def test_interrupt_is_130(planted, capsys):
@@ -185,6 +205,8 @@ def test_module_runs_as_the_command(python):
     [
         (arguments.positive_int, "1", 1),
         (arguments.non_negative_int, "0", 0),
+        (arguments.sampling_steps, "1000", 1000),
+        (arguments.condition_count, "2", 2),
         (arguments.positive_number, "0.5", 0.5),
         (arguments.fraction, "0", 0.0),
         (arguments.fraction, "1", 1.0),
@@ -204,6 +226,10 @@ def test_argument_values(kind, text, value):
         (arguments.positive_int, "0"),
         (arguments.positive_int, "2.5"),
         (arguments.non_negative_int, "-1"),
+        (arguments.sampling_steps, "0"),
+        (arguments.sampling_steps, "1001"),
+        (arguments.condition_count, "1"),
+        (arguments.condition_count, "two"),
         (arguments.positive_number, "0"),
         (arguments.positive_number, "inf"),
         (arguments.fraction, "1.01"),
@@ -221,6 +247,20 @@ def test_argument_values(kind, text, value):
 def test_argument_values_out_of_range(kind, text):
     with pytest.raises(argparse.ArgumentTypeError):
         kind(text)
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (["sample", "m", "--steps", "1001"], ("--steps", "from 1 to 1000, not '1001'")),
+        (["evaluate", "m", "--data", "d", "--steps", "2000"], ("--steps", "from 1 to 1000")),
+        (["evaluate", "m", "--data", "d", "--n", "1"], ("--n", "at least 2 are needed")),
+    ],
+)
+def test_numbers_that_a_command_cannot_use(words, parts, capsys):
+    assert cli.main(words) == 2
+    line = _one_line(capsys)
+    assert all(part in line for part in parts), line
 
 
 def test_config_arguments():

@@ -154,6 +154,78 @@ def test_values_of_a_wrong_type_name_their_key(
 
 
 @pytest.mark.parametrize(
+    ("override", "allowed"),
+    [
+        ("train.batch_size=0", "at least 1"),
+        ("train.keep_checkpoints=1", "at least 2"),
+        ("train.seed=-1", "at least 0"),
+        ("optim.learning_rate=0", "above 0"),
+        ("optim.learning_rate=.inf", "above 0"),
+        ("optim.learning_rate=.nan", "above 0"),
+        ("optim.decay_share=0", "above 0, at most 1"),
+        ("optim.decay_share=1.01", "above 0, at most 1"),
+        ("optim.ema_decay=1", "at least 0, below 1"),
+        ("dropout.mask=1.1", "at least 0, at most 1"),
+        ("data.jitter=0.31", "at least 0, at most 0.3"),
+        ("sampling.steps=1001", "at least 1, at most 1000"),
+        ("denoiser.block_out_channels=[16, 0]", "at least 1"),
+        ("objective.density_mean=-11", "at least -10, at most 10"),
+    ],
+)
+def test_values_out_of_range_name_place_key_and_range(
+    write: Callable[..., Path], override: str, allowed: str
+) -> None:
+    key, _, value = override.partition("=")
+    said = message(write, "{}", override)
+    assert said.startswith(f"--set ({key}): ") and said.endswith(f"Allowed: {allowed}.")
+    section, _, name = key.partition(".")
+    said = message(write, f"{section}: {{{name}: {value}}}")
+    assert f"run.yaml ({key}): " in said and f"Allowed: {allowed}." in said
+
+
+def test_a_value_out_of_range_is_found_where_it_was_written(write: Callable[..., Path]) -> None:
+    write("train: {batch_size: 0, log_every: 0}", "base.yaml")
+    text = "base: base.yaml\ntrain: {batch_size: 1}"
+    assert "base.yaml (train.log_every): 0" in message(write, text)
+    assert load(RunConfig, write(text), ["train.log_every=1"]).train.log_every == 1
+    assert "--set (judge.width): 3" in message(write, "{}", "judge.width=3", kind=JudgeConfig)
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["optim.decay_share=1", "optim.ema_decay=0", "dropout.mask=0", "dropout.mask=1",
+     "sampling.steps=1", "sampling.steps=1000", "train.sample_every=0", "train.batch_size=1"],
+)  # fmt: skip
+def test_the_ends_of_a_range_are_allowed(write: Callable[..., Path], override: str) -> None:
+    load(RunConfig, write("{}"), [override])
+
+
+def test_every_number_of_a_config_has_a_range() -> None:
+    """A key that is in no row of the table, or in two, or that no config has."""
+    ranged = [key for keys in config.RANGES.values() for key in keys.split()]
+    numbers = {
+        f"{section}.{name}"
+        for kind in (RunConfig(), JudgeConfig())
+        for section, fields in vars(kind).items()
+        for name, value in vars(fields).items()
+        if type(value) in (int, float)
+    }
+    assert sorted(ranged) == sorted(numbers | {"denoiser.block_out_channels"})
+
+
+@pytest.mark.parametrize("setting", ["flip=true", "affine=0.1", "jitter=0.1"])
+def test_a_variation_without_variants_is_refused(write: Callable[..., Path], setting: str) -> None:
+    said = message(write, "{}", f"data.{setting}")
+    assert f"'data.{setting.partition('=')[0]}' has no effect while data.variants is 1" in said
+    load(RunConfig, write("{}"), [f"data.{setting}", "data.variants=2"])
+
+
+def test_a_judge_reads_nothing_of_data_but_its_root(write: Callable[..., Path]) -> None:
+    assert load(JudgeConfig, write("data: {root: here}")).data.root == "here"
+    assert "unknown key 'data.flip'" in message(write, "data: {flip: true}", kind=JudgeConfig)
+
+
+@pytest.mark.parametrize(
     "override", ["train.steps", "", "train", "=3", "data.root=[1", "data.root={"]
 )
 def test_malformed_overrides_are_refused(write: Callable[..., Path], override: str) -> None:

@@ -70,14 +70,6 @@ def test_curves_draw_every_finite_point_in_place() -> None:
     assert "Nothing" in figures.svg_curves({"a": ([], [])}, x_label="x", y_label="y")
 
 
-def test_logarithmic_curves_turn_a_ratio_into_a_distance() -> None:
-    series = {"a": ([0, 1, 2], [1.0, 10.0, 100.0])}
-    svg = svg_of(figures.svg_curves(series, x_label="x", y_label="y", log_y=True))
-    points = next(svg.iter("polyline")).get("points", "").split()
-    y = [float(point.split(",")[1]) for point in points]
-    assert y[0] - y[1] == pytest.approx(y[1] - y[2], abs=0.2)
-
-
 def test_bars_end_at_their_score_and_marks_stand_at_theirs() -> None:
     marks = {"score": 0.5, "ceiling": 1.0, "floor": 0.0}
     svg = svg_of(figures.svg_bars({"hair": marks, "hat": {"score": None, "ceiling": 0.5}}))

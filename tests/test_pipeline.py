@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,24 @@ def test_guidance_is_the_stated_formula(pipeline: FacePipeline) -> None:
     torch.testing.assert_close(latents["guided"], expected, atol=1e-4, rtol=1e-4)
 
 
+def test_conditions_of_any_number_type_are_the_same(pipeline: FacePipeline) -> None:
+    given = some_conditions(1)
+    plain = pipeline(**given, seeds=[0]).images
+    for kind in (np.int64, np.float32):
+        cast = {name: value.astype(kind) for name, value in given.items()}
+        assert np.array_equal(plain, pipeline(**cast, seeds=[0]).images)
+
+
+def test_bfloat16_weights_draw_nearly_the_same(pipeline: FacePipeline) -> None:
+    given, half = some_conditions(2), copy.deepcopy(pipeline)
+    half.to(torch.bfloat16)
+    assert half.unet.dtype == half.first_stage.dtype == torch.bfloat16
+    assert torch.equal(half._noise([3]), pipeline._noise([3]))  # float32 whatever the weights are
+    exact = pipeline(**given, seeds=[0, 1], guidance={"mask": 2.0}).images.astype(int)
+    rounded = half(**given, seeds=[0, 1], guidance={"mask": 2.0}).images
+    assert np.abs(exact - rounded).mean() < 3
+
+
 @pytest.mark.parametrize("name", ["euler", "heun", "unipc", "dpm++"])
 def test_every_short_name_samples(pipeline: FacePipeline, name: str) -> None:
     before = pipeline.scheduler
@@ -173,8 +192,14 @@ def test_a_broken_model_is_one_clear_error(
     [
         ({"attributes": np.zeros((2, 39), np.int8)}, "shape"),
         ({"attributes": np.full((2, 40), 2, np.int8)}, "values -1, 0, 1"),
+        ({"attributes": np.full((2, 40), 257)}, "values -1, 0, 1"),  # 1 as int8
+        ({"attributes": np.full((2, 40), 255, np.uint8)}, "values -1, 0, 1"),  # -1 as int8
+        ({"attributes": np.full((2, 40), 0.5)}, "values -1, 0, 1"),
         ({"mask": np.zeros((2, 16, 16), np.uint8)}, "shape"),
         ({"mask": np.full((2, SIZE, SIZE), 19, np.uint8)}, r"unknown classes \[19\]"),
+        ({"mask": np.full((2, SIZE, SIZE), -1)}, r"unknown classes \[-1\]"),  # 255 as uint8
+        ({"mask": np.full((2, SIZE, SIZE), 256 + 3)}, r"unknown classes \[259\]"),
+        ({"mask": np.full((2, SIZE, SIZE), 3.5)}, r"unknown classes \[3\.5\]"),
         ({"guidance": {"masks": 2.0}}, "Did you mean 'mask'"),
         ({"guidance": {"mask": -1.0}}, "out of range"),
     ],

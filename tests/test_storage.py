@@ -168,3 +168,25 @@ def test_folder_that_is_not_writable(tmp_path):
         storage.make_folder(locked)
     with pytest.raises(UserError, match="cannot create the folder"):
         storage.make_folder(locked / "inside")
+
+
+def test_json_lines_leave_out_a_last_line_that_was_cut_short(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    whole = '{"step": 1}\n{"step": 2, "name": "Fréchet"}\n'.encode()
+    rows = [{"step": 1}, {"step": 2, "name": "Fréchet"}]
+    path.write_bytes(whole)
+    assert storage.read_json_lines(path) == rows
+    for torn in (b'{"step": 3, "na', b"{", b'{"name": "Fr\xc3'):
+        path.write_bytes(whole + torn)
+        assert storage.read_json_lines(path) == rows
+    path.write_bytes(b"")
+    assert storage.read_json_lines(path) == []
+
+
+def test_json_lines_damaged_in_the_middle_are_named(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"step": 1}\n{"ste\n{"step": 3}\n')
+    with pytest.raises(UserError, match=r"rows\.jsonl: line 2"):
+        storage.read_json_lines(path)
+    with pytest.raises(UserError, match="missing"):
+        storage.read_json_lines(tmp_path / "none.jsonl")

@@ -11,6 +11,20 @@ def positive_int(text: str) -> int:
     return _whole(text, lowest=1)
 
 
+def sampling_steps(text: str) -> int:
+    """Whole number from 1 to 1000, the number of steps that schedulers count."""
+    return _whole(text, lowest=1, highest=1000)
+
+
+def condition_count(text: str) -> int:
+    """Whole number from 2 up: scores compare each face with the condition of another."""
+    if (count := _whole(text, lowest=1)) < 2:
+        raise argparse.ArgumentTypeError(
+            "at least 2 are needed: the floor pairs each face with the condition of another"
+        )
+    return count
+
+
 def non_negative_int(text: str) -> int:
     """Whole number from 0 up."""
     return _whole(text, lowest=0)
@@ -80,13 +94,14 @@ def config_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="show the resolved run and stop")
 
 
-def _whole(text: str, lowest: int) -> int:
+def _whole(text: str, lowest: int, highest: float = math.inf) -> int:
     try:
         value = int(text)
     except ValueError:
         value = lowest - 1
-    if value < lowest:
-        raise argparse.ArgumentTypeError(f"must be a whole number from {lowest} up, not '{text}'")
+    if not lowest <= value <= highest:
+        bounds = f"from {lowest} {'up' if highest == math.inf else f'to {highest}'}"
+        raise argparse.ArgumentTypeError(f"must be a whole number {bounds}, not '{text}'")
     return value
 
 

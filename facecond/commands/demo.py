@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from facecond.commands.arguments import non_negative_int, positive_number
+from facecond.errors import UserError
 from facecond.storage import make_folder, read_json, write_json
 
 CONFIG = "rendered_64"
@@ -28,15 +29,18 @@ FACES_PER_MINUTE, MOST_FACES = 1250, 10_000
 """Rendered faces per minute of the demo; 30% go to the judges, 10% to the test split."""
 JUDGE_SHARE = 0.30
 TEST_SHARE = 0.10
-RESERVED = {"evaluate": 0.13}
-"""Share of the time that is kept for what comes after the training."""
 LEAST_TRAINING_MINUTES = 0.4
+SETUP_MINUTES = 0.3
+"""Fitting the first stage, writing latents, saving the model."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "--minutes", type=positive_number, default=8.0, help="time for everything (8)"
+        "--minutes",
+        type=positive_number,
+        default=8.0,
+        help="time up to the trained model (8); sampling and scoring it come on top, about one",
     )
     parser.add_argument("--out", metavar="DIR", default="demo", help="folder for all of it (demo)")
     parser.add_argument("--seed", type=non_negative_int, default=0, help="of data and training")
@@ -72,6 +76,9 @@ def run(args: argparse.Namespace) -> int:
     n = min(512, int(count * TEST_SHARE))
     words = [str(model), "--data", str(data), "--judges", str(judges), "--n", str(n)]
     words += ["--out", str(out), *stages.seeded]
+    if (out / "report.html").is_file():
+        summarise(out, stages)
+        return 0
     command, parsed = stages.announce("evaluate", "evaluate", words)
     with stages.timed("evaluate"):
         report = command.assess(parsed)
@@ -96,9 +103,16 @@ class Stages:
     def __init__(self, out: Path, minutes: float, seed: int) -> None:
         self.file, self.minutes = out / "demo.json", minutes
         self.seeded = ["--seed", str(seed)]
-        self.state: dict[str, Any] = {"seconds": {}, "commands": {}, "minutes": minutes}
+        self.state: dict[str, Any] = {"seconds": {}, "commands": {}}
+        self.state |= {"minutes": minutes, "seed": seed}
         if self.file.is_file():
-            self.state = read_json(self.file)
+            before = read_json(self.file)
+            for key in ("minutes", "seed"):
+                if before[key] != self.state[key]:
+                    raise UserError(
+                        f"holds a demo with --{key} {before[key]}", out, "Choose another --out."
+                    )
+            self.state = before
 
     def run(self, name: str, result: Path, module: str, words: list[str]) -> int:
         """Run one command unless its result is there; returns its exit code."""
@@ -141,10 +155,10 @@ class Stages:
         return max(60, int(full * self.minutes / 6))
 
     def remaining_for_training(self) -> float:
-        """Minutes for the training: what is left after the stages so far and before the last."""
+        """Minutes for the training: what the stages before it have left. Fixed once."""
         if "training_minutes" not in self.state:
             spent = sum(self.state["seconds"].values()) / 60
-            left = self.minutes * (1 - RESERVED["evaluate"]) - spent
+            left = self.minutes - spent - SETUP_MINUTES
             self.state["training_minutes"] = max(LEAST_TRAINING_MINUTES, left)
             write_json(self.file, self.state)
         return float(self.state["training_minutes"])

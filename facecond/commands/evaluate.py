@@ -5,7 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from facecond.commands.arguments import non_negative_int, positive_int, source_scales
+from facecond.commands.arguments import (
+    condition_count,
+    non_negative_int,
+    positive_int,
+    sampling_steps,
+    source_scales,
+)
 
 if TYPE_CHECKING:
     from facecond.data.prepared import PreparedFolder
@@ -33,12 +39,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="quick",
         help="quick: 512 test conditions; full: all of them",
     )
-    parser.add_argument("--n", type=positive_int, help="test conditions, instead of the protocol's")
+    parser.add_argument(
+        "--n", type=condition_count, help="test conditions, instead of the protocol's (2 or more)"
+    )
     parser.add_argument("--seed", type=non_negative_int, default=0, help="of rows and noise")
     parser.add_argument(
         "--guidance", type=source_scales, help="scale by source, e.g. mask=2,attributes=3"
     )
-    parser.add_argument("--steps", type=positive_int, help="sampling steps")
+    parser.add_argument("--steps", type=sampling_steps, help="sampling steps")
     parser.add_argument("--batch-size", type=positive_int, default=64, help="faces at a time")
     parser.add_argument("--out", default="evaluation", metavar="DIR", help="folder of the results")
     parser.add_argument("--keep-images", action="store_true", help="save every sample as PNG")

@@ -9,7 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from facecond.commands.arguments import non_negative_int, positive_int, source_scales
+from facecond.commands.arguments import (
+    non_negative_int,
+    positive_int,
+    sampling_steps,
+    source_scales,
+)
 from facecond.errors import UserError
 from facecond.labels import ANYTHING, colour_mask, format_attributes, parse_attributes
 from facecond.storage import atomic_file, make_folder
@@ -35,7 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=non_negative_int, default=0, help="face i has the seed SEED + i (0)")
     add("--guidance", type=source_scales, metavar="mask=2,attributes=3", help="scale per source")
     add("--scheduler", metavar="NAME", help="euler, heun, unipc, dpm++ or any class of diffusers")
-    add("--steps", type=positive_int, metavar="K", help="sampling steps")
+    add("--steps", type=sampling_steps, metavar="K", help="sampling steps")
     add("--routing", metavar="FILE|PRESET", help="route the conditions in another way")
     add("--batch-size", type=positive_int, default=64, help="faces at a time (64)")
     add("--out", metavar="DIR", default="samples", help="folder for the pictures (samples)")

@@ -90,7 +90,7 @@ def build_latent_cache(
     """Encode a split into the folder `out`, unless the same cache is there already.
 
     An interrupted build goes on with the first shard that is missing; a stale or damaged cache in
-    `out` is built anew.
+    `out` is built anew, after a line that says in what.
 
     Args:
         folder: the prepared data.
@@ -109,8 +109,9 @@ def build_latent_cache(
     )
     try:
         return LatentCache.open(out, identity)
-    except UserError:
-        pass
+    except UserError as error:
+        if (out / "manifest.json").exists():
+            tqdm.write(f"{error.where}: {error.what}; building it anew")
     building = out / "building.json"
     begun = building.is_file() and not (out / "manifest.json").exists()
     if not begun or read_json(building) != identity:

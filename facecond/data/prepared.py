@@ -103,15 +103,10 @@ class PreparedWriter:
         mask: np.ndarray | None,
         attributes: np.ndarray,
         split: str,
-        encoded_image: bytes | None = None,
     ) -> None:
-        """Add a face: image uint8 [S, S, 3], mask uint8 [S, S] or None, attributes int8 [40].
-
-        `encoded_image`, the bytes of a JPEG or PNG file, is stored in place of `image`.
-        """
+        """Add a face: image uint8 [S, S, 3], mask uint8 [S, S] or None, attributes int8 [40]."""
         encoded_mask = None if mask is None else encode_png(mask)
-        image_file = encoded_image or encode_png(image)
-        self.add_encoded(EncodedFace(name, image_file, encoded_mask, attributes), split)
+        self.add_encoded(EncodedFace(name, encode_png(image), encoded_mask, attributes), split)
 
     def add_encoded(self, face: EncodedFace, split: str) -> None:
         """Add a face that is encoded already."""

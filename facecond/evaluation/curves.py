@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from facecond.figures import svg_curves
+from facecond.storage import read_json_lines
 
 CURVES = 5
 """Most curves of loss by noise level in one chart; bins are averaged to fit."""
@@ -18,10 +18,7 @@ CURVES = 5
 
 def read_curves(path: str | Path) -> list[dict[str, Any]]:
     """Records of a training's `metrics.jsonl`; none when there is no such file."""
-    path = Path(path)
-    if not path.is_file():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    return read_json_lines(path) if Path(path).is_file() else []
 
 
 def curve_charts(records: Sequence[Mapping[str, Any]]) -> str:

@@ -17,6 +17,8 @@ TOGGLED = (
     "Heavy_Makeup", "Mustache", "5_o_Clock_Shadow", "Young",
 )  # fmt: skip
 """Attributes of appearance: they can change while the mask stays."""
+SHARED = ("Blond_Hair", "Rosy_Cheeks", "Wearing_Lipstick")
+"""Attributes of appearance that are shown together, over several masks."""
 EXCLUSIVE = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair", "Bald")
 """At most one of these is present; switching one on or off leaves the others open."""
 OPENED = (("hair", "hat"), ("nose", "mouth", "u_lip", "l_lip"), ("eye_g", "l_eye", "r_eye"))
@@ -38,9 +40,15 @@ class Sampler:
 
 
 def toggles(sample: Sampler, folder: PreparedFolder, row: int, names: Sequence[str]) -> Toggles:
-    """One mask and seed of a bare-headed face; each of up to six attributes off and on."""
+    """One mask and seed of a bare-headed face; each of up to six attributes off and on.
+
+    Empty if none of `TOGGLED` is among `names`, the attributes that are judged.
+    """
     used = [name for name in TOGGLED if name in names][:6]
-    base = folder.attributes[row]
+    base, mask = folder.attributes[row], folder.mask(row)
+    if not used:
+        nothing = np.zeros((0, *mask.shape, 3), np.uint8)
+        return Toggles(mask=mask, names=used, off=nothing, on=nothing)
     off, on = (np.repeat(base[None], len(used), 0) for _ in range(2))
     for index, name in enumerate(used):
         if name in EXCLUSIVE:
@@ -48,7 +56,6 @@ def toggles(sample: Sampler, folder: PreparedFolder, row: int, names: Sequence[s
             off[index, columns] = on[index, columns] = UNSPECIFIED
         column = ATTRIBUTES.index(name)
         off[index, column], on[index, column] = ABSENT, PRESENT
-    mask = folder.mask(row)
     masks = np.repeat(mask[None], 2 * len(used), 0)
     faces = sample(np.concatenate([off, on]), masks, [0] * (2 * len(used)))
     return Toggles(mask=mask, names=used, off=faces[: len(used)], on=faces[len(used) :])
@@ -56,13 +63,16 @@ def toggles(sample: Sampler, folder: PreparedFolder, row: int, names: Sequence[s
 
 def shared_attributes(
     sample: Sampler, folder: PreparedFolder, rows: np.ndarray, names: Sequence[str]
-) -> SharedAttributes:
-    """One set of appearance attributes over several masks, with one seed."""
+) -> SharedAttributes | None:
+    """One set of appearance attributes over several masks, with one seed.
+
+    None if none of `SHARED` is among `names`, the attributes that are judged.
+    """
     values = np.full(len(ATTRIBUTES), UNSPECIFIED, np.int8)
-    wanted = {"Blond_Hair": PRESENT, "Rosy_Cheeks": PRESENT, "Wearing_Lipstick": PRESENT}
-    for name, value in wanted.items():
-        if name in names:
-            values[ATTRIBUTES.index(name)] = value
+    used = [name for name in SHARED if name in names]
+    if not used:
+        return None
+    values[[ATTRIBUTES.index(name) for name in used]] = PRESENT
     masks = np.stack([folder.mask(int(row)) for row in rows])
     faces = sample(np.repeat(values[None], len(masks), 0), masks, [1] * len(masks))
     return SharedAttributes(attributes=describe(values), masks=masks, samples=faces)

@@ -40,18 +40,16 @@ class Conditions:
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, backend: object = None) -> Tensor:
-    """Softmax attention; tensors are [B, heads, N, d], scaled by 1 / sqrt(d of the value).
+    """softmax(query key^T) value for [B, heads, N, d]; queries are already scaled.
 
-    The value's width sets the scale because `locality` widens queries and keys with channels that
-    are already scaled. While training on a CPU the softmax is written out: the fused kernel's
-    backward is slower there in bfloat16 (docs/benchmarks.md).
+    While training on a CPU the softmax is written out: the fused kernel's backward is slower there
+    in bfloat16 (docs/benchmarks.md).
     """
-    scale = value.shape[-1] ** -0.5
     if query.device.type == "cpu" and torch.is_grad_enabled():
-        logits = (query * scale) @ key.transpose(-1, -2)  # [B, heads, N, T]
+        logits = query @ key.transpose(-1, -2)  # [B, heads, N, T]
         return logits.softmax(-1).to(value.dtype) @ value  # [B, heads, N, d]
     flipped = (x.transpose(1, 2) for x in (query, key, value))
-    out = dispatch_attention_fn(*flipped, scale=scale, backend=backend)
+    out = dispatch_attention_fn(*flipped, scale=1.0, backend=backend)
     return out.transpose(1, 2)  # [B, heads, N, d]
 
 
@@ -67,6 +65,7 @@ class SelfAttentionProcessor:
             rearrange(project(hidden_states), "b n (h d) -> b h n d", h=attn.heads)
             for project in projections
         )  # [B, heads, N, d]
+        q = q * q.shape[-1] ** -0.5
         out = attend(q, k, v, self._attention_backend)  # [B, heads, N, d]
         out = rearrange(out, "b h n d -> b n (h d)")  # [B, N, C]
         return attn.to_out[1](attn.to_out[0](out))  # [B, N, C]
@@ -150,7 +149,7 @@ class MultiSourceAttention(nn.Module, AttentionModuleMixin):
         return self.processor(self, hidden_states, encoder_hidden_states)
 
     def query(self, hidden_states: Tensor) -> Tensor:
-        """[B, N, C] -> queries [B, heads, N, d]."""
+        """[B, N, C] -> queries [B, heads, N, d], not yet scaled."""
         return rearrange(self.to_q(hidden_states), "b n (h d) -> b h n d", h=self.heads)
 
     def keys_values(self, conditions: Conditions, source: str) -> tuple[Tensor, Tensor]:
@@ -170,24 +169,23 @@ class MultiSourceAttention(nn.Module, AttentionModuleMixin):
     def place(
         self, query: Tensor, key: Tensor, value: Tensor, source: str
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Add the positions of queries and keys, for a source whose tokens have places."""
-        grid = self.grids.get(source, 0)
+        """Scale the queries by 1 / sqrt(d); add positions where the source's tokens have places."""
+        grid, scale = self.grids.get(source, 0), query.shape[-1] ** -0.5
         if not grid or self.positions == "none":
-            return query, key, value
+            return query * scale, key, value
         side, (b, _, t, d) = isqrt(query.shape[2]), key.shape
         cells = grid * grid
         if self.positions == "sincos":
             at_query = sincos_features(side, d, query.device).to(query.dtype)  # [N, d]
             at_key = sincos_features(grid, d, key.device).to(key.dtype)
             at_key = nn.functional.pad(at_key, (0, 0, 0, t - cells))  # [T, d]
-            return query + at_query, key + at_key, value
+            return (query + at_query) * scale, key + at_key, value
         if self.positions == "rotary":
             turned = torch.cat([rotate(key[:, :, :cells], grid), key[:, :, cells:]], 2)
-            return rotate(query, side), turned, value
-        # `attend` divides logits by sqrt(d): undo it for the distance, which is in true units.
+            return rotate(query, side) * scale, turned, value
         locality = cast(Locality, self.locality[source])
-        extra_q = locality.queries(side, query.dtype) * d**0.5  # [1, heads, N, 8]
+        extra_q = locality.queries(side, query.dtype)  # [1, heads, N, 8], in units of logits
         extra_k = Locality.keys(grid, t, key.device, key.dtype)  # [1, 1, T, 8]
-        query = torch.cat([query, extra_q.expand(b, -1, -1, -1)], -1)  # [B, heads, N, d + 8]
-        key = torch.cat([key, extra_k.expand(b, self.heads, -1, -1)], -1)  # [B, heads, T, d + 8]
+        query = torch.cat([query * scale, extra_q.expand(b, -1, -1, -1)], -1)  # [B, h, N, d + 8]
+        key = torch.cat([key, extra_k.expand(b, self.heads, -1, -1)], -1)  # [B, h, T, d + 8]
         return query, key, value

@@ -12,6 +12,7 @@ from diffusers.configuration_utils import register_to_config
 from einops import rearrange
 from torch import Tensor, nn
 
+from facecond.errors import UserError
 from facecond.labels import ANYTHING, ATTRIBUTES, MASK_CLASSES, UNSPECIFIED
 
 OCCUPANCY = 8
@@ -138,6 +139,9 @@ class ConditionDropout:
             each other, so their sum is at most 1.
         single_attributes: chance that a sample has each attribute hidden with a chance of its own.
         mask_regions: chance that a sample has part of its mask opened: a rectangle, or classes.
+
+    Raises:
+        UserError: chances that add up to more than 1.
     """
 
     def __init__(
@@ -149,7 +153,11 @@ class ConditionDropout:
         mask_regions: float = 0.3,
     ) -> None:
         if attributes + mask + both > 1:
-            raise ValueError("the chances of attributes, mask and both add up to more than 1")
+            raise UserError(
+                "the chances of attributes, mask and both add up to more than 1",
+                "dropout",
+                "Lower one of them.",
+            )
         self.attributes, self.mask, self.both = attributes, mask, both
         self.single_attributes, self.mask_regions = single_attributes, mask_regions
 

@@ -55,7 +55,7 @@ def build_denoiser(
         The rest: see `config.DenoiserConfig`.
 
     Raises:
-        UserError: sizes that do not fit each other, an unknown preset or layer.
+        UserError: sizes or block types that do not fit each other, an unknown preset or layer.
     """
     if image_size % mask_grid:
         raise UserError(
@@ -70,6 +70,12 @@ def build_denoiser(
                 "denoiser.block_out_channels",
                 "Change one of them.",
             )
+    if positions == "rotary" and attention_head_dim % 4:
+        raise UserError(
+            f"rotary positions need heads whose width is a multiple of 4, not {attention_head_dim}",
+            "denoiser.attention_head_dim",
+            "Change one of them.",
+        )
     options: dict[str, Any] = {
         "sample_size": latent_size,
         "in_channels": latent_channels,
@@ -86,14 +92,24 @@ def build_denoiser(
         "mask_grid": mask_grid,
         "positions": positions,
     }
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(key_of(seed, "denoiser") >> 1)
-        encoder = ConditionEncoder(condition_dim, image_size, mask_grid)
-        if rules:
-            with torch.device("meta"):
-                layers = FaceUNet(**options).trained_routing.layers
-            table = routings.Routing("custom", layers, routings.parse_rules(rules, "routing.rules"))
-            options["routing"] = table.to_dict()
-        else:
-            options["routing"] = preset
-        return Denoiser(encoder, FaceUNet(**options))
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(key_of(seed, "denoiser") >> 1)
+            encoder = ConditionEncoder(condition_dim, image_size, mask_grid)
+            return Denoiser(encoder, _routed(options, preset, rules))
+    except (ValueError, TypeError, RuntimeError, LookupError) as error:  # diffusers raises them all
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"these blocks cannot be built ({reason})",
+            "denoiser",
+            "Correct the block types; each level has a width, a down block and an up block.",
+        ) from None
+
+
+def _routed(options: dict[str, Any], preset: str, rules: Sequence[Mapping[str, Any]]) -> FaceUNet:
+    if not rules:
+        return FaceUNet(**options, routing=preset)
+    with torch.device("meta"):
+        layers = FaceUNet(**options).trained_routing.layers
+    table = routings.Routing("custom", layers, routings.parse_rules(rules, "routing.rules"))
+    return FaceUNet(**options, routing=table.to_dict())

@@ -110,13 +110,13 @@ class FirstStage(ModelMixin, ConfigMixin):
     def decode(self, latents: Tensor) -> Tensor:
         """Latents [B, C, h, w] -> images [B, 3, H, W] clamped to [-1, 1]."""
         mean, std = self._moments(latents)
-        raw = latents * std + mean
+        raw = (latents * std + mean).to(self.dtype)
         decoded = self.autoencoder.decode(raw)
         return getattr(decoded, "sample", decoded).clamp(-1, 1)
 
     def raw_latents(self, images: Tensor) -> Tensor:
         """Images [B, 3, H, W] in [-1, 1] -> raw latents [B, C, h, w]; a distribution's mode."""
-        encoded = self.autoencoder.encode(images)
+        encoded = self.autoencoder.encode(images.to(self.dtype))
         if hasattr(encoded, "latent_dist"):  # AutoencoderKL
             return encoded.latent_dist.mode()
         for name in ("latents", "latent"):  # VQModel and AutoencoderTiny; AutoencoderDC

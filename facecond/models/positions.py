@@ -21,7 +21,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 EXTRA_CHANNELS = 8
-"""Channels that `locality` appends: six are used, the rest keep the width even."""
+"""Channels that `locality` appends to queries and keys."""
 
 
 def cell_centres(side: int, device: torch.device | None = None) -> Tensor:
@@ -53,9 +53,14 @@ def rotate(x: Tensor, side: int) -> Tensor:
 class Locality(nn.Module):
     """Extra channels whose dot product is -sharpness |p_query + offset - p_key|^2 per head.
 
-    With q' = s (2y, 2x, -1, -1, -|p|^2, 0) and k' = (y, x, y^2, x^2, 1, 0) on the grid, the product
-    is q' k' = -s |p - p'|^2 (k' is exact in bfloat16 up to a 16 x 16 grid). A key that lies nowhere
-    has k' = (0, 0, 0, 0, 0, 1) and gets the logit `elsewhere`.
+    The square is completed from factors that are already rounded to the dtype of the attention, and
+    what rounding leaves over gets channels of its own: in bfloat16 the large terms would otherwise
+    not cancel. With a = 2 s p and c = -|a|^2 / 4s (both rounded; c also has its remainder r),
+
+        q' = (a_y, a_x, -s, -s, c, r, elsewhere, -s),  k' = (y, x, y^2, x^2, 1, 1, 0, rest)
+
+    give q' k' = -s |p - p'|^2. A key that lies nowhere has k' = (0, 0, 0, 0, 0, 0, 1, 0) and gets
+    the logit `elsewhere`.
 
     Heads start with the reach of one key cell, aimed at the four quarters of the query's own cell,
     so that a coarse query reads the finer layout below it. Sharpness, offset and `elsewhere` are
@@ -75,22 +80,30 @@ class Locality(nn.Module):
         self.elsewhere = nn.Parameter(torch.full((heads,), -3.0))
 
     def queries(self, side: int, dtype: torch.dtype) -> Tensor:
-        """[1, heads, side * side, EXTRA_CHANNELS]."""
+        """[1, heads, side * side, EXTRA_CHANNELS]; logits are their products with the keys."""
         p = cell_centres(side, self.offset.device) + self.offset[:, None]  # [heads, N, 2]
-        square = p.square().sum(-1, keepdim=True)  # [heads, N, 1]
-        parts = torch.cat([2 * p, -torch.ones_like(p), -square], -1)  # [heads, N, 5]
-        parts = self.log_sharpness.exp()[:, None, None] * parts
-        elsewhere = self.elsewhere[:, None, None].expand_as(square)  # [heads, N, 1]
-        parts = torch.cat([parts, elsewhere], -1)  # [heads, N, 6]
-        return nn.functional.pad(parts, (0, EXTRA_CHANNELS - 6)).to(dtype)[None]
+        s = _rounded(self.log_sharpness.exp(), dtype)[:, None, None]
+        s = s.expand(-1, p.shape[1], 1)  # [heads, N, 1]
+        linear = _rounded(2 * s * p, dtype)  # [heads, N, 2]
+        constant = -linear.square().sum(-1, keepdim=True) / (4 * s)  # [heads, N, 1]
+        coarse = _rounded(constant, dtype)
+        elsewhere = self.elsewhere[:, None, None].expand_as(s)
+        parts = [linear, -s, -s, coarse, constant - coarse, elsewhere, -s]
+        return torch.cat(parts, -1).to(dtype)[None]
 
     @staticmethod
     def keys(grid: int, count: int, device: torch.device, dtype: torch.dtype) -> Tensor:
         """[1, 1, count, EXTRA_CHANNELS]; keys beyond grid * grid lie nowhere."""
-        p = cell_centres(grid, device)
-        ones = torch.ones_like(p[:, :1])
-        placed = torch.cat([p, p.square(), ones, 0 * ones], -1)  # [grid * grid, 6]
-        nowhere = torch.zeros(count - grid * grid, 6, device=device)
-        nowhere[:, 5] = 1
-        keys = torch.cat([placed, nowhere])  # [count, 6]
-        return nn.functional.pad(keys, (0, EXTRA_CHANNELS - 6)).to(dtype)[None, None]
+        p = cell_centres(grid, device)  # [grid * grid, 2]
+        square = p.square()
+        rest = (square - _rounded(square, dtype)).sum(-1, keepdim=True)
+        ones = torch.ones_like(rest)
+        placed = torch.cat([p, square, ones, ones, 0 * ones, rest], -1)  # [grid * grid, 8]
+        nowhere = torch.zeros(count - grid * grid, EXTRA_CHANNELS, device=device)
+        nowhere[:, 6] = 1
+        return torch.cat([placed, nowhere]).to(dtype)[None, None]
+
+
+def _rounded(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """x as `dtype` will hold it, in float32."""
+    return x.to(dtype).float()

@@ -88,6 +88,14 @@ class FaceUNet(UNet2DConditionModel):
             attention.plan = tuple(source for source, gate in columns if gate != 0)
         self.routing = routing
 
+    def freeze_off_cells(self) -> None:
+        """Exclude from training the parameters that the routing switches off."""
+        for attention in self.cross_attentions():
+            for source in set(attention.to_kv) - set(attention.plan):
+                attention.to_kv[source].requires_grad_(False)
+                if source in attention.locality:
+                    attention.locality[source].requires_grad_(False)
+
     def gates(self) -> Tensor:
         """Weight of each source at each layer under the routing in use, float32 [L, S]."""
         return torch.from_numpy(self.routing.gates()).to(self.device)

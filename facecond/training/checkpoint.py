@@ -48,6 +48,13 @@ def save(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
     return path
 
 
+def discard_after(folder: Path, step: int) -> None:
+    """Remove checkpoints later than `step`: a run that starts from there makes its own."""
+    for path in steps(folder):
+        if int(path.name.removeprefix("step-")) > step:
+            shutil.rmtree(path)
+
+
 def steps(folder: Path) -> list[Path]:
     """Complete checkpoints, oldest first."""
     return sorted(path for path in folder.glob("step-*") if path.is_dir())

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch.utils.tensorboard import SummaryWriter
+from torchvision.utils import make_grid
 
 from facecond.config import RunConfig
 from facecond.data.prepared import PreparedFolder
@@ -24,15 +26,23 @@ from facecond.storage import atomic_folder, hash_of, write_json, write_text
 PACKAGES = ("facecond", "torch", "diffusers", "accelerate", "numpy")
 
 
-def provenance(config: RunConfig, data_hash: str, first_stage_hash: str) -> dict[str, Any]:
-    """What a run was made from: hashes of config, data and first stage, commit, versions."""
+NOT_TRAINING = (
+    "sampling", "data.root", "train.num_workers", "train.log_every", "train.checkpoint_every_s",
+    "train.keep_checkpoints", "train.sample_every",
+)  # fmt: skip
+"""Config that may change between the parts of a run: it does not touch the weights."""
+
+
+def provenance(config: RunConfig, data_hash: str) -> dict[str, Any]:
+    """What a run is made from: hashes of config and data, commit, versions, seed."""
     described = asdict(config)
-    described["data"].pop("root")  # where the data lies does not change what it is
+    for key in NOT_TRAINING:
+        section, _, name = key.partition(".")
+        described[section].pop(name) if name else described.pop(section)
     return {
         "schema": "facecond.run/1",
         "config_hash": hash_of(described),
         "data_hash": data_hash,
-        "first_stage_hash": first_stage_hash,
         "commit": _commit(),
         "versions": versions(),
         "seed": config.train.seed,
@@ -51,15 +61,22 @@ def versions() -> dict[str, str]:
 
 
 def _commit() -> str:
-    """Commit of the checkout that this file lies in, or `unknown` outside of one."""
-    here = Path(__file__).parent
-    try:
+    """Commit of the checkout that this file lies in, `+` when it is changed, else `unknown`."""
+    package = Path(__file__).resolve().parent.parent
+
+    def git(*words: str) -> str:
         told = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, timeout=5
+            ["git", *words], cwd=package, capture_output=True, text=True, timeout=10, check=True
         )
-    except (OSError, subprocess.TimeoutExpired):
+        return told.stdout.strip()
+
+    try:
+        if Path(git("rev-parse", "--show-toplevel")) != package.parent:
+            return "unknown"  # installed inside somebody else's repository
+        changed = git("status", "--porcelain", "--untracked-files=no")
+        return git("rev-parse", "HEAD") + ("+" if changed else "")
+    except (OSError, subprocess.SubprocessError):
         return "unknown"
-    return told.stdout.strip() if told.returncode == 0 else "unknown"
 
 
 def make_pipeline(config: RunConfig, model: Denoiser, stage: FirstStage) -> FacePipeline:
@@ -93,9 +110,9 @@ class SampleGrids:
         self.stage.to(model.unet.device)
         pipeline = make_pipeline(self.config, model, self.stage)
         faces = pipeline(self.attributes, self.masks, seeds=range(len(self.masks))).images
-        rows = [np.concatenate(list(row), axis=1) for row in (colour_mask(self.masks), faces)]
-        grid = np.concatenate(rows)
-        tensorboard.add_image("condition | sample", grid, step, dataformats="HWC")
+        tiles = torch.from_numpy(np.concatenate([colour_mask(self.masks), faces]))
+        grid = make_grid(tiles.permute(0, 3, 1, 2), nrow=len(faces))
+        tensorboard.add_image("condition | sample", grid, step)
 
 
 def save_model(
@@ -130,7 +147,7 @@ Controllable face generation from 40 CelebA attributes and a 19-class mask.
 | objective | {objective.prediction} on {objective.schedule}, {objective.weighting} weight |
 | routing | {model.unet.trained_routing.name} |
 | data hash | `{run["data_hash"][:16]}` |
-| commit | `{run["commit"][:12]}` |
+| commit | `{run["commit"]}` |
 
 ```
 {model.unet.trained_routing.render()}

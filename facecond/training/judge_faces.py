@@ -33,6 +33,10 @@ class Faces:
         index = torch.from_numpy(rows)
         return Faces(self.images[index], self.masks[index], self.attributes[index])
 
+    def to(self, device: torch.device) -> Faces:
+        """The same faces on another device."""
+        return Faces(self.images.to(device), self.masks.to(device), self.attributes.to(device))
+
     def __len__(self) -> int:
         return len(self.images)
 

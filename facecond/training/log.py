@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from facecond.diffusion.objective import NUM_BINS, Objective, bin_of
-from facecond.storage import write_text
+from facecond.models.routing import Routing
+from facecond.storage import read_json_lines, write_text
 
 
 class TrainingLog:
@@ -23,12 +24,18 @@ class TrainingLog:
         self.tensorboard = SummaryWriter(str(out / "tensorboard"), purge_step=step)
         self.file = out / "metrics.jsonl"
         if self.file.exists():  # rows past the checkpoint will be written again
-            kept = [row for row in read_rows(self.file) if row["step"] <= step]
+            kept = [row for row in read_json_lines(self.file) if row["step"] <= step]
             write_text(self.file, "".join(json.dumps(row) + "\n" for row in kept))
         for index, share in enumerate(objective.effective_weight()):
             self.tensorboard.add_scalar("effective_weight_by_bin", share, index)
         self.norm, self.images, self.began = 0.0, 0, time.monotonic()
         self._clear()
+
+    def gates(self, routing: Routing) -> None:
+        """Record the gates, one curve per source over the layers in order of execution."""
+        for column, source in enumerate(routing.sources):
+            for layer, gate in enumerate(routing.gates()[:, column]):
+                self.tensorboard.add_scalar(f"gates_by_layer/{source}", gate, layer)
 
     def collect(self, t: Tensor, losses: Tensor, norm: Tensor, images: int) -> None:
         """Take in one step: noise levels [B], losses [B], gradient norm, pictures seen."""
@@ -69,14 +76,3 @@ class TrainingLog:
 def _finite(value: float) -> float | None:
     """JSON has no word for nan or infinity."""
     return value if math.isfinite(value) else None
-
-
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Rows of a `metrics.jsonl`; a last line that a crash cut short is left out."""
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return rows

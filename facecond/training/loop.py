@@ -26,10 +26,13 @@ from tqdm import tqdm
 from facecond import config as configs
 from facecond.config import RunConfig
 from facecond.data.dataset import IndexKeyedSampler
+from facecond.diffusion import guidance
 from facecond.diffusion.objective import Objective
+from facecond.diffusion.schedulers import scheduler
 from facecond.errors import UserError
 from facecond.models.conditions import ConditionDropout
 from facecond.models.denoiser import Denoiser
+from facecond.models.routing import SOURCES
 from facecond.seeding import torch_generator
 from facecond.storage import make_folder, read_json, write_json, write_text
 from facecond.training import checkpoint, export, setup
@@ -67,25 +70,32 @@ def train(config: RunConfig, out: str | Path, resume: str = "auto") -> Path:
     knobs = config.train
     if knobs.steps <= 0 and knobs.minutes <= 0:
         raise UserError("no length is given", "train", "Set train.steps or train.minutes.")
+    scheduler(config.sampling.scheduler, config.objective.schedule, config.objective.prediction)
+    guidance.plan(config.sampling.guidance, SOURCES)
+    objective = Objective(**asdict(config.objective))
+    dropout = ConditionDropout(**asdict(config.dropout))
     out = make_folder(out)
-    accelerator = Accelerator(gradient_accumulation_steps=1)
+    accelerator = Accelerator(mixed_precision="no")
     device, main = accelerator.device, accelerator.is_main_process
-
-    # Data and first stage (the main process builds, the others then find it built).
     folder = setup.open_data(config)
+    run = export.provenance(config, folder.data_hash)
+    if resume != "never" and (out / "run.json").is_file():
+        _check_same(read_json(out / "run.json"), run, out)
+
+    # First stage and latents (the main process builds, the others then find them built).
     with accelerator.main_process_first():
         stage = setup.first_stage_for(config, folder, out / "first_stage")
         stage_path = out / "first_stage"
         cache = setup.latent_cache_for(config, folder, stage, stage_path, out / "latents")
+    run["first_stage_hash"] = setup.first_stage_hash(stage_path)
 
-    # Model, objective, optimisers, average.
+    # Model, optimisers, average.
     latent_shape = tuple(cache.manifest["identity"]["latent_shape"])
     model = setup.denoiser_for(config, folder.image_size, latent_shape)
     model.to(device).to(memory_format=torch.channels_last)
     if knobs.gradient_checkpointing:
         model.unet.enable_gradient_checkpointing()
-    objective = Objective(**asdict(config.objective))
-    dropout = ConditionDropout(**asdict(config.dropout))
+    model.unet.freeze_off_cells()
     rates = asdict(config.optim)
     schedule = {name: rates.pop(name) for name in ("warmup_steps", "decay_share")}
     clip_norm, ema_decay = rates.pop("clip_norm"), rates.pop("ema_decay")
@@ -96,16 +106,18 @@ def train(config: RunConfig, out: str | Path, resume: str = "auto") -> Path:
     step, steps, bad_steps = 0, knobs.steps, 0
 
     # Resume.
-    run = export.provenance(config, folder.data_hash, setup.first_stage_hash(stage_path))
-    state = _state_to_resume(out, resume, run, main)
+    state = _state_to_resume(out, resume, main)
     if state is not None:
+        _check_same(state["run"], run, out)
         step, steps = state["step"], state["steps"]
         _load_model(model, state["model"], out)
         ema.load_state_dict(state["ema"])
         ema.to(device)
         for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
+    began_at = step
     if main:
+        checkpoint.discard_after(out / "checkpoints", step)
         write_text(out / "config.yaml", configs.dump(config))
         write_json(out / "run.json", run)
     wrapped = accelerator.prepare_model(model)
@@ -125,6 +137,7 @@ def train(config: RunConfig, out: str | Path, resume: str = "auto") -> Path:
             batch_sampler=sampler,
             num_workers=knobs.num_workers,
             pin_memory=device.type == "cuda",
+            worker_init_fn=_leave_signals_to_parent,
         )
     )
 
@@ -132,6 +145,7 @@ def train(config: RunConfig, out: str | Path, resume: str = "auto") -> Path:
         accelerator.wait_for_everyone()
         if main:
             state = {
+                "run": run,
                 "step": step,
                 "steps": steps,
                 "model": model.state_dict(),
@@ -141,6 +155,8 @@ def train(config: RunConfig, out: str | Path, resume: str = "auto") -> Path:
             checkpoint.save(out / "checkpoints", step, state, knobs.keep_checkpoints)
 
     log = TrainingLog(out, objective, step) if main else None
+    if log is not None:
+        log.gates(model.unet.routing)
     grids = export.SampleGrids(config, folder, stage) if main and knobs.sample_every else None
     saved_at = time.monotonic()
     wrapped.train()
@@ -185,16 +201,16 @@ def train(config: RunConfig, out: str | Path, resume: str = "auto") -> Path:
                 raise UserError(
                     f"the loss was not finite for {bad_steps} steps in a row (step {step})",
                     out,
-                    "Lower optim.learning_rate; the checkpoints are from before.",
+                    "Start anew with a lower optim.learning_rate (--resume never).",
                 )
             step += 1
 
             # A run with a time budget fixes its length once.
             if log is not None:
                 log.collect(t, losses, norm, len(x_0) * micro * world)
-            if steps == 0 and step == CALIBRATION[0]:
+            if step - began_at == CALIBRATION[0]:
                 calibration_began = time.monotonic()
-            if steps == 0 and step >= CALIBRATION[1]:
+            if steps == 0 and step - began_at >= CALIBRATION[1]:
                 pace = (time.monotonic() - calibration_began) / (CALIBRATION[1] - CALIBRATION[0])
                 budget = torch.tensor(max(step + 1, step + knobs.minutes * 60 / pace))
                 steps = int(accelerator.reduce(budget.to(device), "mean"))
@@ -213,8 +229,10 @@ def train(config: RunConfig, out: str | Path, resume: str = "auto") -> Path:
                     grids.write(log.tensorboard, model, step)
 
             # Save; stop where a signal asks for it.
-            stop = accelerator.reduce(torch.tensor(float(signalled()), device=device), "sum") > 0
-            if stop or time.monotonic() - saved_at > knobs.checkpoint_every_s:
+            due = main and time.monotonic() - saved_at > knobs.checkpoint_every_s
+            wishes = torch.tensor([float(signalled() > 0), float(due)], device=device)
+            stop, due = (accelerator.reduce(wishes, "sum") > 0).tolist()
+            if stop or due:
                 save()
                 saved_at = time.monotonic()
             if stop:
@@ -249,6 +267,7 @@ def signals_noted() -> Iterator[Callable[[], int]]:
 
     def note(signum: int, frame: FrameType | None) -> None:
         noted[0] = signum
+        signal.signal(signum, signal.SIG_DFL)  # a second one ends a step that hangs
 
     try:
         before = {s: signal.signal(s, note) for s in (signal.SIGTERM, signal.SIGINT)}
@@ -270,34 +289,38 @@ def uses_bf16(knobs: configs.TrainConfig, device: torch.device) -> bool:
     return device.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX512"
 
 
-def _state_to_resume(
-    out: Path, resume: str, run: dict[str, Any], main: bool
-) -> dict[str, Any] | None:
-    """State of the checkpoint to go on from, if any; checks that it belongs to this run."""
+def _state_to_resume(out: Path, resume: str, main: bool) -> dict[str, Any] | None:
+    """State of the checkpoint to go on from, if any."""
     if resume == "never":
         return None
-    if resume == "auto":
-        found = checkpoint.load_newest(out / "checkpoints")
-        if found is None:
-            return None
-        path, _, state, warnings = found
-        for warning in warnings if main else []:
-            tqdm.write(f"warning: {warning}")
-    else:
-        path = Path(resume)
-        if not path.is_dir():
-            raise UserError("there is no such checkpoint", path, "Name a folder step-*.")
-        _, state = checkpoint.load(path)
-    if (out / "run.json").is_file():
-        before = read_json(out / "run.json")
-        for key, what in (("data_hash", "data"), ("config_hash", "config")):
-            if before[key] != run[key]:
-                raise UserError(
-                    f"the run was begun with another {what}",
-                    out,
-                    "Use --resume never or another --out.",
-                )
+    if resume != "auto":
+        if not Path(resume).is_dir():
+            raise UserError("there is no such checkpoint", resume, "Name a folder step-*.")
+        return checkpoint.load(Path(resume))[1]
+    found = checkpoint.load_newest(out / "checkpoints")
+    if found is None:
+        return None
+    _, _, state, warnings = found
+    for warning in warnings if main else []:
+        tqdm.write(f"warning: {warning}")
     return state
+
+
+def _check_same(before: dict[str, Any], run: dict[str, Any], out: Path) -> None:
+    """Raise `UserError` unless the run that is to go on has the same data and config."""
+    for key, what in (("data_hash", "data"), ("config_hash", "config")):
+        if before.get(key) != run[key]:
+            raise UserError(
+                f"the run was begun with another {what}",
+                out,
+                "Use --resume never or another --out.",
+            )
+
+
+def _leave_signals_to_parent(worker: int) -> None:
+    """Ctrl-C reaches workers too; they must live until the parent has saved its state."""
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, signal.SIG_IGN)
 
 
 def _load_model(model: Denoiser, weights: dict[str, Tensor], out: Path) -> None:

@@ -9,12 +9,19 @@ import torch
 from facecond import config as configs
 from facecond.config import RunConfig
 from facecond.data.prepared import PreparedFolder
+from facecond.diffusion import guidance
 from facecond.diffusion.objective import Objective
+from facecond.diffusion.schedulers import scheduler
+from facecond.models.conditions import ConditionDropout
 from facecond.models.denoiser import Denoiser
+from facecond.models.routing import SOURCES
 from facecond.training.setup import denoiser_for
 
-DEFAULT_IMAGE_SIZE = 256
-"""Assumed where the config names no data yet and the first stage does not say."""
+
+def default_image_size(config: RunConfig) -> int:
+    """The size assumed where the config names no data yet: 64 px for the linear patch code, 256 px
+    for a pretrained autoencoder."""
+    return 64 if config.first_stage.autoencoder == "linear" else 256
 
 
 def describe(config: RunConfig) -> str:
@@ -24,6 +31,9 @@ def describe(config: RunConfig) -> str:
         UserError: whatever the training itself would find wrong in the config.
     """
     objective = Objective(**asdict(config.objective))
+    ConditionDropout(**asdict(config.dropout))
+    scheduler(config.sampling.scheduler, objective.schedule, objective.prediction)
+    guidance.plan(config.sampling.guidance, SOURCES)
     image_size, shape, known = _sizes(config)
     with torch.device("meta"):
         model = denoiser_for(config, image_size, shape)
@@ -52,7 +62,7 @@ def describe(config: RunConfig) -> str:
 
 def _sizes(config: RunConfig) -> tuple[int, tuple[int, int, int], str]:
     """Picture size, latent shape, and where the size comes from."""
-    size, known = DEFAULT_IMAGE_SIZE, "assumed: data.root is not set"
+    size, known = default_image_size(config), "assumed: data.root is not set"
     if config.data.root:
         size, known = PreparedFolder.open(config.data.root).image_size, config.data.root
     channels, factor = config.first_stage.latent_channels, config.first_stage.patch_size

@@ -53,11 +53,19 @@ def test_a_routing_file_routes(model: Path, tmp_path: Path) -> None:
             rule["scale"] = 0.0
     file = tmp_path / "no_mask.json"
     file.write_text(json.dumps(table))
-    assert sample(model, tmp_path / "a", "--routing", str(file)) == 0
-    assert sample(model, tmp_path / "b", "--guidance", "mask=0") == 0
-    first = [np.asarray(Image.open(tmp_path / run / "00000.png")) for run in ("a", "b")]
-    assert np.array_equal(*first)  # nothing was asked of the mask: both are the open model
-    record = json.loads((tmp_path / "a" / "samples.json").read_text())[0]
+    words = {"a": ["--routing", str(file)], "b": []}
+    for run, routing in words.items():
+        for mask, given in (("open", []), ("random", ["--mask", "random"])):
+            folder = tmp_path / run / mask
+            assert sample(model, folder, "--attributes", "Smiling", *given, *routing) == 0
+    same = {
+        run: np.array_equal(
+            *(np.asarray(Image.open(tmp_path / run / m / "00000.png")) for m in ("open", "random"))
+        )
+        for run in words
+    }
+    assert same == {"a": True, "b": False}  # routed away, the mask makes no difference
+    record = json.loads((tmp_path / "a" / "open" / "samples.json").read_text())[0]
     assert record["routing"] == "all_all"
 
 

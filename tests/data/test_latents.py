@@ -115,14 +115,16 @@ def test_variants_are_augmented_with_their_masks_and_the_first_is_plain(folder, 
     assert seen == [variant_of(epoch, position) for epoch in range(8) for position in range(COUNT)]
 
 
-def test_a_matching_cache_is_reused(folder, tmp_path):
+def test_a_matching_cache_is_reused(folder, tmp_path, capsys):
     _build(folder, tmp_path)
     idle = Encoder()
     _build(folder, tmp_path, idle)
     _build(folder, tmp_path, idle, seed=99)  # nothing is drawn without other variants
     assert idle.images == 0
+    assert "anew" not in capsys.readouterr().out
     _build(folder, tmp_path, idle, first_stage_hash="retrained")
     assert idle.images == COUNT
+    assert "made with another first stage; building it anew" in capsys.readouterr().out
 
 
 def test_an_interrupted_build_goes_on_with_the_missing_shards(folder, tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facecond.data.prepared import SPLITS, PreparedFolder, PreparedWriter, encode_png
+from facecond.data.prepared import SPLITS, EncodedFace, PreparedFolder, PreparedWriter, encode_png
 from facecond.errors import UserError
 from facecond.labels import ANYTHING
 
@@ -58,7 +58,7 @@ def test_encoded_image_is_stored_byte_for_byte(tmp_path):
     Image.fromarray(image).save(tmp_path / "photo.jpg", quality=70)
     content = (tmp_path / "photo.jpg").read_bytes()
     with PreparedWriter(tmp_path / "x", 16, "folder") as writer:
-        writer.add("a", image, mask, attributes, "test", encoded_image=content)
+        writer.add_encoded(EncodedFace("a", content, encode_png(mask), attributes), "test")
     assert (tmp_path / "x" / "images" / "a.jpg").read_bytes() == content
     photo = np.array(Image.open(tmp_path / "photo.jpg"))
     np.testing.assert_array_equal(PreparedFolder.open(tmp_path / "x").image(0), photo)

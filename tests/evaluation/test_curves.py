@@ -26,3 +26,9 @@ def test_bins_are_averaged_and_gaps_left_out() -> None:
     heights = [float(point.split(",")[1]) for point in drawn[2]]
     assert heights[1] > heights[0]  # from the mean of 1 and 3 down to 1
     assert curve_charts([]) == ""
+
+
+def test_a_log_that_a_crash_cut_short_is_still_drawn(tmp_path: Path) -> None:
+    log = tmp_path / "metrics.jsonl"
+    log.write_text('{"step": 1, "loss": 1.0}\n{"step": 2, "lo')
+    assert read_curves(log) == [{"step": 1, "loss": 1.0}]

@@ -155,12 +155,16 @@ def test_written_out_softmax_equals_the_fused_kernel(positions: str) -> None:
         assert torch.allclose(attention(hidden, conditions), with_grad, atol=1e-5)
 
 
-def test_attend_scales_by_the_width_of_the_value() -> None:
+@pytest.mark.parametrize("grad", [True, False])
+def test_attend_takes_queries_that_are_scaled_already(grad: bool) -> None:
     query, key, value = torch.randn(3, 2, 2, 5, 8, generator=torch.Generator().manual_seed(0))
-    wide = [torch.nn.functional.pad(x, (0, 4)) for x in (query, key)]
     expected = torch.nn.functional.scaled_dot_product_attention(query, key, value)
-    assert torch.allclose(attend(*wide, value), expected, atol=1e-6)
-    with torch.no_grad():
+    scaled = query * 8**-0.5
+    with torch.set_grad_enabled(grad):
+        assert torch.allclose(attend(scaled, key, value), expected, atol=1e-6)
+        assert not torch.allclose(attend(query, key, value), expected, atol=1e-2)
+        # Channels beyond the value's width count like any other.
+        wide = [torch.nn.functional.pad(x, (0, 4)) for x in (scaled, key)]
         assert torch.allclose(attend(*wide, value), expected, atol=1e-6)
 
 
@@ -171,8 +175,8 @@ def placed_logits(attention: MultiSourceAttention, tokens: Tensor) -> tuple[Tens
     key, value = attention.project(tokens, "mask")
     q, k, v = attention.place(query, key, value, "mask")
     assert torch.equal(v, value)
-    scale = value.shape[-1] ** -0.5
-    return query @ key.transpose(-1, -2) * scale, q @ k.transpose(-1, -2) * scale
+    scale = (DIM // HEADS) ** -0.5
+    return query @ key.transpose(-1, -2) * scale, q @ k.transpose(-1, -2)
 
 
 def test_locality_subtracts_the_scaled_distance_from_the_logits() -> None:
@@ -200,9 +204,11 @@ def test_tokens_without_a_place_keep_their_keys(positions: str) -> None:
     assert torch.equal(placed[:, :, GRID**2 :, :width], key[:, :, GRID**2 :])
     if positions != "none":
         assert not torch.equal(placed[:, :, : GRID**2], key[:, :, : GRID**2])
-    # A source that has no grid is not touched at all.
+    # Of a source that has no grid, only the queries are scaled.
     pair = attention.project(tokens["attributes"], "attributes")
-    assert attention.place(query, *pair, "attributes") == (query, *pair)
+    scaled, *rest = attention.place(query, *pair, "attributes")
+    assert torch.equal(scaled, query * (DIM // HEADS) ** -0.5)
+    assert tuple(rest) == pair
 
 
 def test_sharp_locality_attends_to_its_own_cell() -> None:

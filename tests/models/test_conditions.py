@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from facecond.errors import UserError
 from facecond.labels import ANYTHING, ATTRIBUTES, MASK_CLASSES, UNSPECIFIED
 from facecond.models.conditions import (
     ABSENT,
@@ -213,7 +214,7 @@ def test_chances_that_fill_the_whole_leave_nothing_complete() -> None:
     hidden, opened = hidden_by(nothing(attributes=0.5, mask=0.5))
     no_attributes, no_mask = hidden.all(1), opened.flatten(1).all(1)
     assert torch.equal(no_attributes, ~no_mask)
-    with pytest.raises(ValueError, match="more than 1"):
+    with pytest.raises(UserError, match="more than 1"):
         ConditionDropout(attributes=0.5, mask=0.4, both=0.2)
 
 

@@ -110,8 +110,16 @@ def test_rules_replace_the_preset() -> None:
         ),
         ({"rules": [{"source": "mask", "layers": "*"}]}, "'attributes' reaches no layer"),
         ({"rules": [{"source": "mask"}]}, "damaged rule"),
+        ({"positions": "rotary", "attention_head_dim": 2}, "multiple of 4, not 2"),
+        ({"down_block_types": ["CrossAttnDownBlock2D", "NoBlock"]}, "NoBlock"),
+        ({"up_block_types": ["NoBlock", "CrossAttnUpBlock2D"]}, "NoBlock"),
+        ({"mid_block_type": "NoBlock"}, "NoBlock"),
+        ({"down_block_types": ["CrossAttnDownBlock2D"]}, "^denoiser: these blocks cannot be built"),
+        ({"up_block_types": ["UpBlock2D"] * 3}, "^denoiser: these blocks cannot be built"),
+        ({"block_out_channels": []}, "^denoiser: these blocks cannot be built"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=message) as caught:
         build(**options)
+    assert "\n" not in str(caught.value)

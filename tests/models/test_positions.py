@@ -145,3 +145,37 @@ def test_everything_about_locality_is_learned() -> None:
     assert {name for name, _ in locality.named_parameters()} == {
         "log_sharpness", "offset", "elsewhere",
     }  # fmt: skip
+
+
+def logits_in(locality: Locality, side: int, grid: int, dtype: torch.dtype) -> torch.Tensor:
+    """Logits [heads, side^2, grid^2 + 19] as a matrix product in `dtype` gives them."""
+    q = locality.queries(side, dtype)
+    k = Locality.keys(grid, grid * grid + 19, torch.device("cpu"), dtype)
+    assert q.dtype == k.dtype == dtype
+    return (q @ k.transpose(-1, -2))[0].detach()
+
+
+def far_apart(locality: Locality, side: int, grid: int) -> float:
+    """Largest total variation between attention in bfloat16 and in float32."""
+    exact, rounded = (
+        logits_in(locality, side, grid, dtype).double().softmax(-1)
+        for dtype in (torch.float32, torch.bfloat16)
+    )
+    return float((exact - rounded).abs().sum(-1).max() / 2)
+
+
+@pytest.mark.parametrize(("side", "grid"), [(16, 16), (8, 16), (32, 32)])
+def test_locality_holds_in_bfloat16(side: int, grid: int) -> None:
+    locality = Locality(4, side, grid)
+    assert far_apart(locality, side, grid) < 0.03
+    for head, offset in enumerate(locality.offset.tolist()):
+        logits = logits_in(locality, side, grid, torch.float32)[head, :, : grid * grid].double()
+        sharpness = locality.log_sharpness[head].detach().double().exp()
+        expected = -sharpness * squared_distances(side, grid, offset)
+        assert torch.allclose(logits, expected, rtol=1e-4, atol=1e-4)
+    # Where training leads, the parameters are no binary numbers.
+    with torch.no_grad():
+        locality.log_sharpness += torch.tensor([0.37, -0.21, 0.11, -0.4])
+        locality.offset *= 0.83
+        locality.elsewhere += 1.7
+    assert 0 < far_apart(locality, side, grid) < 0.03

@@ -10,7 +10,7 @@ def test_the_hash_follows_the_config_but_not_the_place_of_the_data() -> None:
     plain, moved, other = RunConfig(), RunConfig(), RunConfig()
     moved.data.root = "/elsewhere"
     other.objective.k = 2.0
-    hashes = [provenance(c, "d", "f")["config_hash"] for c in (plain, moved, other)]
+    hashes = [provenance(c, "d")["config_hash"] for c in (plain, moved, other)]
     assert hashes[0] == hashes[1] != hashes[2]
 
 

@@ -15,9 +15,8 @@ from safetensors.torch import load_file
 
 from facecond.config import RunConfig, load
 from facecond.errors import UserError
-from facecond.storage import read_json
+from facecond.storage import read_json, read_json_lines
 from facecond.training import checkpoint
-from facecond.training.log import read_rows
 from facecond.training.loop import Interrupted, train
 
 TINY = [
@@ -53,7 +52,7 @@ def assert_equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None
 
 def test_the_loss_falls(rendered_root: Path, tmp_path: Path) -> None:
     model = train(config(rendered_root, "train.steps=60"), tmp_path / "run")
-    rows = read_rows(tmp_path / "run" / "metrics.jsonl")
+    rows = read_json_lines(tmp_path / "run" / "metrics.jsonl")
     assert [row["step"] for row in rows] == list(range(2, 61, 2))
     first, last = (sum(r["loss"] for r in part) / 5 for part in (rows[:5], rows[-5:]))
     assert last < 0.9 * first
@@ -158,3 +157,44 @@ def test_a_loss_that_stays_non_finite_ends_training(rendered_root: Path, tmp_pat
 def test_no_length_is_an_error(rendered_root: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no length"):
         train(config(rendered_root, "train.steps=0", "train.minutes=0"), tmp_path / "run")
+
+
+def test_a_budgeted_run_that_stopped_early_goes_on(
+    rendered_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = config(rendered_root, "train.steps=0", "train.minutes=0.02")
+    stop_at(5, monkeypatch)  # before the length is fixed
+    with pytest.raises(Interrupted):
+        train(made, tmp_path / "run")
+    monkeypatch.undo()
+    model = train(made, tmp_path / "run")
+    assert read_json(model / "provenance.json")["steps"] >= 5 + 13
+
+
+def test_starting_anew_does_not_leave_the_old_run_to_resume(
+    rendered_root: Path, tmp_path: Path
+) -> None:
+    train(config(rendered_root, "train.steps=6"), tmp_path / "run")
+    other = config(rendered_root, "train.steps=3", "train.seed=1")
+    first = weights(train(other, tmp_path / "run", resume="never"))
+    assert [path.name for path in checkpoint.steps(tmp_path / "run" / "checkpoints")] == [
+        "step-00000003"
+    ]
+    assert_equal(first, weights(train(other, tmp_path / "run")))
+
+
+def test_what_does_not_touch_the_weights_may_change(rendered_root: Path, tmp_path: Path) -> None:
+    train(config(rendered_root, "train.steps=2"), tmp_path / "run")
+    train(config(rendered_root, "train.steps=2", "sampling.steps=3"), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [("sampling.scheduler=unipcc", "unipc"), ("sampling.guidance={masc: 2}", "mask")],
+)
+def test_a_fault_of_the_sampler_is_found_before_training(
+    rendered_root: Path, tmp_path: Path, override: str, named: str
+) -> None:
+    with pytest.raises(UserError, match=f"Did you mean '{named}'"):
+        train(config(rendered_root, "train.steps=2", override), tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -10,7 +10,7 @@ import pytest
 from facecond.config import RunConfig, dump, load
 from facecond.data.prepared import PreparedFolder
 from facecond.errors import UserError
-from facecond.training.plan import DEFAULT_IMAGE_SIZE, describe
+from facecond.training.plan import describe
 from facecond.training.setup import denoiser_for
 
 NARROW = ["denoiser.block_out_channels=[32, 64]", "denoiser.norm_num_groups=8", "train.steps=10"]
@@ -35,9 +35,10 @@ def test_the_demos_config_without_data() -> None:
     assert text.startswith(dump(config).rstrip())
     assert "data.root is not set" in text
     patch, channels = config.first_stage.patch_size, config.first_stage.latent_channels
-    side = DEFAULT_IMAGE_SIZE // patch
+    assert figures(text)["pictures"] == [64]
+    side = 64 // patch
     assert figures(text)["latents"] == [channels, side, side]
-    model = denoiser_for(config, DEFAULT_IMAGE_SIZE, (channels, side, side))
+    model = denoiser_for(config, 64, (channels, side, side))
     assert not any(p.is_meta for p in model.parameters())
     millions = sum(p.numel() for p in model.parameters()) / 1e6
     encoders = sum(p.numel() for p in model.condition_encoder.parameters()) / 1e6
@@ -99,7 +100,8 @@ def test_a_pretrained_autoencoder_is_not_needed() -> None:
     """Its shape is taken from the config, so that a dry run works before anything is there."""
     stage = ["first_stage.patch_size=8", "first_stage.latent_channels=6"]
     text = describe(shipped(*NARROW, *stage, "first_stage.autoencoder=some/hub-id"))
-    side = DEFAULT_IMAGE_SIZE // 8
+    assert figures(text)["pictures"] == [256]
+    side = 256 // 8
     assert figures(text)["latents"] == [6, side, side]
 
 
@@ -109,6 +111,12 @@ def test_a_pretrained_autoencoder_is_not_needed() -> None:
         ("routing.preset=coarsefine", "Did you mean 'coarse_fine'"),
         ("objective.prediction=epsilon", "SNR 0"),
         ("denoiser.mask_grid=7", "does not divide"),
+        ("denoiser.mid_block_type=NoBlock", "NoBlock"),
+        ("dropout.attributes=0.95", "more than 1"),
+        ("sampling.scheduler=unipcc", "Did you mean 'unipc'"),
+        ("sampling.scheduler=ddim", "unknown scheduler|cannot sample a flow model"),
+        ("sampling.guidance.masks=2", "Did you mean 'mask'"),
+        ("sampling.guidance.mask=-1", "out of range"),
         ("data.root=/nowhere/at/all", "/nowhere/at/all"),
     ],
 )
