@@ -43,7 +43,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, backend: object = None) ->
     """softmax(query key^T) value for [B, heads, N, d]; queries are already scaled.
 
     While training on a CPU the softmax is written out: the fused kernel's backward is slower there
-    in bfloat16 (docs/benchmarks.md).
+    in bfloat16.
     """
     if query.device.type == "cpu" and torch.is_grad_enabled():
         logits = query @ key.transpose(-1, -2)  # [B, heads, N, T]

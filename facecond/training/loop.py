@@ -26,6 +26,7 @@ from tqdm import tqdm
 from facecond import config as configs
 from facecond.config import RunConfig
 from facecond.data.dataset import IndexKeyedSampler
+from facecond.devices import has_fast_bf16
 from facecond.diffusion import guidance
 from facecond.diffusion.objective import Objective
 from facecond.diffusion.schedulers import scheduler
@@ -284,9 +285,7 @@ def uses_bf16(knobs: configs.TrainConfig, device: torch.device) -> bool:
     """Whether to train in bfloat16: as told, or where the device multiplies it fast."""
     if knobs.precision != "auto":
         return knobs.precision == "bf16"
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX512"
+    return has_fast_bf16(device.type)
 
 
 def _state_to_resume(out: Path, resume: str, main: bool) -> dict[str, Any] | None:
