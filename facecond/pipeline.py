@@ -16,6 +16,7 @@ from diffusers import DiffusionPipeline
 from diffusers.utils import BaseOutput
 from torch import Tensor
 
+from facecond.devices import has_fast_bf16
 from facecond.diffusion.guidance import GuidancePlan, guide, plan
 from facecond.diffusion.schedulers import scheduler as make_scheduler
 from facecond.errors import UserError
@@ -141,7 +142,8 @@ class FacePipeline(DiffusionPipeline):
         """One guided prediction; all passes go through the network as one batch."""
         count = len(passes.passes)
         stacked = torch.cat([x_t] * count).to(self.unet.dtype)  # [P B, C, h, w]
-        out = self.unet(stacked, timestep, conditions).sample.float()  # [P B, C, h, w]
+        with self._autocast():
+            out = self.unet(stacked, timestep, conditions).sample.float()  # [P B, C, h, w]
         full, *without = out.chunk(count)  # [B, C, h, w] each
         return guide(full, dict(zip(passes.scales, without, strict=True)), passes.scales)
 
@@ -157,7 +159,14 @@ class FacePipeline(DiffusionPipeline):
                                for hidden in passes.passes])
             for source in given
         }  # fmt: skip
-        return self.unet.project_conditions(self.condition_encoder(**stacked))
+        with self._autocast():
+            return self.unet.project_conditions(self.condition_encoder(**stacked))
+
+    def _autocast(self) -> torch.autocast:
+        """bfloat16 for the matrix products where the device multiplies it fast."""
+        kind = self.unet.device.type
+        wanted = self.unet.dtype == torch.float32 and has_fast_bf16(kind)
+        return torch.autocast(kind, torch.bfloat16, enabled=wanted)
 
     def _noise(self, seeds: Sequence[int]) -> Tensor:
         config = self.unet.config

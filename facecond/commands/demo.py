@@ -27,6 +27,8 @@ CONFIG = "rendered_64"
 SIZE = 64
 FACES_PER_MINUTE, MOST_FACES = 1250, 10_000
 """Rendered faces per minute of the demo; 30% go to the judges, 10% to the test split."""
+MOST_SCORED = 384
+"""Test conditions that the model is scored on."""
 JUDGE_SHARE = 0.30
 TEST_SHARE = 0.10
 LEAST_TRAINING_MINUTES = 0.4
@@ -73,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     words = [str(model), "--mask", "random", "--data", str(data), "--n", "32"]
     words += ["--out", str(out / "samples"), *stages.seeded]
     stages.run("sample", out / "samples" / "samples.json", "sample", words)
-    n = min(512, int(count * TEST_SHARE))
+    n = min(MOST_SCORED, int(count * TEST_SHARE))
     words = [str(model), "--data", str(data), "--judges", str(judges), "--n", str(n)]
     words += ["--out", str(out), *stages.seeded]
     if (out / "report.html").is_file():

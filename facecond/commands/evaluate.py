@@ -47,7 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--guidance", type=source_scales, help="scale by source, e.g. mask=2,attributes=3"
     )
     parser.add_argument("--steps", type=sampling_steps, help="sampling steps")
-    parser.add_argument("--batch-size", type=positive_int, default=64, help="faces at a time")
+    parser.add_argument("--batch-size", type=positive_int, default=32, help="faces at a time")
     parser.add_argument("--out", default="evaluation", metavar="DIR", help="folder of the results")
     parser.add_argument("--keep-images", action="store_true", help="save every sample as PNG")
 

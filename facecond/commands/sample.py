@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--scheduler", metavar="NAME", help="euler, heun, unipc, dpm++ or any class of diffusers")
     add("--steps", type=sampling_steps, metavar="K", help="sampling steps")
     add("--routing", metavar="FILE|PRESET", help="route the conditions in another way")
-    add("--batch-size", type=positive_int, default=64, help="faces at a time (64)")
+    add("--batch-size", type=positive_int, default=32, help="faces at a time (32)")
     add("--out", metavar="DIR", default="samples", help="folder for the pictures (samples)")
 
 
@@ -78,6 +79,7 @@ def run(args: argparse.Namespace) -> int:
             "seed": seed,
             "attributes": format_attributes(attributes[index]),
             "mask": args.mask or "open",
+            "mask_sha256": hashlib.sha256(masks[index].tobytes()).hexdigest(),
             "model": str(args.model),
             "guidance": args.guidance or dict(pipeline.config.guidance),
             "scheduler": type(pipeline.scheduler).__name__,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import torch
 from torch import Tensor, nn
 
@@ -13,7 +15,9 @@ class FlattenedMuon(torch.optim.Muon):
     """torch's Muon (Jordan et al. 2024) that also takes convolutions, as [out, in * kh * kw].
 
     The optimiser works on two-dimensional views of the parameters' memory; `step` lends them the
-    gradients. Build it after the module is on its device and in its memory format.
+    gradients and orthogonalises all matrices of one shape as one batch: a small network has many
+    small ones, and one after the other they leave a processor idle. Build it after the module is on
+    its device and in its memory format.
     """
 
     def __init__(self, parameters: list[nn.Parameter], **options: float) -> None:
@@ -23,16 +27,51 @@ class FlattenedMuon(torch.optim.Muon):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """One update from the parameters' gradients."""
+        """One update from the parameters' gradients, by torch's rule in batches."""
         for parameter, view in zip(self._parameters, self._views, strict=True):
             view.grad = None if parameter.grad is None else _flat(parameter.grad)
-        super().step(closure)
+        for group in self.param_groups:
+            views = [view for view in group["params"] if view.grad is not None]
+            for shape in dict.fromkeys(view.shape for view in views):
+                self._step_alike([view for view in views if view.shape == shape], group)
+
+    def _step_alike(self, views: list[nn.Parameter], group: dict[str, Any]) -> None:
+        """Update matrices of one shape."""
+        gradients = [cast(Tensor, view.grad) for view in views]
+        for view, gradient in zip(views, gradients, strict=True):
+            if not self.state[view]:
+                self.state[view]["momentum_buffer"] = torch.zeros_like(gradient)
+        averages = [self.state[view]["momentum_buffer"] for view in views]
+        torch._foreach_lerp_(averages, gradients, 1 - group["momentum"])
+        if group["nesterov"]:
+            updates = torch._foreach_lerp(gradients, averages, group["momentum"])
+        else:
+            updates = averages
+        stacked = orthogonalised(torch.stack(updates), group["ns_coefficients"], group["ns_steps"])
+        rows, columns = views[0].shape
+        rate = group["lr"] * max(1.0, rows / columns) ** 0.5
+        torch._foreach_mul_(views, 1 - group["lr"] * group["weight_decay"])
+        torch._foreach_add_(views, list(stacked.to(views[0].dtype)), alpha=-rate)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Clear the parameters' gradients and the views'."""
         for parameter in self._parameters:
             parameter.grad = None
         super().zero_grad(set_to_none)
+
+
+def orthogonalised(
+    matrices: Tensor, coefficients: tuple[float, float, float], steps: int, eps: float = 1e-7
+) -> Tensor:
+    """Matrices [K, M, N] -> bfloat16 [K, M, N] with singular values near 1 (Newton-Schulz)."""
+    a, b, c = coefficients
+    tall = matrices.shape[1] > matrices.shape[2]
+    x = (matrices.mT if tall else matrices).to(torch.bfloat16)  # [K, m, n], m <= n
+    x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=eps)
+    for _ in range(steps):
+        gram = x @ x.mT  # [K, m, m]
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.mT if tall else x
 
 
 def _flat(weight: Tensor) -> Tensor:

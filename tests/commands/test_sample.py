@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from facecond.cli import main
+from facecond.data.rendered import render
 
 
 def sample(model: Path, out: Path, *words: str) -> int:
@@ -25,6 +27,7 @@ def test_pictures_carry_their_provenance(model: Path, tmp_path: Path) -> None:
         with Image.open(out / record["file"]) as picture:
             assert picture.size == (64, 64)
             assert json.loads(picture.text["facecond"]) == record
+    assert len({record["mask_sha256"] for record in records}) == 1  # all open
     assert records[0]["attributes"] == "-Eyeglasses,Smiling"
     assert Image.open(out / "grid.png").size[0] >= 3 * 64
 
@@ -43,6 +46,9 @@ def test_masks_from_file_from_data_and_rendered(model: Path, data: Path, tmp_pat
     assert sample(model, tmp_path / "a", "--mask", str(mask), "--guidance", "mask=2") == 0
     assert sample(model, tmp_path / "b", "--mask", "random", "--data", str(data)) == 0
     assert sample(model, tmp_path / "c", "--mask", "random", "--scheduler", "heun") == 0
+    drawn = json.loads((tmp_path / "c" / "samples.json").read_text())
+    hashes = [hashlib.sha256(render(seed, 0, 64).mask.tobytes()).hexdigest() for seed in range(3)]
+    assert [record["mask_sha256"] for record in drawn] == hashes
 
 
 def test_a_routing_file_routes(model: Path, tmp_path: Path) -> None:

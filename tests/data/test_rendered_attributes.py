@@ -31,7 +31,7 @@ MAY_CHANGE: dict[str, AbstractSet[str]] = {
     ),
     "Arched_Eyebrows": {"skin", *BROWS},
     "Bald": {*AROUND, *BROWS},
-    "Bangs": {"hair", "skin", *BROWS},
+    "Bangs": {"hair", "skin", *BROWS, *EARS},
     "Big_Lips": {"skin", "nose", *LIPS},
     "Big_Nose": {"skin", "nose"},
     "Bushy_Eyebrows": {"skin", *BROWS, *EYES},

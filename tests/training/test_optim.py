@@ -52,7 +52,9 @@ def test_muon_on_a_convolution_is_muon_on_the_matrix(
         ours.grad, theirs.grad = gradient, flat(gradient, memory_format)
         first.step()
         second.step()
-        assert torch.equal(flat(ours, memory_format), theirs.detach())
+        # The same rule; bfloat16 sums in another order.
+        moved = (theirs.detach() - flat(initial, memory_format)).abs().mean()
+        assert (flat(ours, memory_format) - theirs.detach()).abs().max() < 0.05 * float(moved)
     assert not torch.allclose(ours, initial, atol=1e-3)
 
 

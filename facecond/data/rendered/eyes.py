@@ -88,17 +88,17 @@ def _lashes(canvas: Canvas, look: Look, top: Points, bottom: Points) -> None:
 
 
 def _makeup(canvas: Canvas, look: Look, top: Points) -> None:
-    lift = np.linspace(0.020, 0.042, len(top))[:, None] * (0.25, -1.0)
+    lift = np.linspace(0.026, 0.050, len(top))[:, None] * (0.25, -1.0)
     wing = np.concatenate([top + (0, 0.004), (top + lift)[::-1]])
-    canvas.paint(canvas.shape(pair(wing), 0.006).scaled(0.85), pick(_SHADOWS, look.p.makeup_colour))
+    canvas.paint(canvas.shape(pair(wing), 0.005).scaled(0.95), pick(_SHADOWS, look.p.makeup_colour))
 
 
 def _bags(canvas: Canvas, look: Look, bottom: Points) -> None:
     bend = 1 - _T * _T
-    low = np.stack([bottom[:, 0], 0.018 + 0.040 * bend], 1)
+    low = np.stack([bottom[:, 0], 0.020 + 0.050 * bend], 1)
     high = np.stack([bottom[:, 0], 0.016 + 0.016 * bend], 1)
     bag = np.concatenate([low, high[::-1]])
-    canvas.paint(canvas.shape(pair(bag), 0.004).scaled(0.75), look.skin_tone * rgb(142, 96, 118))
+    canvas.paint(canvas.shape(pair(bag), 0.004).scaled(0.9), look.skin_tone * rgb(120, 76, 104))
     rim = stroke(low[2:-2] + (0, 0.008), taper(len(low) - 4, 0.010, 0.2, 0.2))
     canvas.paint(canvas.shape(pair(rim), 0.003).scaled(0.45),
                  np.minimum(look.skin_tone * np.float32(1.2), 1))  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from facecond.data.rendered.canvas import Canvas, grey, rgb
+from facecond.data.rendered.canvas import Canvas, rgb
 from facecond.data.rendered.look import Look
 from facecond.data.rendered.outlines import (
     ellipse,
@@ -83,10 +83,10 @@ def _cheek(canvas: Canvas, look: Look, face: np.ndarray, side: int) -> None:
                      np.minimum(look.skin_tone * np.float32(1.12), 1))  # fmt: skip
     if has["High_Cheekbones"]:
         light = np.minimum(look.skin_tone * rgb(318, 310, 296) + rgb(20, 18, 14), 1)
-        ridge = canvas.blob(side * 0.135, 0.062, 0.045, 0.014, -0.42 * side)
-        canvas.paint(ridge.scaled(0.7).clipped(face), light)
+        ridge = canvas.blob(side * 0.135, 0.062, 0.048, 0.016, -0.42 * side)
+        canvas.paint(ridge.scaled(0.75).clipped(face), light)
         hollow = canvas.blob(side * 0.150, 0.135, 0.055, 0.020, -0.62 * side)
-        canvas.shade(hollow.scaled(0.9).clipped(face), rgb(168, 128, 116))
+        canvas.shade(hollow.scaled(0.95).clipped(face), rgb(138, 98, 90))
     if has["Rosy_Cheeks"]:
         rose = canvas.blob(side * 0.122, 0.106, 0.044, 0.036)
         canvas.paint(rose.scaled(0.68).clipped(face), rgb(226, 82, 88))
@@ -132,10 +132,10 @@ def paint_nose(canvas: Canvas, look: Look) -> None:
     """A big nose is wide and long; a pointed one runs into a tip, a round one ends in a ball."""
     has, p = look.has, look.p
     big, pointy = has["Big_Nose"], has["Pointy_Nose"]
-    w = between(0.066, 0.074, p.nose_width) if big else between(0.038, 0.043, p.nose_width)
-    end = (0.118 if big else 0.102) + between(-0.004, 0.004, p.nose_length)
-    bridge = 0.026 if big else 0.018
-    tip = end + 0.038
+    w = between(0.078, 0.086, p.nose_width) if big else between(0.038, 0.042, p.nose_width)
+    end = (0.120 if big else 0.098) + between(-0.004, 0.004, p.nose_length)
+    bridge = 0.032 if big else 0.018
+    tip = end + 0.046
     if pointy:
         half = [(0.0, -0.03), (bridge * 0.7, -0.02), (bridge * 0.9, 0.03), (w * 0.72, end - 0.026),
                 (w * 0.62, end - 0.002), (0.0, tip)]  # fmt: skip
@@ -158,11 +158,11 @@ def paint_nose(canvas: Canvas, look: Look) -> None:
         canvas.paint(canvas.blob(0, end + 0.004, 0.010, 0.016).scaled(0.85), bright)
         under = mirrored([(0.0, tip - 0.014), (w * 0.50, end - 0.022), (w * 0.68, end - 0.002),
                           (0.0, tip + 0.004)])  # fmt: skip
-        canvas.shade(canvas.shape(under, 0.003).scaled(0.9), rgb(128, 78, 70))
+        canvas.shade(canvas.shape(under, 0.003).scaled(0.95), rgb(108, 60, 54))
         return
     canvas.paint(canvas.blob(0, end - 0.018, w * 0.62, 0.024).scaled(0.42), rgb(206, 92, 80))
     canvas.paint(canvas.blob(-away * 0.005, end - 0.022, w * 0.34, 0.016).scaled(0.6), bright)
     nostrils = canvas.shape(pair(ellipse(w * 0.48, end - 0.003, w * 0.27, 0.0095, 0.2)), 0.003)
-    canvas.shade(nostrils.scaled(0.9), rgb(110, 62, 58))
-    wings = canvas.shape(pair(ellipse(w * 1.0, end - 0.016, 0.006, 0.016)), 0.004)
-    canvas.shade(wings.scaled(0.4), grey(0.7))
+    canvas.shade(nostrils.scaled(0.95), rgb(92, 46, 42))
+    wings = canvas.shape(pair(ellipse(w * 1.04, end - 0.016, 0.009, 0.022)), 0.003)
+    canvas.shade(wings.scaled(0.85), rgb(140, 88, 78))

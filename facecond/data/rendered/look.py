@@ -62,8 +62,8 @@ def pose_of(p: FaceParameters) -> Pose:
     """Where the head stands in the frame: a close crop with a moderate tilt and turn."""
     return Pose(
         x=0.5 + between(-0.025, 0.025, p.shift_x),
-        y=0.462 + between(-0.018, 0.018, p.shift_y),
-        scale=between(0.98, 1.08, p.scale),
+        y=0.458 + between(-0.018, 0.018, p.shift_y),
+        scale=between(1.08, 1.18, p.scale),
         roll=between(-0.11, 0.11, p.roll),
         yaw=between(-0.035, 0.035, p.yaw),
     )
@@ -163,7 +163,7 @@ def _shade_hair(
         texture = 0.6 * np.sin(42 * fan + phase) + 0.4 * np.sin(67 * fan + 2 * phase)
         depth = 0.13
     elif has["Wavy_Hair"]:
-        wave = np.float32(0.025) * np.sin(np.float32(36) * v + phase + 5 * u)
+        wave = np.float32(0.034) * np.sin(np.float32(36) * v + phase + 5 * u)
         fan = (u - part + wave) / np.maximum(reach, 0.25)
         texture = 0.8 * np.sin(36 * fan + phase) + 0.2 * np.sin(61 * fan)
         depth = 0.21

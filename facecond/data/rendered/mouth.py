@@ -17,11 +17,13 @@ _Y = 0.196
 def paint_mouth(canvas: Canvas, look: Look) -> None:
     p, has = look.p, look.has
     smiling, opened = has["Smiling"], has["Mouth_Slightly_Open"]
-    w = between(0.102, 0.112, p.mouth_width) if smiling else between(0.078, 0.088, p.mouth_width)
-    lift = between(0.040, 0.048, p.smile) if smiling else between(-0.007, 0.002, p.smile)
+    w = between(0.108, 0.117, p.mouth_width) if smiling else between(0.074, 0.084, p.mouth_width)
+    lift = between(0.049, 0.056, p.smile) if smiling else between(-0.016, -0.006, p.smile)
     big = has["Big_Lips"]
-    upper = between(0.047, 0.051, p.lip_fullness) if big else between(0.025, 0.028, p.lip_fullness)
-    lower = between(0.052, 0.056, p.lip_fullness) if big else between(0.029, 0.032, p.lip_fullness)
+    upper = between(0.054, 0.058, p.lip_fullness) if big else between(0.022, 0.025, p.lip_fullness)
+    lower = between(0.060, 0.064, p.lip_fullness) if big else between(0.026, 0.029, p.lip_fullness)
+    if smiling:  # lips stretch
+        upper, lower = 0.86 * upper, 0.86 * lower
     gap = between(0.042, 0.048, p.mouth_open) if opened else 0.0
     arc = 1 - _T * _T
     x = w * _T
@@ -47,9 +49,9 @@ def paint_mouth(canvas: Canvas, look: Look) -> None:
         canvas.paint(canvas.shape(seam).scaled(0.8), colour * np.float32(0.34))
     if smiling:
         y = float(base[0])
-        dimple = smooth_line([(w - 0.004, y - 0.02), (w + 0.010, y), (w + 0.004, y + 0.02)])
-        layer = canvas.shape(pair(stroke(dimple, 0.010)), 0.003)
-        canvas.shade(layer.scaled(0.6), rgb(150, 100, 92))
+        dimple = smooth_line([(w - 0.022, y - 0.062), (w + 0.012, y - 0.014), (w + 0.006, y + 0.022)])
+        layer = canvas.shape(pair(stroke(dimple, 0.013)), 0.003)
+        canvas.shade(layer.scaled(0.8), rgb(132, 84, 78))
 
 
 def _inside(canvas: Canvas, x: np.ndarray, top: np.ndarray, low: np.ndarray, gap: float) -> None:
@@ -78,7 +80,7 @@ def paint_facial_hair(canvas: Canvas, look: Look, face: np.ndarray) -> None:
         jaw = mirrored([(0.0, 0.128), (0.075, 0.135), (0.125, 0.155), (0.19, 0.085), (0.25, 0.09),
                         (0.25, c + 0.04), (0.0, c + 0.05)])  # fmt: skip
         layer = canvas.shape(jaw, 0.012).clipped(face)
-        canvas.paint(layer.scaled(0.55), look.skin_tone * rgb(92, 98, 116))
+        canvas.paint(layer.scaled(0.78), look.skin_tone * rgb(84, 90, 108))
     beard_ink = look.hair_tone * np.float32(0.86)
     strands = look.hair * np.float32(0.42) + 0.36 * beard_ink[:, None, None]
     if has["Beard"]:
