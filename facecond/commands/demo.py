@@ -34,6 +34,8 @@ TEST_SHARE = 0.10
 LEAST_TRAINING_MINUTES = 0.4
 SETUP_MINUTES = 0.3
 """Fitting the first stage, writing latents, saving the model."""
+SCORING_MINUTES = 1.5
+"""Sampling, scoring and the report, after the minutes that the user gives."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +56,8 @@ def run(args: argparse.Namespace) -> int:
 
     out = make_folder(args.out)
     stages = Stages(out, args.minutes, args.seed)
-    print(f"facecond demo: about {args.minutes:g} minutes into {out}/ (it may be interrupted)")
+    expected = args.minutes + SCORING_MINUTES
+    print(f"facecond demo: about {expected:g} minutes into {out}/ (it may be interrupted)")
     data, judges, model = out / "data", out / "judges", out / "run" / "model"
 
     count = int(min(MOST_FACES, max(1500, FACES_PER_MINUTE * args.minutes)))
@@ -129,7 +132,7 @@ class Stages:
         """Say what comes and what time is left; the command's module and parsed arguments."""
         spoken = f"facecond {module.replace('_', ' ')}"
         self.state["commands"][name] = f"{spoken} {shlex.join(words)}"
-        left = self.minutes * 60 - sum(self.state["seconds"].values())
+        left = (self.minutes + SCORING_MINUTES) * 60 - sum(self.state["seconds"].values())
         print(
             f"\n{self.state['commands'][name]}\n  (about {max(left, 0) / 60:.1f} min left in all)"
         )

@@ -17,6 +17,17 @@ from facecond.data.rendered.outlines import (
 )
 from facecond.data.rendered.parameters import between
 
+_FRECKLED = 0.2
+_FRECKLES = np.array(
+    [
+        (x * side, y)
+        for side in (1, -1)
+        for x, y in (
+            (0.052, 0.050), (0.080, 0.066), (0.112, 0.056), (0.142, 0.070), (0.066, 0.090),
+            (0.100, 0.096), (0.132, 0.104), (0.160, 0.092), (0.086, 0.122), (0.120, 0.134),
+        )
+    ]
+) + np.tile([(0.004, -0.003), (-0.005, 0.004)], (10, 1))  # fmt: skip
 _SPOTS = ((-0.16, -0.10), (0.17, 0.16), (-0.15, 0.17), (0.09, -0.21))
 
 
@@ -71,6 +82,7 @@ def paint_face(canvas: Canvas, look: Look) -> np.ndarray:
     for side in (1, -1):
         _cheek(canvas, look, face, side)
     _sockets(canvas, look)
+    _freckles(canvas, look, face)
     return face
 
 
@@ -97,6 +109,17 @@ def _sockets(canvas: Canvas, look: Look) -> None:
         canvas.shade(
             canvas.blob(side * 0.092, -0.022, 0.055, 0.026).scaled(0.5), rgb(196, 152, 142)
         )
+
+
+def _freckles(canvas: Canvas, look: Look, face: np.ndarray) -> None:
+    """Specks over nose and cheeks of one face in five."""
+    share = look.p.freckles / _FRECKLED
+    if share >= 1:
+        return
+    at = _FRECKLES * (1, 0.9 + 0.2 * share)
+    layer = canvas.shape([ellipse(x, y, 0.0085, 0.0075) for x, y in at], 0.002)
+    strength = between(0.4, 0.7, share)
+    canvas.paint(layer.scaled(strength).clipped(face), look.skin_tone * rgb(186, 128, 98))
 
 
 def paint_age(canvas: Canvas, look: Look, face: np.ndarray) -> None:

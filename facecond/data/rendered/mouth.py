@@ -49,7 +49,9 @@ def paint_mouth(canvas: Canvas, look: Look) -> None:
         canvas.paint(canvas.shape(seam).scaled(0.8), colour * np.float32(0.34))
     if smiling:
         y = float(base[0])
-        dimple = smooth_line([(w - 0.022, y - 0.062), (w + 0.012, y - 0.014), (w + 0.006, y + 0.022)])
+        dimple = smooth_line(
+            [(w - 0.022, y - 0.062), (w + 0.012, y - 0.014), (w + 0.006, y + 0.022)]
+        )
         layer = canvas.shape(pair(stroke(dimple, 0.013)), 0.003)
         canvas.shade(layer.scaled(0.8), rgb(132, 84, 78))
 

@@ -70,6 +70,7 @@ class FaceParameters:
     backdrop_shade: float
     backdrop_angle: float
     bokeh: float
+    freckles: float
 
 
 _NAMES = tuple(field.name for field in fields(FaceParameters))
