@@ -37,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--protocol",
         choices=tuple(PROTOCOLS),
         default="quick",
-        help="quick: 512 test conditions; full: all of them",
+        help="quick: up to 512 test conditions; full: all of them",
     )
     parser.add_argument(
         "--n", type=condition_count, help="test conditions, instead of the protocol's (2 or more)"
@@ -88,6 +88,7 @@ def assess(args: argparse.Namespace) -> Report:
         parser,
         classifier,
         n=args.n or PROTOCOLS[args.protocol],
+        or_fewer=not args.n,
         seed=args.seed,
         guidance=args.guidance,
         num_inference_steps=args.steps,

@@ -75,6 +75,7 @@ def evaluate(
     classifier: AttributeClassifier,
     *,
     n: int | None = 512,
+    or_fewer: bool = False,
     seed: int = 0,
     guidance: Mapping[str, float] | None = None,
     num_inference_steps: int | None = None,
@@ -90,6 +91,7 @@ def evaluate(
         folder: prepared faces; conditions come from rows of the `test` split that have a mask and
             attributes, each used once.
         n: None takes every such row.
+        or_fewer: where there are not `n` such rows, take those that there are.
         guidance: scale per source; None leaves the pipeline's own.
         num_inference_steps: None leaves the pipeline's own.
         keep: how many samples to return with the rows.
@@ -99,7 +101,7 @@ def evaluate(
         UserError: too few test rows, or sizes of model, data and judges that differ.
     """
     _check_sizes(pipeline, folder, parser, classifier)
-    rows = condition_rows(folder, n, seed)
+    rows = condition_rows(folder, n, seed, or_fewer)
     n = len(rows)
     conditions = np.stack([folder.mask(i) for i in tqdm(rows, "conditions", disable=not progress)])
     attributes = np.where(
@@ -197,9 +199,12 @@ def evaluate(
     )
 
 
-def condition_rows(folder: PreparedFolder, n: int | None, seed: int) -> np.ndarray:
+def condition_rows(
+    folder: PreparedFolder, n: int | None, seed: int, or_fewer: bool = False
+) -> np.ndarray:
     """`n` rows (None: all) of the test split that have both a mask and attributes, in an order
-    drawn by `seed`; none comes twice. Raises `UserError` when there are fewer."""
+    drawn by `seed`; none comes twice. Raises `UserError` when there are fewer, unless `or_fewer`,
+    and when there are not even 2."""
     indices = folder.indices("test")
     order = numpy_generator(seed, "evaluate", "rows").permutation(len(indices))
     chosen: list[int] = []
@@ -207,7 +212,7 @@ def condition_rows(folder: PreparedFolder, n: int | None, seed: int) -> np.ndarr
         known = (folder.attributes[i] != UNSPECIFIED).any()
         if len(chosen) != n and known and (folder.mask(i) != ANYTHING).any():
             chosen.append(i)
-    wanted = 2 if n is None else max(n, 2)
+    wanted = 2 if n is None or or_fewer else max(n, 2)
     if len(chosen) < wanted:
         raise UserError(
             f"{wanted} test faces with mask and attributes are wanted, {len(chosen)} are there",

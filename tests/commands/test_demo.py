@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from facecond.commands.demo import LEAST_TRAINING_MINUTES, SETUP_MINUTES, Stages, summarise
+from facecond.commands.demo import (
+    LEAST_TRAINING_MINUTES,
+    SCORING_MINUTES,
+    SETUP_MINUTES,
+    Stages,
+    summarise,
+)
 from facecond.config import JudgeConfig, load
 from facecond.errors import UserError
 from facecond.storage import read_json, write_json
@@ -80,7 +86,8 @@ def test_the_training_gets_what_is_left_and_keeps_it(tmp_path: Path) -> None:
     stages = Stages(tmp_path, 8, 0)
     stages.state["seconds"] = {"render": 30.0, "judge_parser": 60.0}
     minutes = stages.remaining_for_training()
-    assert minutes == pytest.approx(8 - SETUP_MINUTES - 1.5)
+    # Render 0.5, judge 1.0, and as long again for the scoring.
+    assert minutes == pytest.approx(8 + SCORING_MINUTES - SETUP_MINUTES - 2.5)
     stages.state["seconds"]["train"] = 200.0  # an interrupted training goes on with its length
     assert stages.remaining_for_training() == minutes
     assert Stages(tmp_path, 8, 0).remaining_for_training() == minutes
@@ -122,7 +129,7 @@ def test_a_command_is_announced_as_one_would_type_it(
     spoken = stages.state["commands"]["judge_parser"]
     assert shlex.split(spoken) == ["facecond", "train", "judge", *words]
     printed = capsys.readouterr().out
-    assert spoken in printed and "6.0 min" in printed
+    assert spoken in printed and f"{6 + SCORING_MINUTES:.1f} min" in printed
 
 
 def test_the_summary_adds_what_the_model_and_the_stages_know(

@@ -155,6 +155,8 @@ def test_conditions_are_complete_and_never_come_twice(faces: PreparedFolder) -> 
     assert (condition_rows(faces, None, seed=1) != rows).any()
     with pytest.raises(UserError, match=f"{TEST_ROWS - 1} are there.*--n {TEST_ROWS - 1}"):
         condition_rows(faces, TEST_ROWS, seed=0)
+    assert (condition_rows(faces, TEST_ROWS, seed=0, or_fewer=True) == rows).all()
+    assert (condition_rows(faces, 20, seed=0, or_fewer=True) == rows[:20]).all()
 
 
 def test_the_batch_size_changes_nothing(faces: PreparedFolder, judges: Any) -> None:

@@ -1,0 +1,76 @@
+"""Arguments of the command line: what is in range is read, what is not is named."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from facecond.commands.arguments import (
+    condition_count,
+    config_arguments,
+    fraction,
+    non_negative_int,
+    override,
+    positive_int,
+    positive_number,
+    sampling_steps,
+    source_scales,
+)
+
+
+@pytest.mark.parametrize(
+    ("read", "text", "value"),
+    [
+        (positive_int, "1", 1),
+        (non_negative_int, "0", 0),
+        (sampling_steps, "1000", 1000),
+        (condition_count, "2", 2),
+        (positive_number, "0.25", 0.25),
+        (fraction, "1", 1.0),
+        (override, "a.b=c=d", "a.b=c=d"),
+        (source_scales, "mask=2, attributes=0.5", {"mask": 2.0, "attributes": 0.5}),
+    ],
+)
+def test_the_edge_of_the_range_is_inside(
+    read: Callable[[str], Any], text: str, value: object
+) -> None:
+    assert read(text) == value
+
+
+@pytest.mark.parametrize(
+    ("read", "text", "reason"),
+    [
+        (positive_int, "0", "from 1 up, not '0'"),
+        (positive_int, "2.5", "whole number"),
+        (non_negative_int, "-1", "from 0 up"),
+        (sampling_steps, "1001", "from 1 to 1000"),
+        (condition_count, "1", "at least 2"),
+        (positive_number, "0", "above 0"),
+        (positive_number, "nan", "finite"),
+        (positive_number, "inf", "finite"),
+        (fraction, "1.01", "between 0 and 1"),
+        (override, "a.b", "section.key=value"),
+        (override, "=1", "section.key=value"),
+        (source_scales, "mask", "mask=2,attributes=3"),
+        (source_scales, "mask=2,", "has the part ''"),
+        (source_scales, "mask=1,mask=2", "'mask' twice"),
+        (source_scales, "mask=-1", "0 or above"),
+        (source_scales, "mask=two", "finite number"),
+    ],
+)
+def test_what_is_out_of_range_is_named(read: Callable[[str], Any], text: str, reason: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match=reason):
+        read(text)
+
+
+def test_overrides_of_several_set_options_add_up() -> None:
+    parser = argparse.ArgumentParser()
+    config_arguments(parser)
+    args = parser.parse_args(
+        ["demo.yaml", "--set", "a.b=1", "c.d=2", "--dry-run", "--set", "e.f=3"]
+    )
+    assert args.config == "demo.yaml" and args.dry_run
+    assert args.overrides == ["a.b=1", "c.d=2", "e.f=3"]
