@@ -17,7 +17,7 @@ PACKAGE = ROOT / "facecond"
 FLOORS: tuple[frozenset[str], ...] = tuple(
     frozenset(floor.split())
     for floor in (
-        "labels errors storage seeding config devices",
+        "labels errors storage seeding config devices provenance",
         "figures",
         "data models diffusion metrics",
         "pipeline",
@@ -62,7 +62,7 @@ FORBIDDEN_CALLS = {
     "exec": "code from data",
 }
 
-LIGHT = ("cli", "errors", "labels", "storage", "seeding", "config", "devices")
+LIGHT = ("cli", "errors", "labels", "storage", "seeding", "config", "devices", "provenance")
 HEAVY = ("torch", "torchvision", "diffusers", "accelerate", "scipy", "cv2", "albumentations")
 
 SOURCES = sorted(PACKAGE.rglob("*.py"))

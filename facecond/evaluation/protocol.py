@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import hashlib
-import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,13 +21,13 @@ from PIL import Image
 from torch import Tensor, nn
 from tqdm import tqdm
 
-import facecond
 from facecond import metrics
 from facecond.data.prepared import PreparedFolder
 from facecond.errors import UserError
 from facecond.evaluation.rows import attribute_row, frechet_rows, mask_row
 from facecond.labels import ANYTHING, ATTRIBUTES, UNSPECIFIED
 from facecond.models.judges import AttributeClassifier, FaceParser
+from facecond.provenance import commit, versions
 from facecond.seeding import key_of, numpy_generator
 from facecond.storage import make_folder
 
@@ -183,12 +182,8 @@ def evaluate(
         "classifier": weights_hash(classifier),
         "data": folder.data_hash,
         "split": "test",
-        "versions": {
-            "facecond": facecond.__version__,
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
+        "commit": commit(),
+        "versions": versions(),
     }
     return Evaluation(
         rows=[row | provenance for row in found],

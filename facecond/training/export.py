@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import platform
-import subprocess
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +18,8 @@ from facecond.labels import colour_mask
 from facecond.models.denoiser import Denoiser
 from facecond.models.first_stage import FirstStage
 from facecond.pipeline import FacePipeline
+from facecond.provenance import commit, versions
 from facecond.storage import atomic_folder, hash_of, write_json, write_text
-
-PACKAGES = ("facecond", "torch", "diffusers", "accelerate", "numpy")
-
 
 NOT_TRAINING = (
     "sampling", "data.root", "train.num_workers", "train.log_every", "train.checkpoint_every_s",
@@ -43,40 +38,10 @@ def provenance(config: RunConfig, data_hash: str) -> dict[str, Any]:
         "schema": "facecond.run/1",
         "config_hash": hash_of(described),
         "data_hash": data_hash,
-        "commit": _commit(),
+        "commit": commit(),
         "versions": versions(),
         "seed": config.train.seed,
     }
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that decide the numbers."""
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "unknown"
-    return found
-
-
-def _commit() -> str:
-    """Commit of the checkout that this file lies in, `+` when it is changed, else `unknown`."""
-    package = Path(__file__).resolve().parent.parent
-
-    def git(*words: str) -> str:
-        told = subprocess.run(
-            ["git", *words], cwd=package, capture_output=True, text=True, timeout=10, check=True
-        )
-        return told.stdout.strip()
-
-    try:
-        if Path(git("rev-parse", "--show-toplevel")) != package.parent:
-            return "unknown"  # installed inside somebody else's repository
-        changed = git("status", "--porcelain", "--untracked-files=no")
-        return git("rev-parse", "HEAD") + ("+" if changed else "")
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
 
 
 def make_pipeline(config: RunConfig, model: Denoiser, stage: FirstStage) -> FacePipeline:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-import facecond
 from facecond.data.prepared import PreparedFolder
 from facecond.devices import has_fast_bf16
 from facecond.errors import UserError
@@ -28,6 +26,7 @@ from facecond.metrics import (
     mean_iou,
 )
 from facecond.models.judges import AttributeClassifier, FaceParser
+from facecond.provenance import commit, versions
 from facecond.seeding import key_of, numpy_generator
 from facecond.storage import atomic_folder, make_folder, write_json, write_text
 from facecond.training.judge_faces import Faces, Kind, augment, read_faces, to_network
@@ -103,11 +102,8 @@ def train_judge(
         "parameters": sum(p.numel() for p in model.parameters()),
         "seconds": round(time.perf_counter() - started, 1),
         "data_hash": folder.data_hash,
-        "versions": {
-            "facecond": facecond.__version__,
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-        },
+        "commit": commit(),
+        "versions": versions(),
     }
     make_folder(Path(out).parent)
     with atomic_folder(out) as temporary:
