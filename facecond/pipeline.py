@@ -20,7 +20,7 @@ from facecond.devices import has_fast_bf16
 from facecond.diffusion.guidance import GuidancePlan, guide, plan
 from facecond.diffusion.schedulers import scheduler as make_scheduler
 from facecond.errors import UserError
-from facecond.labels import ABSENT, ANYTHING, ATTRIBUTES, PRESENT, UNSPECIFIED
+from facecond.labels import ABSENT, ANYTHING, ATTRIBUTES, MASK_CLASSES, PRESENT, UNSPECIFIED
 from facecond.models import routing as routings
 from facecond.models.attention import Conditions
 from facecond.models.conditions import ConditionEncoder
@@ -40,12 +40,14 @@ class FacePipelineOutput(BaseOutput):
 class FacePipeline(DiffusionPipeline):
     """Samples faces from attributes and masks.
 
+    Float32 weights are multiplied in bfloat16 where the device does it fast (see `precision`).
+
     Args:
         unet, condition_encoder, first_stage: the trained parts.
         scheduler: a diffusers scheduler made for the model's schedule and target.
         schedule, prediction: what the model was trained with (see `Objective`).
         steps: default number of sampling steps.
-        guidance: default scale per source.
+        guidance: default scale per source; a source that is not named has 1.
     """
 
     def __init__(
@@ -75,6 +77,13 @@ class FacePipeline(DiffusionPipeline):
         """Side of the pictures and masks in pixels."""
         return int(self.condition_encoder.config.image_size)
 
+    @property
+    def precision(self) -> str:
+        """Number format that the denoiser multiplies in: `bfloat16`, `float32`, ..."""
+        dtype = self.unet.dtype
+        in_bf16 = dtype == torch.float32 and has_fast_bf16(self.unet.device.type)
+        return "bfloat16" if in_bf16 else str(dtype).removeprefix("torch.")
+
     def use_scheduler(self, name: str) -> None:
         """Sample with another scheduler from now on (`diffusion/schedulers.py`)."""
         self.scheduler = make_scheduler(name, self.config.schedule, self.config.prediction)
@@ -100,8 +109,9 @@ class FacePipeline(DiffusionPipeline):
         Args:
             attributes: int8 [B, 40] or [40] (1, 0, -1 = unspecified); None leaves all open.
             mask: uint8 [B, H, W] or [H, W] (0..18, 255 = anything); None leaves it open.
-            seeds: one per face; noise depends on the seed alone, not on the batch.
-            guidance: scale per source; the default is the model's own.
+            seeds: one per face; noise depends on the seed alone, not on the batch. Pixels are equal
+                bit for bit at the same batch, within one grey level at another.
+            guidance: scale per source in place of the model's own; one not named has 1.
             num_inference_steps: the default is the model's own.
             progress: show a bar over the steps.
 
@@ -114,7 +124,7 @@ class FacePipeline(DiffusionPipeline):
         scales = self.config.guidance if guidance is None else guidance
         passes = plan(scales, self.unet.trained_routing.sources)
         conditions = self._conditions(values, labels, passes)
-        latents = self._noise(seeds)
+        latents = self._noise(seeds)  # [B, C, h, w]
         self.scheduler.set_timesteps(
             num_inference_steps or self.config.steps, device=self.unet.device
         )
@@ -128,13 +138,14 @@ class FacePipeline(DiffusionPipeline):
                 x_t = self.scheduler.scale_model_input(latents, timestep)
             prediction = self._predict(x_t, timestep, conditions, passes)
             latents = self.scheduler.step(prediction, timestep, latents, **extra).prev_sample
-        if not torch.isfinite(latents).all():
+        decoded = self.first_stage.decode(latents)  # [B, 3, H, W]
+        if not (torch.isfinite(latents).all() and torch.isfinite(decoded).all()):
             raise UserError(
                 "sampling gave values that are not finite",
                 "model",
                 "Its weights may hold NaN: take an earlier checkpoint.",
             )
-        return FacePipelineOutput(images=to_uint8(self.first_stage.decode(latents)))
+        return FacePipelineOutput(images=to_uint8(decoded))
 
     def _predict(
         self, x_t: Tensor, timestep: Tensor, conditions: Conditions, passes: GuidancePlan
@@ -163,10 +174,8 @@ class FacePipeline(DiffusionPipeline):
             return self.unet.project_conditions(self.condition_encoder(**stacked))
 
     def _autocast(self) -> torch.autocast:
-        """bfloat16 for the matrix products where the device multiplies it fast."""
-        kind = self.unet.device.type
-        wanted = self.unet.dtype == torch.float32 and has_fast_bf16(kind)
-        return torch.autocast(kind, torch.bfloat16, enabled=wanted)
+        wanted = self.unet.dtype == torch.float32 and self.precision == "bfloat16"
+        return torch.autocast(self.unet.device.type, torch.bfloat16, enabled=wanted)
 
     def _noise(self, seeds: Sequence[int]) -> Tensor:
         config = self.unet.config
@@ -206,7 +215,9 @@ class FacePipeline(DiffusionPipeline):
                 "mask",
                 f"Resize it to {size} x {size} by nearest neighbour.",
             )
-        if bad := sorted(set(labels.unique().tolist()) - set(range(19)) - {ANYTHING}):
+        if bad := sorted(
+            set(labels.unique().tolist()) - set(range(len(MASK_CLASSES))) - {ANYTHING}
+        ):
             raise UserError(f"unknown classes {bad}", "mask", "Use 0..18, and 255 for anything.")
         return labels.to(self.unet.device, torch.uint8)
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from facecond import pipeline as pipelines
 from facecond.diffusion.schedulers import scheduler
 from facecond.errors import UserError
 from facecond.models.denoiser import build_denoiser
@@ -62,6 +63,40 @@ def test_samples_are_uint8_pictures_and_repeat(pipeline: FacePipeline) -> None:
     assert not np.array_equal(first, pipeline(**some_conditions(3), seeds=[1, 2, 4]).images)
 
 
+@pytest.fixture
+def in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No bfloat16, whatever this processor can do: its rounding depends on the batch."""
+    monkeypatch.setattr(pipelines, "has_fast_bf16", lambda kind: False)
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_precision_follows_the_device_and_the_weights(
+    fast: bool, pipeline: FacePipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipelines, "has_fast_bf16", lambda kind: fast)
+    assert pipeline.precision == ("bfloat16" if fast else "float32")
+    seen: list[torch.dtype] = []
+    block = pipeline.unet.cross_attentions()[0]
+    handle = block.to_q.register_forward_hook(lambda *given: seen.append(given[2].dtype))
+    try:
+        pipeline(seeds=[0], num_inference_steps=1)
+    finally:
+        handle.remove()
+    assert seen == [torch.bfloat16 if fast else torch.float32]
+    half = copy.deepcopy(pipeline).to(torch.float16)
+    assert half.precision == "float16"
+
+
+def test_a_picture_that_is_not_finite_is_an_error(
+    pipeline: FacePipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nowhere = torch.full((1, 3, SIZE, SIZE), float("nan"))
+    monkeypatch.setattr(pipeline.first_stage, "decode", lambda latents: nowhere)
+    with pytest.raises(UserError, match="not finite"):
+        pipeline(seeds=[0])
+
+
+@pytest.mark.usefixtures("in_float32")
 def test_a_face_does_not_depend_on_its_batch(pipeline: FacePipeline) -> None:
     given = some_conditions(5)
     together = pipeline(**given, seeds=range(5)).images.astype(int)
@@ -98,6 +133,7 @@ def test_passes_are_counted(pipeline: FacePipeline) -> None:
     assert seen == [2, 2, 2, 6]
 
 
+@pytest.mark.usefixtures("in_float32")
 def test_guidance_is_the_stated_formula(pipeline: FacePipeline) -> None:
     # One Euler step of the flow from t = 1 to 0 gives noise - prediction: affine in it, and the
     # raw latents that the decoder sees are affine in that.

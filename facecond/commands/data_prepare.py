@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from facecond.commands.arguments import non_negative_int
 from facecond.commands.data_render import check_range
 from facecond.errors import UserError, nearest
 
@@ -22,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="ORDER",
         help="order of the mask classes: celebamask (default) or bisenet",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the splits")
+    parser.add_argument("--seed", type=non_negative_int, default=0, help="of the splits")
     parser.add_argument("--judges-fraction", type=float, default=0.2, help="share of the judges")
     parser.add_argument("--test-fraction", type=float, default=0.1, help="share of the test split")
     parser.add_argument(

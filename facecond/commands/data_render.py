@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from facecond.commands.arguments import non_negative_int
 from facecond.errors import UserError, nearest
 
 LAYOUTS = ("prepared", "folder")
@@ -14,7 +15,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to make")
     parser.add_argument("--count", required=True, type=int, metavar="N", help="number of faces")
     parser.add_argument("--size", required=True, type=int, metavar="S", help="side in pixels")
-    parser.add_argument("--seed", type=int, default=0, help="equal seeds draw equal faces")
+    parser.add_argument(
+        "--seed", type=non_negative_int, default=0, help="equal seeds draw equal faces"
+    )
     parser.add_argument(
         "--layout",
         default="prepared",

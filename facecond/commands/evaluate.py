@@ -44,7 +44,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=non_negative_int, default=0, help="of rows and noise")
     parser.add_argument(
-        "--guidance", type=source_scales, help="scale by source, e.g. mask=2,attributes=3"
+        "--guidance",
+        type=source_scales,
+        metavar="mask=2,attributes=3",
+        help="scale per source in place of the model's own; a source that is not named has 1",
     )
     parser.add_argument("--steps", type=sampling_steps, help="sampling steps")
     parser.add_argument("--batch-size", type=positive_int, default=32, help="faces at a time")
@@ -96,12 +99,37 @@ def assess(args: argparse.Namespace) -> Report:
         keep=EXAMPLES,
         images_out=out / "images" if args.keep_images else None,
     )
+    trained_on = data_trained_on(args)
+    found.provenance["trained_on"] = trained_on
+    foreign = [name for name, data in trained_on.items() if data != folder.data_hash]
+    if foreign:
+        print(
+            f"note: trained on other data than {args.data}: {', '.join(foreign)}; whether it holds "
+            "pictures of the test split is for you to know"
+        )
     result_rows.append_rows(out / "results.jsonl", found.rows)
     write_json(out / "results.json", result_rows.summary(found.rows) | found.provenance)
     table = result_rows.markdown(found.rows)
     write_text(out / "results.md", table)
     print(table)
     return report_of(args, pipeline, folder, found, list(classifier.config["attributes"]))
+
+
+def data_trained_on(args: argparse.Namespace) -> dict[str, str | None]:
+    """Hash of the data that the model and the judges were trained on; None where it is not told."""
+    from pathlib import Path
+
+    from facecond.storage import read_json
+
+    files = {
+        "the model": Path(args.model) / "provenance.json",
+        "the parser": Path(args.judges) / "parser" / "scores.json",
+        "the attribute classifier": Path(args.judges) / "attributes" / "scores.json",
+    }
+    return {
+        name: read_json(file).get("data_hash") if file.is_file() else None
+        for name, file in files.items()
+    }
 
 
 def report_of(
@@ -125,6 +153,7 @@ def report_of(
     from facecond.evaluation import showcase
     from facecond.evaluation.curves import read_curves
     from facecond.evaluation.report import Examples, Report, Routing, describe
+    from facecond.labels import ATTRIBUTES
 
     table = pipeline.unet.routing
     shown = found.indices[: len(found.samples)]
@@ -135,18 +164,19 @@ def report_of(
         words += ["--guidance", ",".join(f"{s}={w:g}" for s, w in args.guidance.items())]
     if args.steps:
         words += ["--steps", args.steps]
+    words += ["--batch-size", args.batch_size]
     settings = {"guidance": args.guidance, "num_inference_steps": args.steps}
     sample = showcase.Sampler(pipeline, args.seed, settings)
     bare = showcase.bare_headed(folder, found.indices)
     shape = (1, folder.image_size, folder.image_size)
     tokens = pipeline.condition_encoder(
-        torch.zeros(1, 40, dtype=torch.int8, device=pipeline.device),
+        torch.zeros(1, len(ATTRIBUTES), dtype=torch.int8, device=pipeline.device),
         torch.zeros(shape, dtype=torch.uint8, device=pipeline.device),
     )
     return Report(
         title="How well the model follows its conditions",
         introduction=f"{len(found.indices)} faces sampled for conditions of the test split, read "
-        "by two judges that never saw the generator's pictures.",
+        "by two judges, which are trained on a split of their own.",
         rows=found.rows,
         examples=Examples(
             masks=np.stack([folder.mask(int(i)) for i in shown]),

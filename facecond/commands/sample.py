@@ -17,7 +17,14 @@ from facecond.commands.arguments import (
     source_scales,
 )
 from facecond.errors import UserError
-from facecond.labels import ANYTHING, colour_mask, format_attributes, parse_attributes
+from facecond.labels import (
+    ANYTHING,
+    ATTRIBUTES,
+    UNSPECIFIED,
+    colour_mask,
+    format_attributes,
+    parse_attributes,
+)
 from facecond.storage import atomic_file, make_folder
 
 
@@ -39,8 +46,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--data", metavar="DIR", help="prepared folder that random masks and attributes come from")
     add("--n", type=positive_int, default=16, help="number of faces (16)")
     add("--seed", type=non_negative_int, default=0, help="face i has the seed SEED + i (0)")
-    add("--guidance", type=source_scales, metavar="mask=2,attributes=3", help="scale per source")
-    add("--scheduler", metavar="NAME", help="euler, heun, unipc, dpm++ or any class of diffusers")
+    add(
+        "--guidance",
+        type=source_scales,
+        metavar="mask=2,attributes=3",
+        help="scale per source in place of the model's own; a source that is not named has 1",
+    )
+    add(
+        "--scheduler",
+        metavar="NAME",
+        help="euler, heun, unipc, dpm++ (ddim, ddpm for epsilon and v models), or a class of "
+        "diffusers that can sample the model's schedule",
+    )
     add("--steps", type=sampling_steps, metavar="K", help="sampling steps")
     add("--routing", metavar="FILE|PRESET", help="route the conditions in another way")
     add("--batch-size", type=positive_int, default=32, help="faces at a time (32)")
@@ -86,6 +103,8 @@ def run(args: argparse.Namespace) -> int:
             "steps": args.steps or pipeline.config.steps,
             "routing": pipeline.unet.routing.name,
             "batch_size": args.batch_size,
+            "device": pipeline.device.type,
+            "precision": pipeline.precision,
         }
         save_png(out / record["file"], face, record)
         records.append(record)
@@ -110,7 +129,7 @@ def conditions(
     args: argparse.Namespace, given: np.ndarray | None, size: int, seeds: list[int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Attributes int8 [n, 40] and masks uint8 [n, size, size] of the faces to draw."""
-    attributes = np.full((args.n, 40), -1, np.int8)
+    attributes = np.full((args.n, len(ATTRIBUTES)), UNSPECIFIED, np.int8)
     masks = np.full((args.n, size, size), ANYTHING, np.uint8)
     if args.mask == "random" and args.data:
         from facecond.data.prepared import PreparedFolder

@@ -27,6 +27,7 @@ from facecond.errors import UserError
 from facecond.evaluation.rows import attribute_row, frechet_rows, mask_row
 from facecond.labels import ANYTHING, ATTRIBUTES, UNSPECIFIED
 from facecond.models.judges import AttributeClassifier, FaceParser
+from facecond.pipeline import to_uint8
 from facecond.provenance import commit, versions
 from facecond.seeding import key_of, numpy_generator
 from facecond.storage import make_folder
@@ -78,7 +79,7 @@ def evaluate(
     seed: int = 0,
     guidance: Mapping[str, float] | None = None,
     num_inference_steps: int | None = None,
-    batch_size: int = 64,
+    batch_size: int = 32,
     keep: int = 16,
     images_out: str | Path | None = None,
     progress: bool = True,
@@ -93,6 +94,7 @@ def evaluate(
         or_fewer: where there are not `n` such rows, take those that there are.
         guidance: scale per source; None leaves the pipeline's own.
         num_inference_steps: None leaves the pipeline's own.
+        batch_size: faces sampled at a time.
         keep: how many samples to return with the rows.
         images_out: folder for all samples as PNG, named after their rows; None keeps no files.
 
@@ -176,6 +178,9 @@ def evaluate(
         "seed": seed,
         "guidance": dict(pipeline.config["guidance"] if guidance is None else guidance),
         "num_inference_steps": num_inference_steps or pipeline.config["steps"],
+        "batch_size": batch_size,
+        "device": pipeline.device.type,
+        "precision": pipeline.precision,
         "image_size": folder.image_size,
         "model": weights_hash(pipeline),
         "parser": weights_hash(parser),
@@ -264,8 +269,7 @@ def _reconstruct(pipeline: Any, images: np.ndarray) -> np.ndarray:
     first_stage: FirstStage = pipeline.first_stage
     pixels = _to_network(images, getattr(first_stage, "device", torch.device("cpu")))
     rebuilt = first_stage.decode(first_stage.encode(pixels)).float()  # [B, 3, H, W]
-    bytes_ = ((rebuilt.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-    return bytes_.permute(0, 2, 3, 1).cpu().numpy()
+    return to_uint8(rebuilt)
 
 
 def _check_sizes(

@@ -193,7 +193,7 @@ def _examples(part: Examples | None) -> str:
             row.append(part.parsed[i])
     labels = [_words(text) for text in part.attributes]
     note = (
-        "Conditions of the test split: the model never saw these faces. The real picture is shown "
+        "Conditions of the test split, which training leaves out. The real picture is shown "
         "for comparison; the model gets only the mask and the attributes."
     )
     tiles = html_tiles(grid, row_labels=labels, column_labels=head)

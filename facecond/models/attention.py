@@ -48,11 +48,12 @@ def attend(query: Tensor, key: Tensor, value: Tensor, backend: object = None) ->
     if query.device.type == "cpu" and torch.is_grad_enabled():
         logits = query @ key.transpose(-1, -2)  # [B, heads, N, T]
         return logits.softmax(-1).to(value.dtype) @ value  # [B, heads, N, d]
-    # Fused kernels want values as wide as keys, which `locality` widens.
-    padded = nn.functional.pad(value, (0, key.shape[-1] - value.shape[-1]))  # [B, heads, T, d]
-    flipped = (x.transpose(1, 2) for x in (query, key, padded))
+    width = value.shape[-1]
+    if extra := key.shape[-1] - width:  # fused kernels want values as wide as keys
+        value = nn.functional.pad(value, (0, extra))  # [B, heads, T, d + extra]
+    flipped = (x.transpose(1, 2) for x in (query, key, value))
     out = dispatch_attention_fn(*flipped, scale=1.0, backend=backend)
-    return out.transpose(1, 2)[..., : value.shape[-1]]  # [B, heads, N, d]
+    return out.transpose(1, 2)[..., :width]  # [B, heads, N, d]
 
 
 class SelfAttentionProcessor:

@@ -108,7 +108,7 @@ Controllable face generation from 40 CelebA attributes and a 19-class mask.
 | | |
 |---|---|
 | parameters | {parameters:.1f} M |
-| steps, batch | {run["steps"]}, {config.train.batch_size * config.train.accumulation} |
+| steps, batch | {run["steps"]}, {run["batch"]} |
 | objective | {objective.prediction} on {objective.schedule}, {objective.weighting} weight |
 | routing | {model.unet.trained_routing.name} |
 | data hash | `{run["data_hash"][:16]}` |

@@ -68,6 +68,7 @@ def train_judge(
             something else.
     """
     started = time.perf_counter()
+    check_size(folder)
     _check_target(Path(out))
     faces = read_faces(folder, kind, progress)
     order = numpy_generator(seed, "judge", kind, "validation").permutation(len(faces))
@@ -114,7 +115,8 @@ def train_judge(
 
 
 def describe(kind: Kind, folder: PreparedFolder, steps: int, batch_size: int, width: int) -> str:
-    """One line on what `train_judge` would do."""
+    """One line on what `train_judge` would do; raises `UserError` as it would for the size."""
+    check_size(folder)
     model = (FaceParser if kind == "parser" else AttributeClassifier)(width, folder.image_size)
     parameters = sum(p.numel() for p in model.parameters())
     return (
@@ -250,6 +252,16 @@ def best_threshold(logits: np.ndarray, truth: np.ndarray) -> float:
 
 def _named(names: tuple[str, ...], values: np.ndarray) -> dict[str, float]:
     return {n: round(float(v), 4) for n, v in zip(names, values, strict=True) if np.isfinite(v)}
+
+
+def check_size(folder: PreparedFolder) -> None:
+    """Raise `UserError` unless the networks, which halve their grid three times, can take it."""
+    if folder.image_size % 8:
+        raise UserError(
+            f"the judges cannot take {folder.image_size} px, which is no multiple of 8",
+            folder.root,
+            "Prepare the faces at such a size.",
+        )
 
 
 def _check_target(out: Path) -> None:

@@ -26,7 +26,6 @@ from tqdm import tqdm
 from facecond import config as configs
 from facecond.config import RunConfig
 from facecond.data.dataset import IndexKeyedSampler
-from facecond.devices import has_fast_bf16
 from facecond.diffusion import guidance
 from facecond.diffusion.objective import Objective
 from facecond.diffusion.schedulers import scheduler
@@ -69,8 +68,7 @@ def train(config: RunConfig, out: str | Path, resume: str = "auto") -> Path:
         Interrupted: on SIGTERM or SIGINT, after saving.
     """
     knobs = config.train
-    if knobs.steps <= 0 and knobs.minutes <= 0:
-        raise UserError("no length is given", "train", "Set train.steps or train.minutes.")
+    setup.check_length(config)
     scheduler(config.sampling.scheduler, config.objective.schedule, config.objective.prediction)
     guidance.plan(config.sampling.guidance, SOURCES)
     objective = Objective(**asdict(config.objective))
@@ -124,7 +122,9 @@ def train(config: RunConfig, out: str | Path, resume: str = "auto") -> Path:
     wrapped = accelerator.prepare_model(model)
     if knobs.compile:
         wrapped = torch.compile(wrapped)
-    autocast = torch.autocast(device.type, torch.bfloat16, enabled=uses_bf16(knobs, device))
+    autocast = torch.autocast(
+        device.type, torch.bfloat16, enabled=setup.uses_bf16(config, device.type)
+    )
 
     # Batches: the order is a function of (seed, samples consumed).
     world, micro = accelerator.num_processes, knobs.accumulation
@@ -213,7 +213,7 @@ def train(config: RunConfig, out: str | Path, resume: str = "auto") -> Path:
                 calibration_began = time.monotonic()
             if steps == 0 and step - began_at >= CALIBRATION[1]:
                 pace = (time.monotonic() - calibration_began) / (CALIBRATION[1] - CALIBRATION[0])
-                budget = torch.tensor(max(step + 1, step + knobs.minutes * 60 / pace))
+                budget = torch.tensor(max(step + 1.0, step + knobs.minutes * 60 / pace))
                 steps = int(accelerator.reduce(budget.to(device), "mean"))
                 bar.total = steps
 
@@ -242,7 +242,8 @@ def train(config: RunConfig, out: str | Path, resume: str = "auto") -> Path:
     if log is not None:
         log.tensorboard.close()
         with averaged(model, ema):
-            export.save_model(out / "model", config, model, stage, {**run, "steps": steps})
+            done = {**run, "steps": steps, "batch": per_step}
+            export.save_model(out / "model", config, model, stage, done)
     accelerator.wait_for_everyone()
     return out / "model"
 
@@ -279,13 +280,6 @@ def signals_noted() -> Iterator[Callable[[], int]]:
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)
-
-
-def uses_bf16(knobs: configs.TrainConfig, device: torch.device) -> bool:
-    """Whether to train in bfloat16: as told, or where the device multiplies it fast."""
-    if knobs.precision != "auto":
-        return knobs.precision == "bf16"
-    return has_fast_bf16(device.type)
 
 
 def _state_to_resume(out: Path, resume: str, main: bool) -> dict[str, Any] | None:

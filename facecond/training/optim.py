@@ -31,11 +31,11 @@ class FlattenedMuon(torch.optim.Muon):
         for parameter, view in zip(self._parameters, self._views, strict=True):
             view.grad = None if parameter.grad is None else _flat(parameter.grad)
         for group in self.param_groups:
-            views = [view for view in group["params"] if view.grad is not None]
+            views: list[Tensor] = [view for view in group["params"] if view.grad is not None]
             for shape in dict.fromkeys(view.shape for view in views):
                 self._step_alike([view for view in views if view.shape == shape], group)
 
-    def _step_alike(self, views: list[nn.Parameter], group: dict[str, Any]) -> None:
+    def _step_alike(self, views: list[Tensor], group: dict[str, Any]) -> None:
         """Update matrices of one shape."""
         gradients = [cast(Tensor, view.grad) for view in views]
         for view, gradient in zip(views, gradients, strict=True):
@@ -43,10 +43,9 @@ class FlattenedMuon(torch.optim.Muon):
                 self.state[view]["momentum_buffer"] = torch.zeros_like(gradient)
         averages = [self.state[view]["momentum_buffer"] for view in views]
         torch._foreach_lerp_(averages, gradients, 1 - group["momentum"])
+        updates = averages
         if group["nesterov"]:
-            updates = torch._foreach_lerp(gradients, averages, group["momentum"])
-        else:
-            updates = averages
+            updates = list(torch._foreach_lerp(gradients, averages, group["momentum"]))
         stacked = orthogonalised(torch.stack(updates), group["ns_coefficients"], group["ns_steps"])
         rows, columns = views[0].shape
         rate = group["lr"] * max(1.0, rows / columns) ** 0.5

@@ -15,7 +15,7 @@ from facecond.diffusion.schedulers import scheduler
 from facecond.models.conditions import ConditionDropout
 from facecond.models.denoiser import Denoiser
 from facecond.models.routing import SOURCES
-from facecond.training.setup import denoiser_for
+from facecond.training.setup import check_length, check_patches, denoiser_for, uses_bf16
 
 
 def default_image_size(config: RunConfig) -> int:
@@ -28,8 +28,9 @@ def describe(config: RunConfig) -> str:
     """The resolved run as text. Builds the network without memory, so any size is fine.
 
     Raises:
-        UserError: whatever the training itself would find wrong in the config.
+        UserError: what the training would find wrong in the config before it reads pictures.
     """
+    check_length(config)
     objective = Objective(**asdict(config.objective))
     ConditionDropout(**asdict(config.dropout))
     scheduler(config.sampling.scheduler, objective.schedule, objective.prediction)
@@ -65,6 +66,8 @@ def _sizes(config: RunConfig) -> tuple[int, tuple[int, int, int], str]:
     size, known = default_image_size(config), "assumed: data.root is not set"
     if config.data.root:
         size, known = PreparedFolder.open(config.data.root).image_size, config.data.root
+    if config.first_stage.autoencoder == "linear":
+        check_patches(config, size)
     channels, factor = config.first_stage.latent_channels, config.first_stage.patch_size
     return size, (channels, size // factor, size // factor), known
 
@@ -96,4 +99,5 @@ def _activation_bytes(
             torch.zeros(batch, image_size, image_size, dtype=torch.uint8),
         )
     total = sum(kept.values())
-    return total if config.train.precision == "fp32" else total // 2
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return total // 2 if uses_bf16(config, device) else total

@@ -12,6 +12,7 @@ from facecond.config import RunConfig
 from facecond.data.augmentation import FaceAugmentation
 from facecond.data.latents import LatentCache, build_latent_cache
 from facecond.data.prepared import PreparedFolder
+from facecond.devices import has_fast_bf16
 from facecond.errors import UserError
 from facecond.models import first_stage as first_stages
 from facecond.models.denoiser import Denoiser, build_denoiser
@@ -20,6 +21,31 @@ from facecond.storage import atomic_folder, hash_of, read_json, sha256, write_js
 
 FIT_IMAGES = 1024
 """Pictures that the first stage is fitted to and measured on: the first of the split."""
+
+
+def check_length(config: RunConfig) -> None:
+    """Raise `UserError` unless the run has a length."""
+    if config.train.steps <= 0 and config.train.minutes <= 0:
+        raise UserError("no length is given", "train", "Set train.steps or train.minutes.")
+
+
+def check_patches(config: RunConfig, image_size: int) -> None:
+    """Raise `UserError` unless the linear patch code fits the pictures."""
+    patch, channels = config.first_stage.patch_size, config.first_stage.latent_channels
+    if image_size % patch or not 0 < channels <= 3 * patch**2:
+        raise UserError(
+            f"patch_size {patch} and latent_channels {channels} do not fit "
+            f"{image_size} px pictures",
+            "first_stage",
+            "The patch divides the picture; at most 3 patch_size^2 channels.",
+        )
+
+
+def uses_bf16(config: RunConfig, device: str) -> bool:
+    """Whether to multiply in bfloat16: as told, or where the kind of device does it fast."""
+    if config.train.precision != "auto":
+        return config.train.precision == "bf16"
+    return has_fast_bf16(device)
 
 
 def open_data(config: RunConfig) -> PreparedFolder:
@@ -42,15 +68,8 @@ def first_stage_for(config: RunConfig, folder: PreparedFolder, out: Path) -> Fir
     pictures = np.stack([folder.image(int(row)) for row in rows])
     images = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
     if config.first_stage.autoencoder == "linear":
-        patch, channels = config.first_stage.patch_size, config.first_stage.latent_channels
-        if folder.image_size % patch or not 0 < channels <= 3 * patch**2:
-            raise UserError(
-                f"patch_size {patch} and latent_channels {channels} do not fit "
-                f"{folder.image_size} px pictures",
-                "first_stage",
-                "The patch divides the picture; at most 3 patch_size^2 channels.",
-            )
-        options = {"patch_size": patch, "latent_channels": channels}
+        check_patches(config, folder.image_size)
+        options = {key: settings[key] for key in ("patch_size", "latent_channels")}
         stage = FirstStage("LinearPatchCode", options)
         stage.autoencoder.fit(images)
     else:

@@ -11,7 +11,6 @@ import pytest
 from facecond.commands.arguments import (
     condition_count,
     config_arguments,
-    fraction,
     non_negative_int,
     override,
     positive_int,
@@ -29,7 +28,6 @@ from facecond.commands.arguments import (
         (sampling_steps, "1000", 1000),
         (condition_count, "2", 2),
         (positive_number, "0.25", 0.25),
-        (fraction, "1", 1.0),
         (override, "a.b=c=d", "a.b=c=d"),
         (source_scales, "mask=2, attributes=0.5", {"mask": 2.0, "attributes": 0.5}),
     ],
@@ -51,7 +49,6 @@ def test_the_edge_of_the_range_is_inside(
         (positive_number, "0", "above 0"),
         (positive_number, "nan", "finite"),
         (positive_number, "inf", "finite"),
-        (fraction, "1.01", "between 0 and 1"),
         (override, "a.b", "section.key=value"),
         (override, "=1", "section.key=value"),
         (source_scales, "mask", "mask=2,attributes=3"),

@@ -86,8 +86,7 @@ def test_the_training_gets_what_is_left_and_keeps_it(tmp_path: Path) -> None:
     stages = Stages(tmp_path, 8, 0)
     stages.state["seconds"] = {"render": 30.0, "judge_parser": 60.0}
     minutes = stages.remaining_for_training()
-    # Render 0.5, judge 1.0, and as long again for the scoring.
-    assert minutes == pytest.approx(8 + SCORING_MINUTES - SETUP_MINUTES - 2.5)
+    assert minutes == pytest.approx(8 - SETUP_MINUTES - 1.5)
     stages.state["seconds"]["train"] = 200.0  # an interrupted training goes on with its length
     assert stages.remaining_for_training() == minutes
     assert Stages(tmp_path, 8, 0).remaining_for_training() == minutes

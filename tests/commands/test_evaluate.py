@@ -42,9 +42,14 @@ def test_rows_table_and_page_are_written(
     out = tmp_path / "out"
     words = ["--n", "16", "--guidance", "mask=2", "--keep-images"]
     assert evaluate(model, faces, judges, out, *words) == 0
-    assert "| mask_miou |" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "| mask_miou |" in printed
+    # The model comes from other faces, the judges from these.
+    assert f"trained on other data than {faces}: the model;" in printed
     summary = json.loads((out / "results.json").read_text())
     assert {"mask_miou", "mask_miou_floor", "mask_miou_ceiling", "frechet_judge"} <= set(summary)
+    assert summary["trained_on"]["the parser"] == PreparedFolder.open(faces).data_hash
+    assert (summary["batch_size"], summary["device"]) == (32, "cpu")
     assert summary["n"] == 16 and summary["guidance"] == {"mask": 2.0}
     rows = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
     assert all(row["data"] == PreparedFolder.open(faces).data_hash for row in rows)

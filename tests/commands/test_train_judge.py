@@ -57,3 +57,14 @@ def test_faults_are_one_line(
     assert main(["train", "judge", *words]) == 2
     shown = capsys.readouterr().err
     assert message in shown and len(shown.splitlines()) == 1
+
+
+def test_a_size_that_the_networks_cannot_halve_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    render_prepared(tmp_path / "faces", 20, 68, judges_fraction=0.8, workers=1)
+    words = ["train", "judge", "parser", "judge_parser_64", "--out", str(tmp_path / "judge")]
+    for extra in ([], ["--dry-run"]):
+        assert main([*words, *extra, "--set", f"data.root={tmp_path / 'faces'}"]) == 2
+        assert "68 px, which is no multiple of 8" in capsys.readouterr().err
+    assert not (tmp_path / "judge").exists()

@@ -75,6 +75,7 @@ class Planted:
     """
 
     image_size = SIZE
+    device, precision = torch.device("cpu"), "float32"
     first_stage = Lossless()
     config: Mapping[str, Any] = {"guidance": {"mask": 2.0}, "steps": 12}
 

@@ -10,6 +10,7 @@ import pytest
 from facecond.config import RunConfig, dump, load
 from facecond.data.prepared import PreparedFolder
 from facecond.errors import UserError
+from facecond.training import setup
 from facecond.training.plan import describe
 from facecond.training.setup import denoiser_for
 
@@ -113,6 +114,8 @@ def test_a_pretrained_autoencoder_is_not_needed() -> None:
         ("denoiser.mask_grid=7", "does not divide"),
         ("denoiser.mid_block_type=NoBlock", "NoBlock"),
         ("dropout.attributes=0.95", "more than 1"),
+        ("first_stage.patch_size=7", "do not fit 64 px pictures"),
+        ("first_stage.latent_channels=49", "do not fit 64 px pictures"),
         ("sampling.scheduler=unipcc", "Did you mean 'unipc'"),
         ("sampling.scheduler=ddim", "unknown scheduler|cannot sample a flow model"),
         ("sampling.guidance.masks=2", "Did you mean 'mask'"),
@@ -123,3 +126,22 @@ def test_a_pretrained_autoencoder_is_not_needed() -> None:
 def test_faults_of_the_config_are_found(override: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         describe(shipped(*NARROW, override))
+
+
+def test_a_run_without_length_is_found() -> None:
+    with pytest.raises(UserError, match="no length is given"):
+        describe(shipped(*NARROW[:-1], "train.steps=0", "train.minutes=0"))
+
+
+def test_activations_are_halved_only_where_bfloat16_is_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def activations() -> float:
+        wide = shipped(*NARROW, "train.batch_size=64", "train.precision=auto")
+        return figures(describe(wide))["memory"][-1]
+
+    found = []
+    for fast in (False, True):
+        monkeypatch.setattr(setup, "has_fast_bf16", lambda kind, fast=fast: fast)
+        found.append(activations())
+    assert found[1] == pytest.approx(found[0] / 2, rel=0.05)

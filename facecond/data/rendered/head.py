@@ -112,7 +112,7 @@ def _sockets(canvas: Canvas, look: Look) -> None:
 
 
 def _freckles(canvas: Canvas, look: Look, face: np.ndarray) -> None:
-    """Specks over nose and cheeks of one face in five."""
+    """Specks on the cheeks of one face in five."""
     share = look.p.freckles / _FRECKLED
     if share >= 1:
         return
