@@ -32,8 +32,8 @@ MOST_SCORED = 384
 JUDGE_SHARE = 0.30
 TEST_SHARE = 0.10
 LEAST_TRAINING_MINUTES = 0.4
-SETUP_MINUTES = 0.3
-"""Fitting the first stage, writing latents, saving the model."""
+SETUP_MINUTES = 0.5
+"""Fitting the first stage, writing latents, saving the model, and sample grids on the way."""
 SCORING_MINUTES = 1.4
 """Sampling, scoring and the report, which come on top of the minutes that the user gives."""
 

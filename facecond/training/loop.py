@@ -39,7 +39,7 @@ from facecond.training import checkpoint, export, setup
 from facecond.training.log import TrainingLog
 from facecond.training.optim import build_optimizers, gradient_norm, learning_rate_factor
 
-CALIBRATION = (3, 13)
+CALIBRATION = (3, 23)
 """A run with a time budget measures its speed over these steps, then fixes its length."""
 MAX_BAD_STEPS = 10
 """Steps in a row with a loss that is not finite before training gives up."""
@@ -74,7 +74,8 @@ def train(config: RunConfig, out: str | Path, resume: str = "auto") -> Path:
     objective = Objective(**asdict(config.objective))
     dropout = ConditionDropout(**asdict(config.dropout))
     out = make_folder(out)
-    accelerator = Accelerator(mixed_precision="no")
+    # Without `cpu`, processes on a machine without a GPU would not know of each other.
+    accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="no")
     device, main = accelerator.device, accelerator.is_main_process
     folder = setup.open_data(config)
     run = export.provenance(config, folder.data_hash)
@@ -159,7 +160,7 @@ def train(config: RunConfig, out: str | Path, resume: str = "auto") -> Path:
     if log is not None:
         log.gates(model.unet.routing)
     grids = export.SampleGrids(config, folder, stage) if main and knobs.sample_every else None
-    saved_at = time.monotonic()
+    started = saved_at = time.monotonic()
     wrapped.train()
     with signals_noted() as signalled, tqdm(
         total=steps or None, initial=step, desc="train", unit="step", disable=not main
@@ -213,7 +214,8 @@ def train(config: RunConfig, out: str | Path, resume: str = "auto") -> Path:
                 calibration_began = time.monotonic()
             if steps == 0 and step - began_at >= CALIBRATION[1]:
                 pace = (time.monotonic() - calibration_began) / (CALIBRATION[1] - CALIBRATION[0])
-                budget = torch.tensor(max(step + 1.0, step + knobs.minutes * 60 / pace))
+                left = knobs.minutes * 60 - (time.monotonic() - started)
+                budget = torch.tensor(step + max(1.0, left / pace))
                 steps = int(accelerator.reduce(budget.to(device), "mean"))
                 bar.total = steps
 
