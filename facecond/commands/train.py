@@ -30,7 +30,8 @@ def run(args: argparse.Namespace) -> int:
 
         print(describe(config))
         return 0
-    from facecond.training.loop import Interrupted, train
+    from facecond.training.loop import train
+    from facecond.training.session import Interrupted
 
     out = args.out or Path("runs") / Path(args.config).stem
     try:

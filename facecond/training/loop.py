@@ -10,16 +10,12 @@ import contextlib
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import torch
 from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
-from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
@@ -31,11 +27,10 @@ from facecond.diffusion.objective import Objective
 from facecond.diffusion.schedulers import scheduler
 from facecond.errors import UserError
 from facecond.models.conditions import ConditionDropout
-from facecond.models.denoiser import Denoiser
 from facecond.models.routing import SOURCES
 from facecond.seeding import torch_generator
 from facecond.storage import make_folder, read_json, write_json, write_text
-from facecond.training import checkpoint, export, setup
+from facecond.training import checkpoint, export, session, setup
 from facecond.training.log import TrainingLog
 from facecond.training.optim import build_optimizers, gradient_norm, learning_rate_factor
 
@@ -43,14 +38,6 @@ CALIBRATION = (3, 23)
 """A run with a time budget measures its speed over these steps, then fixes its length."""
 MAX_BAD_STEPS = 10
 """Steps in a row with a loss that is not finite before training gives up."""
-
-
-class Interrupted(Exception):
-    """Training stopped on a signal, with its state saved; `signum` tells which."""
-
-    def __init__(self, signum: int) -> None:
-        self.signum = signum
-        super().__init__(f"stopped by {signal.Signals(signum).name}, state saved")
 
 
 def train(config: RunConfig, out: str | Path, resume: str = "auto") -> Path:
@@ -65,7 +52,7 @@ def train(config: RunConfig, out: str | Path, resume: str = "auto") -> Path:
     Raises:
         UserError: a fault in config or data; a checkpoint of another run; a loss that stays
             non-finite.
-        Interrupted: on SIGTERM or SIGINT, after saving.
+        session.Interrupted: on SIGTERM or SIGINT, after saving.
     """
     knobs = config.train
     setup.check_length(config)
@@ -80,7 +67,7 @@ def train(config: RunConfig, out: str | Path, resume: str = "auto") -> Path:
     folder = setup.open_data(config)
     run = export.provenance(config, folder.data_hash)
     if resume != "never" and (out / "run.json").is_file():
-        _check_same(read_json(out / "run.json"), run, out)
+        session.check_same(read_json(out / "run.json"), run, out)
 
     # First stage and latents (the main process builds, the others then find them built).
     with accelerator.main_process_first():
@@ -106,11 +93,11 @@ def train(config: RunConfig, out: str | Path, resume: str = "auto") -> Path:
     step, steps, bad_steps = 0, knobs.steps, 0
 
     # Resume.
-    state = _state_to_resume(out, resume, main)
+    state = session.state_to_resume(out, resume, main)
     if state is not None:
-        _check_same(state["run"], run, out)
+        session.check_same(state["run"], run, out)
         step, steps = state["step"], state["steps"]
-        _load_model(model, state["model"], out)
+        session.load_model(model, state["model"], out)
         ema.load_state_dict(state["ema"])
         ema.to(device)
         for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
@@ -139,7 +126,7 @@ def train(config: RunConfig, out: str | Path, resume: str = "auto") -> Path:
             batch_sampler=sampler,
             num_workers=knobs.num_workers,
             pin_memory=device.type == "cuda",
-            worker_init_fn=_leave_signals_to_parent,
+            worker_init_fn=session.leave_signals_to_parent,
         )
     )
 
@@ -162,7 +149,7 @@ def train(config: RunConfig, out: str | Path, resume: str = "auto") -> Path:
     grids = export.SampleGrids(config, folder, stage) if main and knobs.sample_every else None
     started = saved_at = time.monotonic()
     wrapped.train()
-    with signals_noted() as signalled, tqdm(
+    with session.signals_noted() as signalled, tqdm(
         total=steps or None, initial=step, desc="train", unit="step", disable=not main
     ) as bar:  # fmt: skip
         while steps == 0 or step < steps:
@@ -228,7 +215,7 @@ def train(config: RunConfig, out: str | Path, resume: str = "auto") -> Path:
                 and grids is not None
                 and (step % knobs.sample_every == 0 or step == steps)
             ):
-                with averaged(model, ema):
+                with session.averaged(model, ema):
                     grids.write(log.tensorboard, model, step)
 
             # Save; stop where a signal asks for it.
@@ -239,90 +226,12 @@ def train(config: RunConfig, out: str | Path, resume: str = "auto") -> Path:
                 save()
                 saved_at = time.monotonic()
             if stop:
-                raise Interrupted(signalled() or signal.SIGTERM)
+                raise session.Interrupted(signalled() or signal.SIGTERM)
     save()
     if log is not None:
         log.tensorboard.close()
-        with averaged(model, ema):
+        with session.averaged(model, ema):
             done = {**run, "steps": steps, "batch": per_step}
             export.save_model(out / "model", config, model, stage, done)
     accelerator.wait_for_everyone()
     return out / "model"
-
-
-@contextlib.contextmanager
-def averaged(model: Denoiser, ema: EMAModel) -> Iterator[None]:
-    """The averaged weights in place of the trained ones, in evaluation mode."""
-    parameters = list(model.parameters())
-    ema.store(parameters)
-    ema.copy_to(parameters)
-    model.eval()
-    try:
-        yield
-    finally:
-        ema.restore(parameters)
-        model.train()
-
-
-@contextlib.contextmanager
-def signals_noted() -> Iterator[Callable[[], int]]:
-    """Note SIGTERM and SIGINT instead of dying; yields a function that tells which came (or 0)."""
-    noted = [0]
-
-    def note(signum: int, frame: FrameType | None) -> None:
-        noted[0] = signum
-        signal.signal(signum, signal.SIG_DFL)  # a second one ends a step that hangs
-
-    try:
-        before = {s: signal.signal(s, note) for s in (signal.SIGTERM, signal.SIGINT)}
-    except ValueError:  # not in the main thread: signals go elsewhere
-        before = {}
-    try:
-        yield lambda: noted[0]
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
-
-
-def _state_to_resume(out: Path, resume: str, main: bool) -> dict[str, Any] | None:
-    """State of the checkpoint to go on from, if any."""
-    if resume == "never":
-        return None
-    if resume != "auto":
-        if not Path(resume).is_dir():
-            raise UserError("there is no such checkpoint", resume, "Name a folder step-*.")
-        return checkpoint.load(Path(resume))[1]
-    found = checkpoint.load_newest(out / "checkpoints")
-    if found is None:
-        return None
-    _, _, state, warnings = found
-    for warning in warnings if main else []:
-        tqdm.write(f"warning: {warning}")
-    return state
-
-
-def _check_same(before: dict[str, Any], run: dict[str, Any], out: Path) -> None:
-    """Raise `UserError` unless the run that is to go on has the same data and config."""
-    for key, what in (("data_hash", "data"), ("config_hash", "config")):
-        if before.get(key) != run[key]:
-            raise UserError(
-                f"the run was begun with another {what}",
-                out,
-                "Use --resume never or another --out.",
-            )
-
-
-def _leave_signals_to_parent(worker: int) -> None:
-    """Ctrl-C reaches workers too; they must live until the parent has saved its state."""
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, signal.SIG_IGN)
-
-
-def _load_model(model: Denoiser, weights: dict[str, Tensor], out: Path) -> None:
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[1].strip()
-        raise UserError(
-            f"the checkpoint is of another architecture ({reason})", out, "Use --resume never."
-        ) from None

@@ -1,0 +1,42 @@
+"""Every knob: dataclass defaults < one `base:` file < the file < `--set a.b=value`.
+
+A section's fields are the keyword arguments of the function or class it feeds (a test compares the
+signatures), so components never import this package. An unknown key is an error that offers the
+nearest name; values are coerced to the field's type.
+"""
+
+from facecond.config.judge import JudgeConfig, JudgeDataConfig, JudgeSection
+from facecond.config.loading import dump, find, load
+from facecond.config.ranges import RANGES
+from facecond.config.run import (
+    DataConfig,
+    DenoiserConfig,
+    DropoutConfig,
+    FirstStageConfig,
+    ObjectiveConfig,
+    OptimConfig,
+    RoutingConfig,
+    RunConfig,
+    SamplingConfig,
+    TrainConfig,
+)
+
+__all__ = [
+    "RANGES",
+    "DataConfig",
+    "DenoiserConfig",
+    "DropoutConfig",
+    "FirstStageConfig",
+    "JudgeConfig",
+    "JudgeDataConfig",
+    "JudgeSection",
+    "ObjectiveConfig",
+    "OptimConfig",
+    "RoutingConfig",
+    "RunConfig",
+    "SamplingConfig",
+    "TrainConfig",
+    "dump",
+    "find",
+    "load",
+]

@@ -1,0 +1,156 @@
+"""Sections of a training of the denoiser."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass
+class DataConfig:
+    """The prepared folder to learn from, and how it is varied."""
+
+    root: str = ""
+    """Prepared folder (`facecond data render` or `facecond data prepare` writes one)."""
+    variants: int = 1
+    """Versions of each picture in the latent cache: the first is the picture as it is."""
+    flip: bool = False
+    affine: float = 0.0
+    """Largest shift and scale change of a variant, as a share of the picture."""
+    jitter: float = 0.0
+
+
+@dataclass
+class FirstStageConfig:
+    """Pixels <-> latents."""
+
+    autoencoder: str = "linear"
+    """`linear` fits a patch code in closed form; else a local path or hub id of an autoencoder."""
+    patch_size: int = 4
+    """Pixels per latent pixel; of a pretrained autoencoder, what it should have."""
+    latent_channels: int = 12
+
+
+@dataclass
+class DenoiserConfig:
+    """The UNet; block types and widths as in diffusers."""
+
+    block_out_channels: list[int] = field(default_factory=lambda: [96, 192])
+    down_block_types: list[str] = field(
+        default_factory=lambda: ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D"]
+    )
+    mid_block_type: str = "UNetMidBlock2DCrossAttn"
+    up_block_types: list[str] = field(
+        default_factory=lambda: ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D"]
+    )
+    layers_per_block: int = 1
+    attention_head_dim: int = 32
+    """Width of one attention head."""
+    norm_num_groups: int = 16
+    condition_dim: int = 128
+    """Width of a condition token."""
+    mask_grid: int = 16
+    """The mask is read as mask_grid x mask_grid tokens (and 19 class tokens)."""
+    positions: Literal["none", "sincos", "rotary", "locality"] = "locality"
+
+
+@dataclass
+class RoutingConfig:
+    """Which source reaches which layer: a preset, or custom rules."""
+
+    preset: str = "all_all"
+    rules: list[dict[str, Any]] = field(default_factory=list)
+    """Custom rules `{source, layers, scale}`; they replace the preset."""
+
+
+@dataclass
+class DropoutConfig:
+    """What training hides, so that guidance and partial conditions work."""
+
+    attributes: float = 0.08
+    """Chance that all attributes of a sample are left open."""
+    mask: float = 0.08
+    both: float = 0.05
+    single_attributes: float = 0.3
+    """Chance that a sample has a random share of its attributes left open."""
+    mask_regions: float = 0.3
+    """Chance that a sample has random regions or classes of its mask left open."""
+
+
+@dataclass
+class ObjectiveConfig:
+    """Noise schedule, prediction target and loss weight."""
+
+    schedule: Literal["flow", "linear", "scaled_linear", "cosine"] = "flow"
+    prediction: Literal["epsilon", "v", "flow"] = "flow"
+    weighting: Literal["uniform", "p2", "min_snr", "soft_min_snr"] = "p2"
+    k: float = 1.0
+    gamma: float = 1.0
+    """P2's exponent, usually 1; the clamp of min-SNR and soft min-SNR, usually 5."""
+    density: Literal["uniform", "logit_normal"] = "logit_normal"
+    density_mean: float = 0.0
+    density_std: float = 1.0
+
+
+@dataclass
+class OptimConfig:
+    """Optimiser, learning-rate schedule, EMA."""
+
+    optimizer: Literal["muon", "adamw"] = "muon"
+    learning_rate: float = 3.0e-3
+    """Of Muon, or of AdamW where it is the only optimiser."""
+    adam_learning_rate: float = 1.0e-3
+    """Of AdamW on vectors, embeddings and in/out convolutions beside Muon."""
+    weight_decay: float = 0.01
+    warmup_steps: int = 50
+    decay_share: float = 0.4
+    """The last share of the steps over which the rate falls linearly to zero."""
+    clip_norm: float = 1.0
+    ema_decay: float = 0.995
+
+
+@dataclass
+class TrainConfig:
+    """The loop."""
+
+    steps: int = 0
+    """Optimiser steps; 0 = as many as fit in `minutes`."""
+    minutes: float = 0.0
+    batch_size: int = 32
+    accumulation: int = 1
+    seed: int = 0
+    precision: Literal["fp32", "bf16", "auto"] = "auto"
+    """`auto` is bf16 where the device multiplies it fast."""
+    compile: bool = False
+    gradient_checkpointing: bool = False
+    num_workers: int = 0
+    log_every: int = 20
+    checkpoint_every_s: float = 60.0
+    keep_checkpoints: int = 2
+    sample_every: int = 500
+    """Steps between sample grids in TensorBoard; 0 = none."""
+
+
+@dataclass
+class SamplingConfig:
+    """Defaults of the saved model's sampler."""
+
+    scheduler: str = "unipc"
+    steps: int = 12
+    guidance: dict[str, float] = field(default_factory=dict)
+    """Scale per source; a source that is not named has scale 1."""
+
+
+@dataclass
+class RunConfig:
+    """A training of the denoiser."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    first_stage: FirstStageConfig = field(default_factory=FirstStageConfig)
+    denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
+    routing: RoutingConfig = field(default_factory=RoutingConfig)
+    dropout: DropoutConfig = field(default_factory=DropoutConfig)
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)

@@ -1,0 +1,103 @@
+"""What every training does around its steps: go on from a checkpoint, heed signals, average."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from diffusers.training_utils import EMAModel
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from facecond.errors import UserError
+from facecond.training import checkpoint
+
+
+class Interrupted(Exception):
+    """Training stopped on a signal, with its state saved; `signum` tells which."""
+
+    def __init__(self, signum: int) -> None:
+        self.signum = signum
+        super().__init__(f"stopped by {signal.Signals(signum).name}, state saved")
+
+
+@contextlib.contextmanager
+def signals_noted() -> Iterator[Callable[[], int]]:
+    """Note SIGTERM and SIGINT instead of dying; yields a function that tells which came (or 0)."""
+    noted = [0]
+
+    def note(signum: int, frame: FrameType | None) -> None:
+        noted[0] = signum
+        signal.signal(signum, signal.SIG_DFL)  # a second one ends a step that hangs
+
+    try:
+        before = {s: signal.signal(s, note) for s in (signal.SIGTERM, signal.SIGINT)}
+    except ValueError:  # not in the main thread: signals go elsewhere
+        before = {}
+    try:
+        yield lambda: noted[0]
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def state_to_resume(out: Path, resume: str, main: bool) -> dict[str, Any] | None:
+    """State of the checkpoint to go on from, if any."""
+    if resume == "never":
+        return None
+    if resume != "auto":
+        if not Path(resume).is_dir():
+            raise UserError("there is no such checkpoint", resume, "Name a folder step-*.")
+        return checkpoint.load(Path(resume))[1]
+    found = checkpoint.load_newest(out / "checkpoints")
+    if found is None:
+        return None
+    _, _, state, warnings = found
+    for warning in warnings if main else []:
+        tqdm.write(f"warning: {warning}")
+    return state
+
+
+def check_same(before: dict[str, Any], run: dict[str, Any], out: Path) -> None:
+    """Raise `UserError` unless the run that is to go on has the same data and config."""
+    for key, what in (("data_hash", "data"), ("config_hash", "config")):
+        if before.get(key) != run[key]:
+            raise UserError(
+                f"the run was begun with another {what}",
+                out,
+                "Use --resume never or another --out.",
+            )
+
+
+def load_model(model: nn.Module, weights: dict[str, Tensor], out: Path) -> None:
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[1].strip()
+        raise UserError(
+            f"the checkpoint is of another architecture ({reason})", out, "Use --resume never."
+        ) from None
+
+
+@contextlib.contextmanager
+def averaged(model: nn.Module, ema: EMAModel) -> Iterator[None]:
+    """The averaged weights in place of the trained ones, in evaluation mode."""
+    parameters = list(model.parameters())
+    ema.store(parameters)
+    ema.copy_to(parameters)
+    model.eval()
+    try:
+        yield
+    finally:
+        ema.restore(parameters)
+        model.train()
+
+
+def leave_signals_to_parent(worker: int) -> None:
+    """Ctrl-C reaches workers too; they must live until the parent has saved its state."""
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, signal.SIG_IGN)
