@@ -106,7 +106,8 @@ def _kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _polynomial(products: np.ndarray, size: int) -> np.ndarray:
-    return (products / size + 1) ** 3
+    base = products / size + 1
+    return base * base * base  # several times as fast as `** 3`
 
 
 @contextlib.contextmanager

@@ -31,8 +31,8 @@ def nearest(features: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np
     """The nearest row of `reference` [m, D] for each row of `features` [n, D].
 
     Returns:
-        Euclidean distances float64 [n] (exactly 0 for a copy) and rows int64 [n]; the first of
-        equally near rows.
+        Euclidean distances float64 [n] (exactly 0 for a copy) and rows int64 [n]; of rows that
+        are equally near, any.
     """
     rows = np.concatenate([d.argmin(1) for _, d in squared_distances(features, reference)])
     distances = [

@@ -7,6 +7,7 @@ clean-fid does, give an FID and a KID.
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,7 +109,9 @@ def _inception(place: str, device: torch.device) -> Extractor:
     if path.name != INCEPTION_FILE or path.stat().st_size < _INCEPTION_BYTES:
         raise UserError("this is not clean-fid's Inception", path, fix)
     try:
-        network = InceptionV3W(str(path.parent), download=False).to(device).eval()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch.jit.load is deprecated
+            network = InceptionV3W(str(path.parent), download=False).to(device).eval()
     except Exception as error:  # TorchScript raises many kinds for a damaged file
         raise _unreadable(path, error, fix) from None
     resize = build_resizer("clean")
