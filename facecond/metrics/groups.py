@@ -33,7 +33,7 @@ def group_scores(
     Args:
         counts: [n, ...] counts of each image, such as those of `mask_counts`.
         groups: name -> bool [n], which images belong to it; groups may overlap.
-        score: summed counts [..., ] -> figure, such as `mean_iou`.
+        score: summed counts -> figure, such as `mean_iou`.
 
     A small group has a wide interval and, for means over what occurs (`mean_iou`,
     `balanced_accuracy`), fewer classes or attributes that occur: two groups are comparable on the

@@ -68,7 +68,8 @@ def load_extractor(spec: str, classifier: AttributeClassifier) -> Extractor:
             without a PATH clean-fid downloads it to its usual place (`fid`, `kid`);
             `timm:NAME:PATH`: a timm model with weights from a .safetensors, .pth or .bin file;
             NAME may end in `@SIZE`, the side in pixels that it is to see (`fd_NAME`, `kd_NAME`).
-            EDM2 compares `vit_large_patch14_dinov2@224`.
+            `vit_large_patch14_dinov2@224` is the network and size of FD-DINOv2 (Stein et al.
+            2023, arXiv 2306.04675); its authors' resizing may differ.
         classifier: the attribute judge.
 
     Raises:
@@ -150,7 +151,7 @@ def _timm(name: str, place: str, device: torch.device) -> Extractor:
     if side and not (side.isdecimal() and int(side) > 0):
         raise UserError(f"'{side}' is no side in pixels", f"timm:{name}", "Write NAME@224.")
     path = Path(place)
-    fix = f"Give a file with timm's weights of {name} (.safetensors, .pth or .bin)."
+    fix = f"Give a file with timm's weights of {name}, its head included."
     if not path.is_file():
         raise UserError("there is no such file", path, fix)
     settings: dict[str, Any] = {"pretrained_cfg_overlay": {"file": str(path)}}
