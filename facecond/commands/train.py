@@ -18,6 +18,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="auto|never|PATH",
         help="auto: go on from the newest whole checkpoint of the run; never: start anew",
     )
+    parser.add_argument(
+        "--init",
+        metavar="MODEL",
+        help="fine-tune: begin with the weights (and the first stage, where the config's is of the "
+        "same kind) of a model folder or a finished run; what fits by name and shape is taken over",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -28,14 +34,14 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         from facecond.training.plan import describe
 
-        print(describe(config))
+        print(describe(config, args.init))
         return 0
     from facecond.training.loop import train
     from facecond.training.session import Interrupted
 
     out = args.out or Path("runs") / Path(args.config).stem
     try:
-        model = train(config, out, args.resume)
+        model = train(config, out, args.resume, args.init)
     except Interrupted as interruption:
         print(f"{out}: {interruption}; the same command goes on from here")
         return 128 + interruption.signum
