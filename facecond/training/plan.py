@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 
 import torch
+from torch import nn
 
 from facecond import config as configs
 from facecond.config import RunConfig
@@ -78,6 +80,23 @@ def _activation_bytes(
     """Bytes that autograd keeps between forward and backward, counted on tensors without memory."""
     if config.train.gradient_checkpointing:
         model.unet.enable_gradient_checkpointing()
+    batch = config.train.batch_size
+    with torch.device("meta"):
+        total = kept_bytes(
+            model,
+            lambda: model(
+                torch.zeros(batch, *shape),
+                torch.zeros(batch),
+                torch.zeros(batch, 40, dtype=torch.int8),
+                torch.zeros(batch, image_size, image_size, dtype=torch.uint8),
+            ),
+        )
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return total // 2 if uses_bf16(config, device) else total
+
+
+def kept_bytes(model: nn.Module, forward: Callable[[], object]) -> int:
+    """Bytes of the tensors, other than the parameters, that autograd keeps after `forward`."""
     parameters = {id(p) for p in model.parameters()}
     kept: dict[int, int] = {}
 
@@ -87,17 +106,6 @@ def _activation_bytes(
             kept[storage._cdata] = storage.nbytes()
         return tensor
 
-    batch = config.train.batch_size
-    with (
-        torch.device("meta"),
-        torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor),
-    ):
-        model(
-            torch.zeros(batch, *shape),
-            torch.zeros(batch),
-            torch.zeros(batch, 40, dtype=torch.int8),
-            torch.zeros(batch, image_size, image_size, dtype=torch.uint8),
-        )
-    total = sum(kept.values())
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return total // 2 if uses_bf16(config, device) else total
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+        forward()
+    return sum(kept.values())
