@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import diffusers
 import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
@@ -40,7 +39,7 @@ def find_autoencoder(path: str) -> Path:
         raise UserError("this is a file, not a folder", path, "Name the folder it lies in.")
     for local_files_only in (True, False):
         try:
-            with _quiet_hub():
+            with _quiet("huggingface_hub"):
                 found = snapshot_download(
                     path, local_files_only=local_files_only, allow_patterns=_WANTED
                 )
@@ -60,11 +59,11 @@ def find_autoencoder(path: str) -> Path:
     raise UserError(f"no autoencoder found: {what}", path, fix)
 
 
-def load_weights(kind: str, folder: Path, where: str) -> Any:
-    """The autoencoder of a class of diffusers from a local folder, in float32.
+def load_weights(kind: Any, folder: Path, where: str | Path) -> Any:
+    """The model of a class of diffusers' kind in a local folder, in float32, frozen.
 
     Raises:
-        UserError: no safetensors, or they do not fit the class or hold NaN.
+        UserError: no safetensors, or they lack something, do not fit the class, or hold NaN.
     """
     options: dict[str, Any] = {}
     if not list(folder.glob(f"{WEIGHTS}.safetensors*")):
@@ -77,23 +76,27 @@ def load_weights(kind: str, folder: Path, where: str) -> Any:
                 "Take weights in the safetensors format.",
             )
         options["variant"] = variants[0].name.split(".")[1]  # such as fp16
+    fix = "Copy or train it anew."
     try:
-        autoencoder = getattr(diffusers, kind).from_pretrained(
-            folder,
-            torch_dtype=torch.float32,
-            use_safetensors=True,
-            local_files_only=True,
-            low_cpu_mem_usage=False,
-            **options,
-        )
+        with _quiet("diffusers"):  # it would only warn of what is checked below
+            model, found = kind.from_pretrained(
+                folder,
+                torch_dtype=torch.float32,
+                use_safetensors=True,
+                local_files_only=True,
+                low_cpu_mem_usage=False,
+                output_loading_info=True,
+                **options,
+            )
     except Exception as error:  # diffusers and safetensors raise many kinds
         reason = " ".join(str(error).split())[:200]
-        fix = "Copy it anew."
         raise UserError(f"its weights cannot be loaded ({reason})", where, fix) from None
-    for name, tensor in autoencoder.state_dict().items():
+    if lost := sorted(found["missing_keys"]):
+        raise UserError(f"its weights lack {len(lost)} tensors, such as {lost[0]}", where, fix)
+    for name, tensor in model.state_dict().items():
         if not torch.isfinite(tensor).all():
-            raise UserError(f"{name} holds NaN or infinity", where, "Copy or train it anew.")
-    return autoencoder
+            raise UserError(f"{name} holds NaN or infinity", where, fix)
+    return model.requires_grad_(False).eval()
 
 
 def _within(folder: Path) -> Path | None:
@@ -103,9 +106,9 @@ def _within(folder: Path) -> Path | None:
 
 
 @contextlib.contextmanager
-def _quiet_hub() -> Iterator[None]:
-    """Without the hub's warnings of each try."""
-    logger = logging.getLogger("huggingface_hub")
+def _quiet(library: str) -> Iterator[None]:
+    """Without the warnings of a library."""
+    logger = logging.getLogger(library)
     before = logger.level
     logger.setLevel(logging.ERROR)
     try:

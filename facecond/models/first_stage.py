@@ -7,7 +7,8 @@ stored here; nothing else knows them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import inspect
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -188,9 +189,11 @@ def load_autoencoder(path: str) -> FirstStage:
         return load(folder)
     if name not in AUTOENCODERS:
         raise UserError(f"'{name}' is not a known autoencoder", path, nearest(name, AUTOENCODERS))
-    autoencoder = load_weights(name, folder, path)
-    # Not the arguments of the file: a default that was not written there would be missing.
-    stage = FirstStage(name, plain(autoencoder.config))
+    kind = getattr(diffusers, name)
+    autoencoder = load_weights(kind, folder, path)
+    known = inspect.signature(kind.__init__).parameters
+    arguments = {key: value for key, value in autoencoder.config.items() if key in known}
+    stage = FirstStage(name, arguments)
     stage.autoencoder = autoencoder
     return stage.requires_grad_(False).eval()
 
@@ -201,18 +204,4 @@ def load(path: str | Path) -> FirstStage:
     Raises:
         UserError: its files are damaged or hold NaN.
     """
-    try:
-        stage = FirstStage.from_pretrained(path, local_files_only=True)
-    except Exception as error:  # diffusers, safetensors and json raise many kinds
-        reason = " ".join(str(error).split())[:200]
-        fix = "Copy or train it anew."
-        raise UserError(f"the first stage cannot be loaded ({reason})", path, fix) from None
-    for name, tensor in stage.state_dict().items():
-        if not torch.isfinite(tensor).all():
-            raise UserError(f"{name} holds NaN or infinity", path, "Copy or train it anew.")
-    return stage.requires_grad_(False).eval()
-
-
-def plain(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments in a config of diffusers, without what it notes for itself."""
-    return {key: value for key, value in config.items() if not key.startswith("_")}
+    return load_weights(FirstStage, Path(path), path)

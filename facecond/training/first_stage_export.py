@@ -14,7 +14,7 @@ from torchvision.utils import make_grid
 
 from facecond.config import FirstStageRunConfig
 from facecond.data.prepared import PreparedFolder
-from facecond.models.first_stage import FirstStage, plain
+from facecond.models.first_stage import FirstStage
 from facecond.models.kl_autoencoder import reduction
 from facecond.storage import atomic_folder, write_json, write_text
 from facecond.training.setup import fit_images
@@ -47,13 +47,13 @@ def save_model(
     run: dict[str, Any],
 ) -> None:
     """Measure the latents and write a `FirstStage` folder with a card, atomically."""
-    stage = FirstStage("AutoencoderKL", plain(autoencoder.config))
+    stage = FirstStage("AutoencoderKL", _arguments(autoencoder))
     stage.autoencoder = autoencoder
     images = fit_images(folder)
     stage.measure(part.to(autoencoder.device) for part in images.split(config.train.batch_size))
     factor = scaling_factor(stage.config.latents_mean, stage.config.latents_std)
     autoencoder.register_to_config(scaling_factor=factor)
-    stage.register_to_config(autoencoder_config=plain(autoencoder.config))
+    stage.register_to_config(autoencoder_config=_arguments(autoencoder))
     stage.to("cpu")
     parameters = sum(p.numel() for p in stage.parameters())
     with atomic_folder(path) as temporary:
@@ -67,6 +67,11 @@ def scaling_factor(mean: list[float], std: list[float]) -> float:
     means, stds = torch.tensor(mean), torch.tensor(std)
     variance: Tensor = stds.square().mean() + means.var(correction=0)
     return float(variance.rsqrt())
+
+
+def _arguments(autoencoder: AutoencoderKL) -> dict[str, Any]:
+    """What it was built from, without what diffusers notes for itself."""
+    return {key: value for key, value in autoencoder.config.items() if not key.startswith("_")}
 
 
 def _card(
