@@ -23,9 +23,14 @@ TABLE: dict[str, tuple[str, str]] = {
     "data render": ("data_render", "draw faces with exact masks and attributes"),
     "data prepare": ("data_prepare", "turn images, masks and attributes into a prepared folder"),
     "train": ("train", "train the denoiser"),
+    "train first-stage": ("train_first_stage", "train a first stage: pictures to latents and back"),
     "train judge": ("train_judge", "train a judge: the face parser or the attribute classifier"),
     "sample": ("sample", "draw faces that follow attributes and a mask"),
     "evaluate": ("evaluate", "score a model, with the ceiling and the floor of each score"),
+    "evaluate first-stage": (
+        "evaluate_first_stage",
+        "say how much a first stage loses: it bounds everything after it",
+    ),
     "routing": ("routing", "show which source of conditions reaches which layer"),
 }
 """Words of a command -> its module in `facecond.commands` and one line of help."""

@@ -86,6 +86,18 @@ def config_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="show the resolved run and stop")
 
 
+def run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what a training into a run folder takes: `config_arguments`, `--out` and `--resume`."""
+    config_arguments(parser)
+    parser.add_argument("--out", metavar="RUN", help="run folder (default: runs/NAME_OF_CONFIG)")
+    parser.add_argument(
+        "--resume",
+        default="auto",
+        metavar="auto|never|PATH",
+        help="auto: go on from the newest whole checkpoint of the run; never: start anew",
+    )
+
+
 def _whole(text: str, lowest: int, highest: float = math.inf) -> int:
     try:
         value = int(text)

@@ -5,6 +5,14 @@ signatures), so components never import this package. An unknown key is an error
 nearest name; values are coerced to the field's type.
 """
 
+from facecond.config.first_stage import (
+    AutoencoderConfig,
+    AutoencoderLossConfig,
+    DiscriminatorConfig,
+    FirstStageDataConfig,
+    FirstStageRunConfig,
+    FirstStageTrainConfig,
+)
 from facecond.config.judge import JudgeConfig, JudgeDataConfig, JudgeSection
 from facecond.config.loading import dump, find, load
 from facecond.config.ranges import RANGES
@@ -24,10 +32,16 @@ from facecond.config.run import (
 
 __all__ = [
     "RANGES",
+    "AutoencoderConfig",
+    "AutoencoderLossConfig",
     "DataConfig",
     "DenoiserConfig",
+    "DiscriminatorConfig",
     "DropoutConfig",
     "FirstStageConfig",
+    "FirstStageDataConfig",
+    "FirstStageRunConfig",
+    "FirstStageTrainConfig",
     "JudgeConfig",
     "JudgeDataConfig",
     "JudgeSection",

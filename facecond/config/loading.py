@@ -12,12 +12,13 @@ from typing import Any, TypeVar, get_type_hints
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from facecond.config.first_stage import FirstStageRunConfig
 from facecond.config.judge import JudgeConfig
 from facecond.config.ranges import RANGES
 from facecond.config.run import DataConfig, RunConfig
 from facecond.errors import UserError, nearest
 
-Config = TypeVar("Config", RunConfig, JudgeConfig)
+Config = TypeVar("Config", RunConfig, JudgeConfig, FirstStageRunConfig)
 
 
 def load(kind: type[Config], path: str | Path, overrides: Sequence[str] = ()) -> Config:

@@ -11,7 +11,7 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 from torchvision.utils import make_grid
 
-from facecond.config import RunConfig
+from facecond.config import FirstStageRunConfig, RunConfig
 from facecond.data.prepared import PreparedFolder
 from facecond.diffusion.schedulers import scheduler
 from facecond.labels import colour_mask
@@ -28,12 +28,12 @@ NOT_TRAINING = (
 """Config that may change between the parts of a run: it does not touch the weights."""
 
 
-def provenance(config: RunConfig, data_hash: str) -> dict[str, Any]:
+def provenance(config: RunConfig | FirstStageRunConfig, data_hash: str) -> dict[str, Any]:
     """What a run is made from: hashes of config and data, commit, versions, seed."""
     described = asdict(config)
     for key in NOT_TRAINING:
         section, _, name = key.partition(".")
-        described[section].pop(name) if name else described.pop(section)
+        described[section].pop(name) if name else described.pop(section, None)
     return {
         "schema": "facecond.run/1",
         "config_hash": hash_of(described),

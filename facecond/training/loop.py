@@ -25,7 +25,6 @@ from facecond.data.dataset import IndexKeyedSampler
 from facecond.diffusion import guidance
 from facecond.diffusion.objective import Objective
 from facecond.diffusion.schedulers import scheduler
-from facecond.errors import UserError
 from facecond.models.conditions import ConditionDropout
 from facecond.models.routing import SOURCES
 from facecond.seeding import torch_generator
@@ -33,11 +32,6 @@ from facecond.storage import make_folder, read_json, write_json, write_text
 from facecond.training import checkpoint, export, initialise, session, setup
 from facecond.training.log import TrainingLog
 from facecond.training.optim import build_optimizers, gradient_norm, learning_rate_factor
-
-CALIBRATION = (3, 23)
-"""A run with a time budget measures its speed over these steps, then fixes its length."""
-MAX_BAD_STEPS = 10
-"""Steps in a row with a loss that is not finite before training gives up."""
 
 
 def train(
@@ -118,7 +112,6 @@ def train(
         ema.to(device)
         for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
-    began_at = step
     if main:
         checkpoint.discard_after(out / "checkpoints", step)
         write_text(out / "config.yaml", configs.dump(config))
@@ -166,7 +159,8 @@ def train(
     if log is not None:
         log.gates(model.unet.routing)
     grids = export.SampleGrids(config, folder, stage) if main and knobs.sample_every else None
-    started = saved_at = time.monotonic()
+    length = session.Length(accelerator, steps, knobs.minutes, began_at=step)
+    saved_at = time.monotonic()
     wrapped.train()
     with session.signals_noted() as signalled, tqdm(
         total=steps or None, initial=step, desc="train", unit="step", disable=not main
@@ -210,30 +204,19 @@ def train(
             if finite:
                 ema.step(parameters)
             bad_steps = 0 if finite else bad_steps + 1
-            if bad_steps >= MAX_BAD_STEPS:
-                raise UserError(
-                    f"the loss was not finite for {bad_steps} steps in a row (step {step})",
-                    out,
-                    "Start anew with a lower optim.learning_rate (--resume never).",
-                )
+            session.give_up_if_hopeless(bad_steps, step, out)
             step += 1
-
-            # A run with a time budget fixes its length once.
             if log is not None:
                 log.collect(t, losses, norm, len(x_0) * micro * world)
                 if perceptual is not None:
                     log.collect_perceptual(seen, perceptual.active(t))
-            if step - began_at == CALIBRATION[0]:
-                calibration_began = time.monotonic()
-            if steps == 0 and step - began_at >= CALIBRATION[1]:
-                pace = (time.monotonic() - calibration_began) / (CALIBRATION[1] - CALIBRATION[0])
-                left = knobs.minutes * 60 - (time.monotonic() - started)
-                budget = torch.tensor(step + max(1.0, left / pace))
-                steps = int(accelerator.reduce(budget.to(device), "mean"))
-                bar.total = steps
+            steps = length.after(step)
+            bar.total = steps or None
 
             # Report.
             bar.update()
+            if log is not None:
+                log.collect(t, losses, norm, len(x_0) * micro * world)
             if log is not None and (step % knobs.log_every == 0 or step == steps):
                 bar.set_postfix(log.write(step, optimizers))
             if (
@@ -246,8 +229,7 @@ def train(
 
             # Save; stop where a signal asks for it.
             due = main and time.monotonic() - saved_at > knobs.checkpoint_every_s
-            wishes = torch.tensor([float(signalled() > 0), float(due)], device=device)
-            stop, due = (accelerator.reduce(wishes, "sum") > 0).tolist()
+            stop, due = session.agreed(accelerator, signalled() > 0, due)
             if stop or due:
                 save()
                 saved_at = time.monotonic()

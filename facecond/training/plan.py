@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from facecond import config as configs
 from facecond.config import RunConfig
@@ -16,10 +17,12 @@ from facecond.diffusion import guidance
 from facecond.diffusion.objective import Objective, snr
 from facecond.diffusion.perceptual import LatentPerceptualLoss
 from facecond.diffusion.schedulers import scheduler
+from facecond.models.autoencoder_files import find_autoencoder
 from facecond.models.conditions import ConditionDropout
 from facecond.models.denoiser import Denoiser
 from facecond.models.first_stage import AUTOENCODERS, FirstStage
 from facecond.models.routing import SOURCES
+from facecond.storage import read_json
 from facecond.training.initialise import Source, compare
 from facecond.training.setup import (
     check_length,
@@ -113,7 +116,7 @@ def _activation_bytes(
             torch.zeros(batch, image_size, image_size, dtype=torch.uint8),
         )
 
-    return _kept_bytes(config, {id(p) for p in model.parameters()}, forward)
+    return _activations(config, model, forward)
 
 
 def _perceptual_lines(
@@ -142,7 +145,7 @@ def _perceptual_lines(
         for level in maps:
             loss.distance(level, torch.zeros_like(level))
 
-    kept = _kept_bytes(config, {id(p) for p in stage.parameters()}, forward)
+    kept = _activations(config, stage, forward)
     return [f"{line}, feature maps: {len(maps)}; about {kept / 2**30:.2f} GiB more for activations"]
 
 
@@ -155,28 +158,34 @@ def _first_stage(config: RunConfig, channels: int) -> FirstStage | None:
         return FirstStage("LinearPatchCode", sizes, **scale)
     if not Path(wanted.autoencoder).is_dir():
         return None
-    found = FirstStage.load_config(wanted.autoencoder)
-    if found.get("_class_name") not in AUTOENCODERS:
+    found = read_json(find_autoencoder(wanted.autoencoder) / "config.json")
+    name, options = found.get("_class_name"), found
+    if name == "FirstStage":
+        name, options = found["autoencoder_class"], found["autoencoder_config"]
+    if name not in AUTOENCODERS:
         return None
-    options = {key: value for key, value in found.items() if not key.startswith("_")}
-    return FirstStage(found["_class_name"], options, **scale)
+    return FirstStage(name, {k: v for k, v in options.items() if not k.startswith("_")}, **scale)
 
 
-def _kept_bytes(config: RunConfig, weights: set[int], forward: Callable[[], None]) -> int:
+def _activations(config: RunConfig, model: nn.Module, forward: Callable[[], object]) -> int:
     """Bytes that autograd keeps in `forward`, counted on tensors without memory."""
+    with torch.device("meta"):
+        total = kept_bytes(model, forward)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return total // 2 if uses_bf16(config, device) else total
+
+
+def kept_bytes(model: nn.Module, forward: Callable[[], object]) -> int:
+    """Bytes of the tensors, other than the parameters, that autograd keeps after `forward`."""
+    parameters = {id(p) for p in model.parameters()}
     kept: dict[int, int] = {}
 
     def count(tensor: torch.Tensor) -> torch.Tensor:
-        if id(tensor) not in weights:
+        if id(tensor) not in parameters:
             storage = tensor.untyped_storage()
             kept[storage._cdata] = storage.nbytes()
         return tensor
 
-    with (
-        torch.device("meta"),
-        torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor),
-    ):
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
         forward()
-    total = sum(kept.values())
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return total // 2 if uses_bf16(config, device) else total
+    return sum(kept.values())

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from facecond.config import RunConfig
+from facecond.config import FirstStageRunConfig, RunConfig
 from facecond.data.augmentation import FaceAugmentation
 from facecond.data.latents import LatentCache, build_latent_cache
 from facecond.data.prepared import PreparedFolder
@@ -26,7 +26,7 @@ FIT_IMAGES = 1024
 """Pictures that the first stage is fitted to and measured on: the first of the split."""
 
 
-def check_length(config: RunConfig) -> None:
+def check_length(config: RunConfig | FirstStageRunConfig) -> None:
     """Raise `UserError` unless the run has a length."""
     if config.train.steps <= 0 and config.train.minutes <= 0:
         raise UserError("no length is given", "train", "Set train.steps or train.minutes.")
@@ -44,14 +44,14 @@ def check_patches(config: RunConfig, image_size: int) -> None:
         )
 
 
-def uses_bf16(config: RunConfig, device: str) -> bool:
+def uses_bf16(config: RunConfig | FirstStageRunConfig, device: str) -> bool:
     """Whether to multiply in bfloat16: as told, or where the kind of device does it fast."""
     if config.train.precision != "auto":
         return config.train.precision == "bf16"
     return has_fast_bf16(device)
 
 
-def open_data(config: RunConfig) -> PreparedFolder:
+def open_data(config: RunConfig | FirstStageRunConfig) -> PreparedFolder:
     """The prepared folder that the config names."""
     if not config.data.root:
         raise UserError("no data folder is named", "data.root", "Add --set data.root=DIR.")
@@ -63,6 +63,13 @@ def check_sampling(config: RunConfig, stochastic: bool) -> None:
     if config.data.sample_latents and not stochastic:
         what = "the first stage is deterministic: there is nothing to sample"
         raise UserError(what, "data.sample_latents", "Set it to false.")
+
+
+def fit_images(folder: PreparedFolder) -> torch.Tensor:
+    """The first `FIT_IMAGES` pictures of the generator's split, float [N, 3, H, W] in [-1, 1]."""
+    rows = folder.indices("generator")[:FIT_IMAGES]
+    pictures = np.stack([folder.image(int(row)) for row in rows])
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def first_stage_for(
@@ -92,16 +99,13 @@ def first_stage_for(
         raise UserError(
             "the first stage that the run began with is gone", out, "Give --init again."
         )
-    rows = folder.indices("generator")[:FIT_IMAGES]
-    pictures = np.stack([folder.image(int(row)) for row in rows])
-    images = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
+    images = fit_images(folder)
     if given is not None:
         stage = first_stages.load(given)
     elif config.first_stage.autoencoder == "linear":
         check_patches(config, folder.image_size)
         options = {key: settings[key] for key in ("patch_size", "latent_channels")}
-        stage = FirstStage("LinearPatchCode", options)
-        stage.autoencoder.fit(images)
+        stage = first_stages.fit_linear(images, **options)
     else:
         stage = first_stages.load_autoencoder(config.first_stage.autoencoder)
     if given is None:

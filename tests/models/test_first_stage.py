@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from facecond.models.first_stage import (
     AUTOENCODERS,
     FirstStage,
     LinearPatchCode,
+    fit_linear,
     load_autoencoder,
 )
 
@@ -239,6 +241,93 @@ def test_other_first_stages_have_no_variance(
         mean, logvar = stage.encode_moments(images)
         assert logvar is None and not stage.is_stochastic
         assert torch.equal(mean, stage.encode(images))
+
+
+def test_codes_of_the_codebook_are_decoded(saved: Callable[[str], tuple[Path, Any]]) -> None:
+    """Latents of a VQ model are what its encoder gives; decoding snaps them to the codebook, so a
+    sampler need not meet the codes exactly."""
+    path, autoencoder = saved("VQModel")
+    with torch.no_grad():
+        autoencoder.quantize.embedding.weight.copy_(torch.eye(3).repeat(11, 1)[:32] * 4)
+        autoencoder.save_pretrained(path)
+        stage = load_autoencoder(str(path))
+        stage.measure([planted_images(4).clamp(-1, 1)])
+        raw = torch.zeros(1, 3, 16, 16)
+        raw[:, 1] = 4.0
+        mean, std = stage._moments(raw)
+        exact = stage.decode((raw - mean) / std)
+        near = stage.decode((raw + 0.5 * torch.rand(raw.shape) - mean) / std)
+        assert torch.allclose(near, exact, atol=1e-5)
+        code = autoencoder.decode(raw, force_not_quantize=True).sample.clamp(-1, 1)
+        assert torch.allclose(exact, code, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", AUTOENCODERS)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_keeps_latents_in_float32(
+    name: str, dtype: torch.dtype, saved: Callable[[str], tuple[Path, Any]]
+) -> None:
+    stage = load_autoencoder(str(saved(name)[0]))
+    images = planted_images(2).clamp(-1, 1)
+    with torch.no_grad():
+        stage.measure([images])
+        expected = stage.encode(images)
+        latents = stage.to(dtype).encode(images)
+        assert latents.dtype == torch.float32 and latents.shape == expected.shape
+        assert (latents - expected).abs().mean() < 0.1
+        assert stage.decode(latents).dtype == dtype
+
+
+@pytest.mark.parametrize("name", AUTOENCODERS)
+def test_nothing_is_said_while_loading(
+    name: str,
+    saved: Callable[[str], tuple[Path, Any]],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    path, _ = saved(name)
+    logger = logging.getLogger("diffusers")
+    logger.addHandler(caplog.handler)
+    try:
+        stage = load_autoencoder(str(path))
+        stage.measure([planted_images(2)])
+        stage.save_pretrained(tmp_path / "stage")
+        load_autoencoder(str(tmp_path / "stage"))
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert not [record.getMessage() for record in caplog.records]
+
+
+def test_a_saved_first_stage_is_an_autoencoder_too(
+    saved: Callable[[str], tuple[Path, Any]], tmp_path: Path
+) -> None:
+    images = planted_images(4).clamp(-1, 1)
+    trained = load_autoencoder(str(saved("AutoencoderKL")[0]))
+    for stage in (trained, fitted(images)):
+        stage.measure([images])
+        stage.save_pretrained(tmp_path / "model" / "first_stage")
+        (tmp_path / "model" / "model_index.json").write_text("{}")
+        for place in ("model", "model/first_stage"):
+            loaded = load_autoencoder(str(tmp_path / place))
+            assert loaded.config.latents_std == stage.config.latents_std
+            with torch.no_grad():
+                assert torch.equal(loaded.encode(images), stage.encode(images))
+
+
+def test_a_linear_code_that_does_not_fit_is_refused() -> None:
+    images = planted_images(2)
+    for patch, channels in ((5, 4), (4, 49), (4, 0)):
+        with pytest.raises(UserError, match=f"patch_size {patch} and latent_channels {channels}"):
+            fit_linear(images, patch, channels)
+    assert error(fit_linear(images, PATCH, CHANNELS).autoencoder, images) < 1e-5
+
+
+def test_latents_that_are_not_finite_are_refused(
+    saved: Callable[[str], tuple[Path, Any]],
+) -> None:
+    stage = load_autoencoder(str(saved("AutoencoderKL")[0]))
+    with pytest.raises(UserError, match="latents of some picture hold NaN"):
+        stage.measure([torch.full((1, 3, 32, 32), float("nan"))])
 
 
 def test_a_place_without_autoencoder_is_refused(tmp_path: Path) -> None:

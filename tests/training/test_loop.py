@@ -18,8 +18,8 @@ from facecond.config import RunConfig, load
 from facecond.errors import UserError
 from facecond.storage import read_json, read_json_lines
 from facecond.training import checkpoint
-from facecond.training.loop import CALIBRATION, train
-from facecond.training.session import Interrupted
+from facecond.training.loop import train
+from facecond.training.session import CALIBRATION, Interrupted
 
 TINY = [
     "first_stage.latent_channels=6",

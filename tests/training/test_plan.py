@@ -52,7 +52,9 @@ def test_the_demos_config_without_data() -> None:
 
 
 CONFIGS = Path(__file__).resolve().parent.parent.parent / "configs"
-RUNS = sorted(p for p in CONFIGS.rglob("*.yaml") if "\njudge:" not in p.read_text())
+RUNS = sorted(
+    p for p in CONFIGS.glob("*.yaml") if not p.stem.startswith(("judge_", "first_stage_"))
+)
 
 
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: str(path.relative_to(CONFIGS)))
