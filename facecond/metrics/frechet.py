@@ -37,7 +37,7 @@ def frechet_interval(
 
     Repeated images raise the distance of a resampled set, so the percentiles of the draws are
     moved by the difference between the figure itself and the mean of the draws. A draw of 2,000
-    images with 2,048 features takes about a second: use fewer draws for Inception.
+    images with 2,048 features takes about 0.2 s of one core, less than the figure itself.
     """
     count, width = features.shape
     picks = numpy_generator(seed, "bootstrap", "frechet").integers(count, size=(draws, count))
