@@ -56,10 +56,13 @@ def describe(config: RunConfig, init: str | None = None) -> str:
     ConditionDropout(**asdict(config.dropout))
     scheduler(config.sampling.scheduler, objective.schedule, objective.prediction)
     guidance.plan(config.sampling.guidance, SOURCES)
-    source = Source.open(init) if init else None
     image_size, shape, known = _sizes(config)
     with torch.device("meta"):
         model = denoiser_for(config, image_size, shape)
+    begun = []
+    if init:
+        source = Source.open(init)
+        begun = [f"init        {compare(model, source.weights()).report(source.path)}"]
     weights = sum(p.numel() for p in model.parameters())
     encoder = sum(p.numel() for p in model.condition_encoder.parameters())
     activations = _activation_bytes(model, config, image_size, shape)
@@ -78,11 +81,7 @@ def describe(config: RunConfig, init: str | None = None) -> str:
             f"average, {activations / 2**30:.2f} for activations",
             f"weight      {shares} (share of the loss weight per tenth of t)",
             *_perceptual_lines(config, objective, shape),
-            *(
-                [f"init        {compare(model, source.weights()).report(source.path)}"]
-                if source
-                else []
-            ),
+            *begun,
             "",
             model.unet.routing.render(),
         ]
