@@ -26,6 +26,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "train judge": ("train_judge", "train a judge: the face parser or the attribute classifier"),
     "sample": ("sample", "draw faces that follow attributes and a mask"),
     "evaluate": ("evaluate", "score a model, with the ceiling and the floor of each score"),
+    "evaluate judge": ("evaluate_judge", "score a judge on real pictures with true labels"),
     "routing": ("routing", "show which source of conditions reaches which layer"),
 }
 """Words of a command -> its module in `facecond.commands` and one line of help."""

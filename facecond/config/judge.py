@@ -25,8 +25,10 @@ class JudgeSection:
     """File with torchvision's weights of the backbone; empty = from scratch."""
     steps: int = 500
     batch_size: int = 32
+    optimizer: Literal["muon", "adamw"] = "muon"
+    """Muon is costly on the large matrices of a resnet; AdamW also suits weights of others."""
     learning_rate: float = 2.0e-2
-    """Of Muon."""
+    """Of Muon, or of AdamW where it is the only optimiser."""
     width: int = 32
     """Channels of the finest level."""
     affine: float = 0.0

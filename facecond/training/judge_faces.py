@@ -132,9 +132,7 @@ def _read(
     masks = torch.tensor(ANYTHING, dtype=torch.uint8).expand(len(rows), size, size)
     if kind == "parser":
         masks = torch.empty(len(rows), size, size, dtype=torch.uint8)
-    for place, row in enumerate(
-        tqdm(rows, desc="read faces", unit="img", disable=not progress)
-    ):
+    for place, row in enumerate(tqdm(rows, desc="read faces", unit="img", disable=not progress)):
         images[place] = torch.from_numpy(folder.image(int(row))).permute(2, 0, 1)
         if kind == "parser":
             masks[place] = torch.from_numpy(folder.mask(int(row)))

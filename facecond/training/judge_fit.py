@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,7 @@ from facecond.training.optim import build_optimizers, learning_rate_factor
 from facecond.training.session import leave_signals_to_parent
 
 ADAM_LEARNING_RATE = 2e-3
-"""Of norms and biases, which Muon does not take."""
+"""Of norms and biases beside Muon, which does not take them."""
 WARMUP_STEPS, DECAY_SHARE = 20, 0.7
 
 Backbone = Literal["small", "resnet18", "mobilenet_v3_large", "efficientnet_b0"]
@@ -37,7 +37,8 @@ class Recipe:
         backbone: `small`, the own network for 64 px, or a torchvision network.
         weights: file with torchvision's weights of the backbone; empty = from scratch.
         width: channels of the finest level of the network (the decoder's, on a backbone).
-        learning_rate: of Muon, at its height.
+        optimizer: `muon` (with AdamW on vectors), or `adamw` for all; see `optim.build_optimizers`.
+        learning_rate: of Muon, or of AdamW where it is the only one, at its height.
         affine: largest shift and change of scale, as a share of the picture; it turns by up to 60
             degrees times this. 0 with `jitter` 0: small shifts alone.
         jitter: largest change of brightness and contrast; only where no attribute is a colour.
@@ -53,6 +54,7 @@ class Recipe:
     weights: str = ""
     steps: int = 500
     batch_size: int = 32
+    optimizer: Literal["muon", "adamw"] = "muon"
     learning_rate: float = 2.0e-2
     width: int = 32
     affine: float = 0.0
@@ -71,7 +73,7 @@ def fit(
     faces: FaceSource,
     weights: Tensor,
     recipe: Recipe,
-    score: Callable[[nn.Module], float],
+    score: Callable[[Any], float],
     progress: bool,
 ) -> None:
     """Train `model` in place; it ends with the weights that are to be kept.
@@ -96,7 +98,7 @@ def fit(
         num_workers=recipe.num_workers,
         worker_init_fn=leave_signals_to_parent,
     )
-    optimizers = build_optimizers(model, "muon", recipe.learning_rate, ADAM_LEARNING_RATE)
+    optimizers = build_optimizers(model, recipe.optimizer, recipe.learning_rate, ADAM_LEARNING_RATE)
     rates = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
     average = None
     if recipe.ema_decay:  # with the running statistics of the norms, which belong to the weights
@@ -136,7 +138,7 @@ def fit(
 class _Choice:
     """Keeps the weights that scored best so far."""
 
-    def __init__(self, count: int, steps: int, score: Callable[[nn.Module], float]) -> None:
+    def __init__(self, count: int, steps: int, score: Callable[[Any], float]) -> None:
         self.score, self.best = score, float("-inf")
         self.at = {round(steps * (k + 1) / count) for k in range(count)}
         self.weights: dict[str, Tensor] = {}

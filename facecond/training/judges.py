@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -80,19 +81,21 @@ def train_judge(
         weights = positive_weights(train.attributes, names)
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     model.to(memory_format=torch.channels_last)
-    validate = score_parser if kind == "parser" else choose_thresholds
-    headline = "mask_miou" if kind == "parser" else "attribute_bacc"
+    validate: Callable[[Any, FaceSource], dict[str, Any]]
+    validate, headline = score_parser, "mask_miou"
+    if kind == "attributes":
+        validate, headline = choose_thresholds, "attribute_bacc"
     fit(
         model,
         kind,
         train,
         weights,
         how,
-        lambda candidate: validate(candidate, valid)[headline] or 0.0,  # type: ignore[arg-type]
+        lambda candidate: validate(candidate, valid)[headline] or 0.0,
         progress,
     )
 
-    scores: dict[str, Any] = {"kind": kind} | validate(model, valid)  # type: ignore[arg-type]
+    scores: dict[str, Any] = {"kind": kind} | validate(model, valid)
     scores |= {
         "images": {"train": len(train), "validation": len(valid)},
         **asdict(how),
@@ -152,7 +155,7 @@ def _build(
         model: FaceParser | AttributeClassifier
         if kind == "parser":
             model = FaceParser(how.width, image_size, backbone=how.backbone)
-            pyramid = getattr(model.network, "pyramid", None)
+            pyramid: Any = getattr(model.network, "pyramid", None)
         else:
             model = AttributeClassifier(
                 how.width, image_size, attributes=names, backbone=how.backbone

@@ -71,6 +71,9 @@ class Pyramid(nn.Module):
         kind = BACKBONES[backbone]
         nodes = {node: str(s) for node, s in zip(kind.nodes, STRIDES, strict=True)}
         self.backbone = create_feature_extractor(get_model(backbone, weights=None), nodes)
+        for module in self.backbone.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = 0.1  # mobilenet's 0.01 is for trainings of many thousand steps
         used = [c for c, s in zip(kind.channels, STRIDES, strict=True) if s >= stride]
         self.coarsest = nn.Conv2d(used[-1] + 2, width, 1)
         self.sides = nn.ModuleList(nn.Conv2d(channels, width, 1) for channels in used[:-1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from diffusers import ModelMixin
@@ -48,7 +49,7 @@ class PublicParser(FaceParser):
         return _resized(logits, images.shape[-2:])  # [b, 19, H, W]
 
 
-def check_classes(classes: Sequence[str], where: object) -> None:
+def check_classes(classes: Sequence[str], where: str | Path) -> None:
     """Raise `UserError` unless each of our classes is among the parser's, and once."""
     missing = [name for name in MASK_CLASSES if name not in classes]
     twice = [name for name in MASK_CLASSES if list(classes).count(name) > 1]
