@@ -234,8 +234,10 @@ def test_variants_that_would_repeat_another_are_refused(
     load(RunConfig, write("{}"), [*settings, f"data.variants={most}"])
 
 
-def test_a_judge_reads_nothing_of_data_but_its_root(write: Callable[..., Path]) -> None:
+def test_a_judge_reads_a_root_and_a_half_of_it(write: Callable[..., Path]) -> None:
     assert load(JudgeConfig, write("data: {root: here}")).data.root == "here"
+    assert load(JudgeConfig, write("data: {part: b}")).data.part == "b"
+    assert "data.part" in message(write, "data: {part: c}", kind=JudgeConfig)
     assert "unknown key 'data.flip'" in message(write, "data: {flip: true}", kind=JudgeConfig)
 
 

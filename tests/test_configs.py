@@ -23,6 +23,9 @@ from facecond.models.attention import MultiSourceAttention
 from facecond.models.conditions import ConditionDropout
 from facecond.models.denoiser import build_denoiser
 from facecond.models.first_stage import LinearPatchCode
+from facecond.models.judges import BACKBONES, SMALL
+from facecond.training.judge_fit import Recipe
+from facecond.training.judges import train_judge
 from facecond.training.optim import build_optimizers
 
 FOLDER = Path(__file__).resolve().parent.parent / "configs"
@@ -145,6 +148,13 @@ def test_data_section_is_the_augmentation() -> None:
     assert names(config.DataConfig) - own == keywords(FaceAugmentation.__init__)
 
 
+def test_judge_section_is_the_recipe() -> None:
+    assert names(config.JudgeSection) == {field.name for field in fields(Recipe)}
+    default_values(config.JudgeSection, Recipe, names(config.JudgeSection))
+    assert keywords(train_judge) >= names(config.JudgeDataConfig) - {"root"}
+    default_values(config.JudgeDataConfig, train_judge, ["part"])
+
+
 def choices(kind: Any, name: str) -> tuple[str, ...]:
     return get_args(get_type_hints(kind)[name])
 
@@ -156,6 +166,7 @@ def test_choices_are_those_of_the_code() -> None:
     assert set(objective.SCHEDULES[1:]) == set(schedulers.BETAS)
     assert set(objective.PREDICTIONS) == set(schedulers.PREDICTION_TYPES)
     assert config.RoutingConfig().preset in routing.PRESETS
+    assert choices(config.JudgeSection, "backbone") == (SMALL, *BACKBONES)
 
 
 @pytest.mark.parametrize("scheme", choices(config.DenoiserConfig, "positions"))
