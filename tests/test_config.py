@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from facecond import config
-from facecond.config import JudgeConfig, RunConfig, dump, find, load
+from facecond.config import FirstStageRunConfig, JudgeConfig, RunConfig, dump, find, load
 from facecond.errors import UserError
 
 
@@ -205,12 +205,13 @@ def test_every_number_of_a_config_has_a_range() -> None:
     ranged = [key for keys in config.RANGES.values() for key in keys.split()]
     numbers = {
         f"{section}.{name}"
-        for kind in (RunConfig(), JudgeConfig())
+        for kind in (RunConfig(), JudgeConfig(), FirstStageRunConfig())
         for section, fields in vars(kind).items()
         for name, value in vars(fields).items()
         if type(value) in (int, float)
     }
-    assert sorted(ranged) == sorted(numbers | {"denoiser.block_out_channels"})
+    lists = {"denoiser.block_out_channels", "autoencoder.block_out_channels"}
+    assert sorted(ranged) == sorted(numbers | lists)
 
 
 @pytest.mark.parametrize("setting", ["flip=true", "affine=0.1", "jitter=0.1"])
