@@ -14,16 +14,19 @@ import torch
 import yaml
 
 from facecond import config
-from facecond.config import JudgeConfig, RunConfig, load
+from facecond.config import FirstStageRunConfig, JudgeConfig, RunConfig, load
 from facecond.data.augmentation import FaceAugmentation
 from facecond.diffusion import objective, schedulers
 from facecond.diffusion.perceptual import LatentPerceptualLoss
-from facecond.models import positions, routing
+from facecond.models import lpips_distance, positions, routing
 from facecond.models.attention import MultiSourceAttention
 from facecond.models.conditions import ConditionDropout
 from facecond.models.denoiser import build_denoiser
+from facecond.models.discriminator import PatchDiscriminator
 from facecond.models.first_stage import LinearPatchCode
 from facecond.models.judges import BACKBONES, SMALL
+from facecond.models.kl_autoencoder import build_kl_autoencoder
+from facecond.training.first_stage_loss import AutoencoderLoss
 from facecond.training.judge_fit import Recipe
 from facecond.training.judges import train_judge
 from facecond.training.optim import build_optimizers
@@ -58,8 +61,11 @@ def sections(path: Path) -> set[str]:
     return found - {"base"}
 
 
-def load_file(path: Path) -> RunConfig | JudgeConfig:
-    return load(JudgeConfig, path) if "judge" in sections(path) else load(RunConfig, path)
+def load_file(path: Path) -> RunConfig | JudgeConfig | FirstStageRunConfig:
+    found = sections(path)
+    if "autoencoder" in found:
+        return load(FirstStageRunConfig, path)
+    return load(JudgeConfig, path) if "judge" in found else load(RunConfig, path)
 
 
 def test_there_are_configs() -> None:
@@ -141,6 +147,32 @@ def test_first_stage_section_is_the_patch_code() -> None:
     own = keywords(LinearPatchCode.__init__)
     assert names(config.FirstStageConfig) - {"autoencoder"} == own
     default_values(config.FirstStageConfig, LinearPatchCode, own)
+
+
+def test_sections_of_a_first_stage_are_what_they_feed() -> None:
+    given = {"image_size", "seed"}
+    assert names(config.AutoencoderConfig) == keywords(build_kl_autoencoder) - given
+    shape = names(config.AutoencoderConfig) - {"block_out_channels"}
+    default_values(config.AutoencoderConfig, build_kl_autoencoder, shape)
+    widths = inspect.signature(build_kl_autoencoder).parameters["block_out_channels"].default
+    assert tuple(config.AutoencoderConfig().block_out_channels) == widths
+    assert names(config.AutoencoderLossConfig) == keywords(AutoencoderLoss.__init__)
+    default_values(
+        config.AutoencoderLossConfig, AutoencoderLoss, names(config.AutoencoderLossConfig)
+    )
+    built = names(config.DiscriminatorConfig) - {"learning_rate"}
+    assert built == keywords(PatchDiscriminator.__init__)
+    default_values(config.DiscriminatorConfig, PatchDiscriminator, built)
+    assert choices(config.AutoencoderLossConfig, "perceptual_net") == lpips_distance.NETS
+
+
+def test_the_loops_share_the_meaning_of_their_knobs() -> None:
+    """What both trainings have has one name, type and, but for the batch, one default."""
+    first, main = config.FirstStageTrainConfig(), config.TrainConfig()
+    shared = names(config.FirstStageTrainConfig)
+    assert shared <= names(config.TrainConfig)
+    same = shared - {"batch_size"}
+    assert [getattr(first, n) for n in sorted(same)] == [getattr(main, n) for n in sorted(same)]
 
 
 def test_data_section_is_the_augmentation() -> None:

@@ -80,20 +80,25 @@ def open_stage(
     else:
         stage = first_stages.load_autoencoder(source)
     stage.to("cuda" if torch.cuda.is_available() else "cpu")
-    if stage.config.latents_mean is None:
-        stage.measure(part.to(stage.device) for part in _fit_images(folder).split(32))
     size = folder.image_size
-    probe = torch.zeros(1, 3, size, size, device=stage.device)
-    with torch.inference_mode():
-        try:
-            fits = stage.decode(stage.encode(probe)).shape == probe.shape
-        except (RuntimeError, ValueError):
-            fits = False
-    if not fits:
+    if not _gives_back(stage, size):
         raise UserError(
             f"it cannot take {size} px pictures", source, "Prepare the faces at a size it divides."
         )
+    if stage.config.latents_mean is None:
+        stage.measure(part.to(stage.device) for part in _fit_images(folder).split(32))
     return stage
+
+
+@torch.inference_mode()
+def _gives_back(stage: FirstStage, size: int) -> bool:
+    """Whether pictures of a size come back at that size."""
+    probe = torch.zeros(1, 3, size, size, device=stage.device)
+    try:
+        decoded = stage.autoencoder.decode(stage.raw_latents(probe))
+    except (RuntimeError, ValueError):
+        return False
+    return getattr(decoded, "sample", decoded).shape == probe.shape
 
 
 def assess_stage(

@@ -36,6 +36,12 @@ def discriminator_for(config: FirstStageRunConfig) -> PatchDiscriminator:
 
 def check(config: FirstStageRunConfig, image_size: int) -> None:
     """Raise `UserError` where the config does not fit pictures of this size."""
+    if config.discriminator.width % 8:
+        raise UserError(
+            f"width {config.discriminator.width} is no multiple of 8",
+            "discriminator.width",
+            "Round it.",
+        )
     with torch.device("meta"):
         autoencoder_for(config, image_size)
         discriminator = discriminator_for(config)
