@@ -22,6 +22,7 @@ from tqdm import tqdm
 from facecond import config as configs
 from facecond.config import RunConfig
 from facecond.data.dataset import IndexKeyedSampler
+from facecond.data.notes import lacking
 from facecond.diffusion import guidance
 from facecond.diffusion.objective import Objective
 from facecond.diffusion.schedulers import scheduler
@@ -65,6 +66,9 @@ def train(config: RunConfig, out: str | Path, resume: str = "auto") -> Path:
     accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="no")
     device, main = accelerator.device, accelerator.is_main_process
     folder = setup.open_data(config)
+    if main:
+        for note in lacking(folder, folder.indices("generator"), "no face of the training split"):
+            tqdm.write(f"note: {note}")
     run = export.provenance(config, folder.data_hash)
     if resume != "never" and (out / "run.json").is_file():
         session.check_same(read_json(out / "run.json"), run, out)
