@@ -42,24 +42,30 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
         yield temporary
-        files = [file for file in temporary.rglob("*") if file.is_file()]
-        if len(files) > MANY_FILES:
-            os.sync()
-        else:
-            for file in files:
-                _fsync(file)
-        temporary.chmod(0o777 & ~_umask())
-        if path.exists():
-            # A folder cannot replace a full one in a single rename: step the old one aside.
-            aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
-            path.replace(aside / path.name)
-            temporary.replace(path)
-            shutil.rmtree(aside, ignore_errors=True)
-        else:
-            temporary.replace(path)
-        _fsync(path.parent)
+        publish_folder(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def publish_folder(temporary: str | Path, path: str | Path) -> None:
+    """Sync a finished folder and rename it to `path` beside it, in place of a folder there."""
+    temporary, path = Path(temporary), Path(path)
+    files = [file for file in temporary.rglob("*") if file.is_file()]
+    if len(files) > MANY_FILES:
+        os.sync()
+    else:
+        for file in files:
+            _fsync(file)
+    temporary.chmod(0o777 & ~_umask())
+    if path.exists():
+        # A folder cannot replace a full one in a single rename: step the old one aside.
+        aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
+        path.replace(aside / path.name)
+        temporary.replace(path)
+        shutil.rmtree(aside, ignore_errors=True)
+    else:
+        temporary.replace(path)
+    _fsync(path.parent)
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -7,21 +7,28 @@ import argparse
 from facecond.commands.arguments import non_negative_int
 from facecond.errors import UserError, nearest
 
-LAYOUTS = ("prepared", "folder")
+LAYOUTS = ("prepared", "folder", "celebamask")
+CELEBAMASK_SIZE = 1024
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to make")
     parser.add_argument("--count", required=True, type=int, metavar="N", help="number of faces")
-    parser.add_argument("--size", required=True, type=int, metavar="S", help="side in pixels")
+    parser.add_argument(
+        "--size",
+        type=int,
+        metavar="S",
+        help=f"side in pixels (needed, but for the layout celebamask: {CELEBAMASK_SIZE})",
+    )
     parser.add_argument(
         "--seed", type=non_negative_int, default=0, help="equal seeds draw equal faces"
     )
     parser.add_argument(
         "--layout",
         default="prepared",
-        help="prepared: ready for training; folder: images/, masks/, attributes.csv",
+        help="prepared: ready for training; folder: images/, masks/, attributes.csv; "
+        "celebamask: the raw layout of CelebAMask-HQ",
     )
     parser.add_argument(
         "--independent", action="store_true", help="attributes drawn independently of each other"
@@ -33,31 +40,31 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Render, and say what was made."""
+    from facecond.data.render_raw import render_celebamask
     from facecond.data.render_set import render_plain, render_prepared
     from facecond.data.rendered.scene import LARGEST, SMALLEST
 
+    if args.layout not in LAYOUTS:
+        fix = nearest(args.layout, LAYOUTS)
+        raise UserError(f"unknown layout '{args.layout}'", "--layout", fix)
+    if args.size is None:
+        if args.layout != "celebamask":
+            raise UserError("is missing", "--size", f"Give the side, {SMALLEST} to {LARGEST}.")
+        args.size = CELEBAMASK_SIZE
     check_range("--count", args.count, 1, 10_000_000)
     check_range("--size", args.size, SMALLEST, LARGEST)
     if args.workers is not None:
         check_range("--workers", args.workers, 1, 1024)
+    options = (args.out, args.count, args.size, args.seed, not args.independent)
     if args.layout == "folder":
-        render_plain(args.out, args.count, args.size, args.seed, not args.independent, args.workers)
+        render_plain(*options, args.workers)
         print(f"{args.out}: {args.count} faces of {args.size} px as images, masks and CSV")
-    elif args.layout == "prepared":
-        folder = render_prepared(
-            args.out,
-            args.count,
-            args.size,
-            args.seed,
-            not args.independent,
-            args.judges_fraction,
-            args.test_fraction,
-            args.workers,
-        )
-        print(folder.summary())
+    elif args.layout == "celebamask":
+        render_celebamask(*options, args.workers)
+        print(f"{args.out}: {args.count} faces of {args.size} px in the layout of CelebAMask-HQ")
     else:
-        fix = nearest(args.layout, LAYOUTS)
-        raise UserError(f"unknown layout '{args.layout}'", "--layout", fix)
+        shares = (args.judges_fraction, args.test_fraction)
+        print(render_prepared(*options, *shares, args.workers).summary())
     return 0
 
 

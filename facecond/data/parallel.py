@@ -5,9 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
 from typing import Any, TypeVar
 
 from tqdm import tqdm
@@ -26,6 +29,7 @@ def ordered_map(
     items: Sequence[Item],
     workers: int | None,
     description: str,
+    done: int = 0,
 ) -> Iterator[Result]:
     """Yield `function(item)` for each item, in order.
 
@@ -34,12 +38,15 @@ def ordered_map(
         items: what to map over; each is sent to the process that works on it.
         workers: processes; None means one per core, 1 means this process.
         description: label of the progress bar, which counts images.
+        done: images that an earlier run finished; the progress bar begins there.
 
     Raises:
-        UserError: the first one, in the order of the items, that `function` raised.
+        UserError: the first one, in the order of the items, that `function` raised; or a worker
+            process died.
     """
     workers = min(workers or os.cpu_count() or 1, -(-len(items) // CHUNK))
-    with tqdm(total=len(items), desc=description, unit="img") as bar:
+    total = len(items) + done
+    with tqdm(total=total, initial=done, desc=description, unit="img") as bar:
         results = map(function, items) if workers <= 1 else _pooled(function, items, workers)
         for result in results:
             yield result
@@ -60,6 +67,9 @@ def _pooled(
                 yield from _unpack(waiting.popleft())
         while waiting:
             yield from _unpack(waiting.popleft())
+    except BrokenProcessPool:
+        fix = "Use fewer workers: they may have run out of memory."
+        raise UserError("a worker process died", "--workers", fix) from None
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -67,9 +77,18 @@ def _pooled(
 def _start_worker() -> None:
     # Ctrl-C reaches the whole process group: the parent handles it and stops the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     import cv2
 
     cv2.setNumThreads(1)  # one process per core is enough
+
+
+def _end_with_parent() -> None:
+    # A parent that is killed cannot stop its workers: they would wait for work for ever.
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 def _run_chunk(

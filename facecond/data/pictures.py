@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from facecond.data.prepared import encode_png
+from facecond.data.label_map import LabelMap, label_map
+from facecond.data.writing import encode_png
 from facecond.errors import UserError
-from facecond.labels import ANYTHING, LABEL_ORDERS, MASK_CLASSES
+from facecond.labels import LABEL_ORDERS
 
 _IMAGE_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
 _EXIF_ORIENTATION = 0x0112
@@ -31,8 +32,8 @@ def square_image(path: Path, size: int) -> tuple[bytes, tuple[int, int]]:
     Raises:
         UserError: the file is corrupt, truncated, or has more than 8 bits per channel.
     """
-    content = _read_bytes(path)
-    picture = _decoded(path, content, draft=2 * size)
+    content = read_bytes(path)
+    picture = decoded(path, content, draft=2 * size)
     if picture.mode not in _IMAGE_MODES:
         fix = "Save it with 8 bits per channel, as JPEG or PNG."
         raise UserError(f"the image mode is {picture.mode}", path, fix)
@@ -52,14 +53,14 @@ def square_image(path: Path, size: int) -> tuple[bytes, tuple[int, int]]:
 
 
 def square_mask(
-    path: Path, size: int, label_order: str, image_shape: tuple[int, int]
+    path: Path, size: int, label_order: str | LabelMap, image_shape: tuple[int, int]
 ) -> np.ndarray:
     """Read a label mask, bring it to CelebAMask-HQ's order, crop and resize it as the image.
 
     Args:
         path: 8-bit PNG, greyscale or palette (then the palette's indices are the classes).
         size: side of the result.
-        label_order: key of `labels.LABEL_ORDERS`.
+        label_order: what its values mean, or the name of a known order.
         image_shape: (width, height) of the image; the mask needs the same aspect ratio.
 
     Returns:
@@ -68,27 +69,29 @@ def square_mask(
     Raises:
         UserError: the file is corrupt or has a wrong mode, shape or value.
     """
-    content = _read_bytes(path)
-    picture = _decoded(path, content)
+    labels = label_order if isinstance(label_order, LabelMap) else label_map(label_order)
+    content = read_bytes(path)
+    picture = decoded(path, content)
     if picture.format != "PNG" or picture.mode not in ("L", "P"):
         what = f"the mask is a {picture.format} of mode {picture.mode}"
         raise UserError(what, path, _MASK_FIX)
-    if picture.mode == "L" and content[_PNG_BIT_DEPTH] != 8:  # decoding would scale the values
-        raise UserError(f"the mask has {content[_PNG_BIT_DEPTH]} bits", path, _MASK_FIX)
+    if picture.mode == "L" and png_bits(content) != 8:  # decoding would scale the values
+        raise UserError(f"the mask has {png_bits(content)} bits", path, _MASK_FIX)
     (width, height), (image_width, image_height) = picture.size, image_shape
     # Equal aspect ratios, up to a pixel of rounding.
     if abs(width * image_height - height * image_width) > max(*picture.size, *image_shape):
         what = f"the mask is {width}x{height} but its image {image_width}x{image_height}"
         raise UserError(what, path, "Give both the same aspect ratio.")
     mask = np.array(_crop(picture))
-    wrong = sorted(set(np.unique(mask).tolist()) - set(range(len(MASK_CLASSES))) - {ANYTHING})
+    classes = labels.classes[mask]
+    wrong = np.unique(mask[classes < 0]).tolist()
     if wrong:
         listed = ", ".join(map(str, wrong[:8])) + (", ..." if len(wrong) > 8 else "")
-        raise UserError(f"the mask has values that are no class: {listed}", path, _MASK_FIX)
-    table = np.full(256, ANYTHING, np.uint8)
-    for value, name in enumerate(LABEL_ORDERS[label_order]):
-        table[value] = MASK_CLASSES.index(name)
-    return resize_mask(table[mask], size)
+        fix = f"{_MASK_FIX} Other values can be named by --labels FILE."
+        if labels.name not in LABEL_ORDERS:
+            fix = f"Give these values a class in {labels.name}."
+        raise UserError(f"the mask has values that are no class: {listed}", path, fix)
+    return resize_mask(classes.astype(np.uint8), size)
 
 
 def resize_mask(mask: np.ndarray, size: int) -> np.ndarray:
@@ -105,36 +108,71 @@ def resize_mask(mask: np.ndarray, size: int) -> np.ndarray:
         return mask
     if len(mask) < size:
         return cv2.resize(mask, (size, size), interpolation=cv2.INTER_NEAREST_EXACT)
-    classes = np.unique(mask)
-    areas = [
-        cv2.resize((mask == value).astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
-        for value in classes
-    ]
-    return classes[np.argmax(areas, axis=0)]
+    factor, rest = divmod(len(mask), size)
+    # Of whole blocks of up to 15 x 15 pixels, equal and unequal areas stay so in 8 bits.
+    kind = np.uint8 if rest == 0 and factor <= 15 else np.float32
+    best = np.zeros((size, size), kind)
+    winner = np.zeros((size, size), np.uint8)
+    for value in np.flatnonzero(np.bincount(mask.ravel())):
+        region: np.ndarray = cv2.inRange(mask, (int(value),), (int(value),))
+        region = region.astype(kind, copy=False)
+        area = cv2.resize(region, (size, size), interpolation=cv2.INTER_AREA)
+        winner[area > best] = value
+        np.maximum(best, area, out=best)
+    return winner
 
 
-def _read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """The content of a file; an unreadable one is a `UserError`."""
     try:
         return path.read_bytes()
     except OSError as error:
         raise UserError(f"cannot be read ({error.strerror})", path, "Check the file.") from None
 
 
-def _decoded(path: Path, content: bytes, draft: int | None = None) -> Image.Image:
-    """Decode to the last pixel; `draft` allows a JPEG to come out reduced, its sides >= draft."""
+def opened(path: Path, content: bytes) -> Image.Image:
+    """Read the header, and check the checksums of a PNG file: decoding alone passes over a damaged
+    chunk. The pixels are not decoded yet.
+
+    Raises:
+        UserError: the content of the file `path` is damaged, or no picture.
+    """
     try:
         picture = Image.open(io.BytesIO(content))
         if picture.format == "PNG":
-            picture.verify()  # checksums: decoding alone passes over a damaged chunk
+            picture.verify()
             picture = Image.open(io.BytesIO(content))
+        return picture
+    except Exception as error:  # decoders raise errors of every kind on damaged files
+        raise damaged(path, error) from None
+
+
+def decoded(path: Path, content: bytes, draft: int | None = None) -> Image.Image:
+    """Decode to the last pixel; `draft` allows a JPEG to come out reduced, its sides >= draft.
+
+    Raises:
+        UserError: the content of the file `path` is corrupt or truncated, or no picture.
+    """
+    picture = opened(path, content)
+    try:
         if draft is not None:
             picture.draft("RGB", (draft, draft))
         picture.load()
-        return picture
-    except Exception as error:  # decoders raise errors of every kind on damaged files
-        known = not isinstance(error, UnidentifiedImageError)
-        what = f"corrupt or truncated ({error if known else 'not an image'})"
-        raise UserError(what, path, "Replace the file by an intact one, or remove it.") from None
+    except Exception as error:
+        raise damaged(path, error) from None
+    return picture
+
+
+def damaged(path: Path, error: Exception) -> UserError:
+    """The `UserError` for a file that a decoder fails on."""
+    known = not isinstance(error, UnidentifiedImageError)
+    what = f"corrupt or truncated ({error if known else 'not an image'})"
+    return UserError(what, path, "Replace the file by an intact one, or remove it.")
+
+
+def png_bits(content: bytes) -> int:
+    """Bits per channel of a PNG file, as its header says."""
+    return content[_PNG_BIT_DEPTH]
 
 
 def _crop(picture: Image.Image) -> Image.Image:

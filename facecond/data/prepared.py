@@ -10,153 +10,40 @@ splits/*.txt         generator, judges, test: one name per line
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass
-from hashlib import sha256 as new_sha256
-from importlib.metadata import version
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from facecond import __version__
+from facecond.data.writing import (
+    ON_DISK,
+    SCHEMA,
+    SPLITS,
+    EncodedFace,
+    PreparedWriter,
+    attribute_csv,
+    encode_png,
+    refuse_foreign,
+)
 from facecond.errors import UserError
 from facecond.labels import ANYTHING, ATTRIBUTES, MASK_CLASSES, UNSPECIFIED
-from facecond.storage import atomic_folder, hash_of, make_folder, read_json, sha256, write_json
+from facecond.storage import hash_of, read_json, sha256
 
-SCHEMA = "facecond.prepared/1"
-SPLITS: tuple[str, ...] = ("generator", "judges", "test")
-"""generator: trains the first stage and the denoiser; judges: trains the judges; test: scores."""
+__all__ = [
+    "SCHEMA",
+    "SPLITS",
+    "EncodedFace",
+    "PreparedFolder",
+    "PreparedWriter",
+    "attribute_csv",
+    "encode_png",
+    "refuse_foreign",
+]
 
 _PREPARE_ANEW = "Prepare the folder anew with `facecond data`."
-_ON_DISK = {1: "1", 0: "0", UNSPECIFIED: ""}
-_IN_MEMORY = {text: value for value, text in _ON_DISK.items()}
-
-
-@dataclass(frozen=True)
-class EncodedFace:
-    """One face as the bytes of its files; made in worker processes, written by one writer.
-
-    Attributes:
-        name: file name without suffix.
-        image: PNG or JPEG file.
-        mask: 8-bit PNG file of class ids, or None when the face has no mask.
-        attributes: int8 [40], values 1, 0, -1.
-    """
-
-    name: str
-    image: bytes
-    mask: bytes | None
-    attributes: np.ndarray
-
-
-def encode_png(pixels: np.ndarray) -> bytes:
-    """uint8 [H, W] or [H, W, 3] -> PNG file; compressed lightly, for speed."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
-
-
-class PreparedWriter:
-    """Writes a prepared folder. It appears under its name only when everything is written.
-
-    Args:
-        out: the folder to make; an earlier prepared folder of this name is replaced.
-        image_size: side of the square images and masks, in pixels.
-        source: "rendered" or "folder".
-        details: what else the manifest should say about how the data came about (JSON values).
-
-    Raises:
-        UserError: `out` is not writable, or holds something other than a prepared folder.
-    """
-
-    def __init__(
-        self,
-        out: str | Path,
-        image_size: int,
-        source: str,
-        details: Mapping[str, Any] | None = None,
-    ) -> None:
-        self.out, self.image_size, self.source = Path(out), image_size, source
-        self.details = dict(details or {})
-        self._rows: list[tuple[str, np.ndarray]] = []
-        self._splits: dict[str, str] = {}
-        self._files: dict[str, str] = {}
-
-    def __enter__(self) -> PreparedWriter:
-        make_folder(self.out.parent)
-        refuse_foreign(self.out)
-        self._stack = ExitStack()
-        self._folder = self._stack.enter_context(atomic_folder(self.out))
-        for name in ("images", "masks", "splits"):
-            (self._folder / name).mkdir()
-        return self
-
-    def add(
-        self,
-        name: str,
-        image: np.ndarray,
-        mask: np.ndarray | None,
-        attributes: np.ndarray,
-        split: str,
-    ) -> None:
-        """Add a face: image uint8 [S, S, 3], mask uint8 [S, S] or None, attributes int8 [40]."""
-        encoded_mask = None if mask is None else encode_png(mask)
-        self.add_encoded(EncodedFace(name, encode_png(image), encoded_mask, attributes), split)
-
-    def add_encoded(self, face: EncodedFace, split: str) -> None:
-        """Add a face that is encoded already."""
-        if split not in SPLITS or face.name in self._splits:
-            raise ValueError(f"split '{split}' unknown or name '{face.name}' used twice")
-        suffix = "jpg" if face.image.startswith(b"\xff\xd8") else "png"
-        self._write(f"images/{face.name}.{suffix}", face.image)
-        if face.mask is not None:
-            self._write(f"masks/{face.name}.png", face.mask)
-        self._rows.append((face.name, face.attributes))
-        self._splits[face.name] = split
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            try:
-                self._finish()
-            except BaseException as failure:
-                self._stack.__exit__(type(failure), failure, failure.__traceback__)
-                raise
-        self._stack.__exit__(kind, error, trace)
-
-    def _finish(self) -> None:
-        self._write("attributes.csv", attribute_csv(self._rows, _ON_DISK).encode())
-        for split in SPLITS:
-            lines = [f"{name}\n" for name, _ in self._rows if self._splits[name] == split]
-            self._write(f"splits/{split}.txt", "".join(lines).encode())
-        manifest = {
-            "schema": SCHEMA,
-            "source": self.source,
-            "image_size": self.image_size,
-            "count": len(self._rows),
-            "label_order": "celebamask",
-            "classes": list(MASK_CLASSES),
-            "attributes": list(ATTRIBUTES),
-            "details": self.details,
-            "versions": {"facecond": __version__}
-            | {name: version(name) for name in ("numpy", "pillow")},
-            "data_hash": hash_of(self._files),
-            "files": self._files,
-        }
-        write_json(self._folder / "manifest.json", manifest)
-
-    def _write(self, name: str, content: bytes) -> None:
-        (self._folder / name).write_bytes(content)
-        self._files[name] = new_sha256(content).hexdigest()
+_IN_MEMORY = {text: value for value, text in ON_DISK.items()}
 
 
 class PreparedFolder:
@@ -166,7 +53,7 @@ class PreparedFolder:
         root: the folder.
         manifest: the content of manifest.json.
         image_size: side of images and masks, in pixels.
-        source: "rendered" or "folder".
+        source: "rendered", "folder" or "celebamask".
         data_hash: hash over the content of every file; names this data set.
         names: [N] names.
         attributes: int8 [N, 40]; 1 present, 0 absent, -1 unspecified.
@@ -255,26 +142,6 @@ class PreparedFolder:
             size = f"{pixels.shape[1]}x{pixels.shape[0]}"
             raise UserError(f"is {size}, not {self.image_size} square", path, _PREPARE_ANEW)
         return pixels
-
-
-def attribute_csv(rows: list[tuple[str, np.ndarray]], coding: Mapping[int, str]) -> str:
-    """Rows of (name, int8 [40]) -> CSV text; `coding` gives the word for 1, 0 and -1."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["name", *ATTRIBUTES])
-    table.writerows([name, *(coding[int(v)] for v in values)] for name, values in rows)
-    return text.getvalue()
-
-
-def refuse_foreign(out: Path) -> None:
-    """Raise `UserError` when `out` holds something that writing a prepared folder would lose."""
-    fix = "Choose a new folder."
-    if out.exists() and not out.is_dir():
-        raise UserError("is a file", out, fix)
-    if out.is_dir() and any(out.iterdir()):
-        manifest = out / "manifest.json"
-        if not manifest.is_file() or read_json(manifest).get("schema") != SCHEMA:
-            raise UserError("the folder is in use and is not a prepared folder", out, fix)
 
 
 def _check_manifest(root: Path, manifest: Any) -> None:

@@ -6,17 +6,18 @@ from functools import partial
 from pathlib import Path
 
 from facecond.data.parallel import ordered_map
-from facecond.data.prepared import (
-    EncodedFace,
-    PreparedFolder,
-    PreparedWriter,
-    attribute_csv,
-    encode_png,
-)
+from facecond.data.prepared import PreparedFolder
 from facecond.data.rendered import render
 from facecond.data.splits import assign_splits
+from facecond.data.writing import (
+    EncodedFace,
+    PlannedFace,
+    attribute_csv,
+    encode_png,
+    write_faces,
+)
 from facecond.errors import UserError
-from facecond.storage import atomic_folder, make_folder
+from facecond.storage import atomic_folder, hash_of, make_folder
 
 _CELEBA_CODING = {1: "1", 0: "-1", -1: ""}
 
@@ -34,7 +35,7 @@ def render_prepared(
     """Render `count` faces of `size` pixels into a prepared folder.
 
     Face i is `render(seed, i, size)`, whatever the number of workers. The other arguments are
-    those of `prepare_folder`; `correlated` is that of `render`.
+    those of `prepare_folder`; `correlated` is that of `render`. A run that was killed is continued.
 
     Raises:
         UserError: `out` cannot be written or is in use, or a share is out of range.
@@ -43,10 +44,11 @@ def render_prepared(
     splits = assign_splits(names, seed, judges_fraction, test_fraction)
     draw = partial(_draw, seed=seed, size=size, correlated=correlated)
     details = {"seed": seed, "correlated": correlated}
-    with PreparedWriter(out, size, "rendered", details) as writer:
-        faces = ordered_map(draw, range(count), workers, "rendering")
-        for face, split in zip(faces, splits, strict=True):
-            writer.add_encoded(face, split)
+    plan = {
+        name: PlannedFace(index, split, hash_of([index, details]))
+        for index, (name, split) in enumerate(zip(names, splits, strict=True))
+    }
+    write_faces(out, size, "rendered", details, plan, draw, workers, "rendering")
     return PreparedFolder.open(out)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from facecond.data.prepared import SPLITS
+from facecond.data.writing import SPLITS
 from facecond.errors import UserError
 from facecond.seeding import key_of, numpy_generator
 

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
+from facecond.data.text_files import read_text
 from facecond.errors import UserError, nearest
 from facecond.labels import ABSENT, ATTRIBUTES, PRESENT, UNSPECIFIED
 
 IMAGE_SUFFIXES: tuple[str, ...] = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
-_NAME_COLUMNS = ("name", "image_id", "filename", "image")
+NAME_COLUMNS = ("name", "image_id", "filename", "image")
 _EXTRA_COLUMNS = ("identity", "split", "celebahq_id", "partition")
 _VALUES = {
     "": UNSPECIFIED, "nan": UNSPECIFIED, "1": PRESENT, "1.0": PRESENT, "+1": PRESENT,
@@ -68,11 +69,7 @@ def read_table(path: Path) -> FaceTable:
         UserError: unknown or repeated column, repeated name, ragged row, a value that is none, or
             0 and -1 in one file; the line is named.
     """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"not UTF-8 text ({error.reason})", path, "Save it as UTF-8.") from None
-    reader = csv.reader(io.StringIO(text, newline=""))
+    reader = csv.reader(io.StringIO(read_text(path), newline=""))
     try:
         header = [word.strip() for word in next(reader, [])]
         rows = [(reader.line_num, [word.strip() for word in row]) for row in reader if row]
@@ -87,7 +84,7 @@ def read_table(path: Path) -> FaceTable:
         if len(row) != len(header):
             what = f"{len(row)} fields where the header has {len(header)}"
             raise UserError(what, where, "Give every row one field per column.")
-        name = _bare_name(row[name_column])
+        name = bare_name(row[name_column])
         if not name or name in table.lines:
             what = f"name '{name}' is also on line {table.lines[name]}" if name else "no name"
             raise UserError(what, where, "Give every row a name of its own.")
@@ -119,9 +116,9 @@ def _check_header(path: Path, header: list[str]) -> int:
     if not header:
         fix = f"Begin with a header: name,{ATTRIBUTES[0]},..."
         raise UserError("the table is empty", path, fix)
-    name_column = next((header.index(c) for c in _NAME_COLUMNS if c in header), None)
+    name_column = next((header.index(c) for c in NAME_COLUMNS if c in header), None)
     if name_column is None:
-        fix = f"Add a column '{_NAME_COLUMNS[0]}' with the image names."
+        fix = f"Add a column '{NAME_COLUMNS[0]}' with the image names."
         raise UserError(f"no name column among: {', '.join(header[:6])}", path, fix)
     for column, title in enumerate(header):
         if header.index(title) != column:
@@ -132,7 +129,7 @@ def _check_header(path: Path, header: list[str]) -> int:
     return name_column
 
 
-def _bare_name(text: str) -> str:
+def bare_name(text: str) -> str:
     """The name without the suffix of an image file, if it has one."""
     path = Path(text)
     return text[: -len(path.suffix)] if path.suffix.lower() in IMAGE_SUFFIXES else text

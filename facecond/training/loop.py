@@ -22,6 +22,7 @@ from tqdm import tqdm
 from facecond import config as configs
 from facecond.config import RunConfig
 from facecond.data.dataset import IndexKeyedSampler
+from facecond.data.notes import lacking
 from facecond.diffusion import guidance
 from facecond.diffusion.objective import Objective
 from facecond.diffusion.schedulers import scheduler
@@ -63,6 +64,9 @@ def train(
     accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="no")
     device, main = accelerator.device, accelerator.is_main_process
     folder = setup.open_data(config)
+    if main:
+        for note in lacking(folder, folder.indices("generator"), "no face of the training split"):
+            tqdm.write(f"note: {note}")
     run, before = export.provenance(config, folder.data_hash), None
     if resume != "never" and (out / "run.json").is_file():
         before = read_json(out / "run.json")
