@@ -22,6 +22,11 @@ TABLE: dict[str, tuple[str, str]] = {
     "demo": ("demo", "everything, offline: rendered faces, training, samples, scores, a report"),
     "data render": ("data_render", "draw faces with exact masks and attributes"),
     "data prepare": ("data_prepare", "turn images, masks and attributes into a prepared folder"),
+    "data doctor": ("data_doctor", "find what is wrong with a data folder"),
+    "data faults": (
+        "data_faults",
+        "plant faults in copies of a folder, measure the doctor on them",
+    ),
     "train": ("train", "train the denoiser"),
     "train first-stage": ("train_first_stage", "train a first stage: pictures to latents and back"),
     "train judge": ("train_judge", "train a judge: the face parser or the attribute classifier"),

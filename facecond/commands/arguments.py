@@ -38,6 +38,14 @@ def positive_number(text: str) -> float:
     return value
 
 
+def share_of_one(text: str) -> float:
+    """Number above 0 and up to 1."""
+    value = positive_number(text)
+    if value > 1:
+        raise argparse.ArgumentTypeError(f"must be a share up to 1, not '{text}'")
+    return value
+
+
 def source_scales(text: str) -> dict[str, float]:
     """`"mask=2,attributes=3"` -> `{"mask": 2.0, "attributes": 3.0}`: finite scales from 0 up.
 

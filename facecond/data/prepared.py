@@ -5,6 +5,7 @@ images/NAME.png|jpg  RGB, square
 masks/NAME.png       8-bit class ids, 255 = anything; a face without mask has no file
 attributes.csv       name + 40 columns: 1 present, 0 absent, empty unspecified
 splits/*.txt         generator, judges, test: one name per line
+excluded.txt         may be added later: faces to leave out, see `exclusions.py`
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from facecond.data.exclusions import read_exclusions
 from facecond.data.writing import (
     ON_DISK,
     SCHEMA,
@@ -54,8 +56,10 @@ class PreparedFolder:
         manifest: the content of manifest.json.
         image_size: side of images and masks, in pixels.
         source: "rendered", "folder" or "celebamask".
-        data_hash: hash over the content of every file; names this data set.
+        data_hash: hash over the content of every file, and over the names that excluded.txt
+            leaves out; names this data set.
         names: [N] names.
+        excluded: name -> reason; `indices` leaves these out.
         attributes: int8 [N, 40]; 1 present, 0 absent, -1 unspecified.
         splits: str [N]; generator, judges or test.
         has_mask: bool [N].
@@ -72,7 +76,10 @@ class PreparedFolder:
         self.root, self.manifest = root, manifest
         self.image_size: int = manifest["image_size"]
         self.source: str = manifest["source"]
+        self.excluded = read_exclusions(root)
         self.data_hash: str = manifest["data_hash"]
+        if self.excluded:
+            self.data_hash = hash_of([self.data_hash, sorted(self.excluded)])
         self.names, self.attributes, self.splits = names, attributes, splits
         files = manifest["files"]
         self.has_mask = np.array([f"masks/{name}.png" in files for name in names], bool)
@@ -111,15 +118,23 @@ class PreparedFolder:
             f"{self.root}: {len(self)} faces of {self.image_size} px ({sizes}); "
             f"{int(self.has_mask.sum())} with mask; {int(known.any(1).sum())} with attributes, "
             f"{int(known.all(1).sum())} with all {len(ATTRIBUTES)}"
+            + (f"; {int(self._left_out().sum())} excluded" if self.excluded else "")
         )
 
     def indices(self, split: str) -> np.ndarray:
-        """int64 [n]: the rows of a split, in the order of the folder; an empty one is an error."""
-        rows = np.flatnonzero(self.splits == split)
+        """int64 [n]: the rows of a split that are not excluded, in the order of the folder.
+
+        Raises:
+            UserError: there are none.
+        """
+        rows = np.flatnonzero((self.splits == split) & ~self._left_out())
         if not len(rows):
             fix = f"Prepare the data with a larger share for it (splits: {', '.join(SPLITS)})."
             raise UserError(f"the split '{split}' is empty", self.root, fix)
         return rows.astype(np.int64)
+
+    def _left_out(self) -> np.ndarray:
+        return np.array([name in self.excluded for name in self.names], bool)
 
     def image(self, index: int) -> np.ndarray:
         """uint8 [S, S, 3]: an image."""
