@@ -165,6 +165,8 @@ def assess_stage(
 
     whole = {name: np.concatenate(parts) for name, parts in found.items()}
     report = _scored(whole, "" if distance is None else distance.name, seed)
+    if distance is not None and not distance.trained:
+        report.notes.append(f"{distance.name} has an untrained trunk: it is not LPIPS.")
     if classifier is not None:
         reference = _reference(classifier, folder, seed, progress)
         sides = (whole["features"], whole["features_original"])

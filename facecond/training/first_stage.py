@@ -41,6 +41,7 @@ from facecond.training.optim import (
 )
 
 DISCRIMINATOR_BETAS = (0.5, 0.9)
+"""Of AdamW, as in the code of Esser et al."""
 
 
 def train_first_stage(config: FirstStageRunConfig, out: str | Path, resume: str = "auto") -> Path:

@@ -88,7 +88,7 @@ def test_a_lossless_stage_scores_as_the_pictures_do(
     assert (rows["mask_miou"]["n"], rows["attribute_bacc"]["n"]) == (TEST_ROWS - 1, TEST_ROWS - 1)
     assert rows["frechet_judge"]["reference_n"] == 90 - TEST_ROWS
     assert set(rows["attribute_bacc"]["detail"]) <= set(ATTRIBUTES[:30])
-    assert not report.notes
+    assert report.notes == ["random_squeeze has an untrained trunk: it is not LPIPS."]
     assert report.facts["latent_shape"] == [12, 32, 32]
     assert report.facts["reduction"] == 2 and report.facts["compression"] == 1
     assert report.facts["parameters"] == 12 * 12 + 12 + 12 * 12 * 9 + 12
