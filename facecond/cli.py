@@ -22,9 +22,11 @@ TABLE: dict[str, tuple[str, str]] = {
     "demo": ("demo", "everything, offline: rendered faces, training, samples, scores, a report"),
     "data render": ("data_render", "draw faces with exact masks and attributes"),
     "data prepare": ("data_prepare", "turn images, masks and attributes into a prepared folder"),
+    "data label": ("data_label", "fill missing attributes and masks with judges, flagged"),
     "train": ("train", "train the denoiser"),
     "train judge": ("train_judge", "train a judge: the face parser or the attribute classifier"),
     "sample": ("sample", "draw faces that follow attributes and a mask"),
+    "parse": ("parse", "read the mask of a photo: face found, aligned, parsed"),
     "evaluate": ("evaluate", "score a model, with the ceiling and the floor of each score"),
     "routing": ("routing", "show which source of conditions reaches which layer"),
 }

@@ -117,7 +117,7 @@ def test_first_stage_section_is_the_patch_code() -> None:
 
 
 def test_data_section_is_the_augmentation() -> None:
-    own = {"root", "variants"}
+    own = {"root", "labels", "variants"}
     assert names(config.DataConfig) - own == keywords(FaceAugmentation.__init__)
 
 

@@ -38,6 +38,14 @@ def positive_number(text: str) -> float:
     return value
 
 
+def share(text: str) -> float:
+    """Number from 0 to 1."""
+    value = _number(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 1, not '{text}'")
+    return value
+
+
 def source_scales(text: str) -> dict[str, float]:
     """`"mask=2,attributes=3"` -> `{"mask": 2.0, "attributes": 3.0}`: finite scales from 0 up.
 

@@ -5,6 +5,7 @@ images/NAME.png|jpg  RGB, square
 masks/NAME.png       8-bit class ids, 255 = anything; a face without mask has no file
 attributes.csv       name + 40 columns: 1 present, 0 absent, empty unspecified
 splits/*.txt         generator, judges, test: one name per line
+predicted/           labels that judges gave, where there are any: see `predicted.py`
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import numpy as np
 from PIL import Image
 
 from facecond import __version__
+from facecond.data.predicted import add_predicted
 from facecond.errors import UserError
 from facecond.labels import ANYTHING, ATTRIBUTES, MASK_CLASSES, UNSPECIFIED
 from facecond.storage import atomic_folder, hash_of, make_folder, read_json, sha256, write_json
@@ -167,11 +169,14 @@ class PreparedFolder:
         manifest: the content of manifest.json.
         image_size: side of images and masks, in pixels.
         source: "rendered" or "folder".
-        data_hash: hash over the content of every file; names this data set.
+        data_hash: hash over the content of every file; names this data set and, with labels of
+            judges, those too.
         names: [N] names.
         attributes: int8 [N, 40]; 1 present, 0 absent, -1 unspecified.
         splits: str [N]; generator, judges or test.
         has_mask: bool [N].
+        attribute_predicted: bool [N, 40]; which values of `attributes` a judge gave.
+        mask_predicted: bool [N]; which masks a judge gave.
     """
 
     def __init__(
@@ -189,16 +194,24 @@ class PreparedFolder:
         self.names, self.attributes, self.splits = names, attributes, splits
         files = manifest["files"]
         self.has_mask = np.array([f"masks/{name}.png" in files for name in names], bool)
+        self.attribute_predicted = np.zeros(attributes.shape, bool)
+        self.mask_predicted = np.zeros(len(names), bool)
         self._suffixes = ["jpg" if f"images/{name}.jpg" in files else "png" for name in names]
 
     @classmethod
-    def open(cls, root: str | Path) -> PreparedFolder:
+    def open(cls, root: str | Path, labels: str = "true") -> PreparedFolder:
         """Read manifest, attributes and splits, and check that every file is there.
+
+        Args:
+            labels: "true" reads the truth alone; "all" adds what judges said where there is no
+                truth (`facecond data label`).
 
         Raises:
             UserError: it is not a prepared folder, files are missing, or attributes.csv or the
                 splits are not those that were prepared.
         """
+        if labels not in ("true", "all"):
+            raise ValueError(f"labels are 'true' or 'all', not '{labels}'")
         root = Path(root)
         if not root.is_dir():
             raise UserError("no such folder", root, "Make it with `facecond data`.")
@@ -211,7 +224,10 @@ class PreparedFolder:
         if len(names) != manifest["count"]:
             what = f"counts {manifest['count']} faces, but attributes.csv has {len(names)} rows"
             raise UserError(what, root / "manifest.json", _PREPARE_ANEW)
-        return cls(root, manifest, names, attributes, splits)
+        folder = cls(root, manifest, names, attributes, splits)
+        if labels == "all":
+            add_predicted(folder)
+        return folder
 
     def __len__(self) -> int:
         return len(self.names)
@@ -242,7 +258,8 @@ class PreparedFolder:
         """uint8 [S, S]: a mask; 255 everywhere for a face that has none."""
         if not self.has_mask[index]:
             return np.full((self.image_size, self.image_size), ANYTHING, np.uint8)
-        return self._read(f"masks/{self.names[index]}.png", "L")
+        place = "predicted/masks" if self.mask_predicted[index] else "masks"
+        return self._read(f"{place}/{self.names[index]}.png", "L")
 
     def _read(self, file: str, mode: str) -> np.ndarray:
         path = self.root / file

@@ -49,10 +49,10 @@ def uses_bf16(config: RunConfig, device: str) -> bool:
 
 
 def open_data(config: RunConfig) -> PreparedFolder:
-    """The prepared folder that the config names."""
+    """The prepared folder that the config names, with the labels that it asks for."""
     if not config.data.root:
         raise UserError("no data folder is named", "data.root", "Add --set data.root=DIR.")
-    return PreparedFolder.open(config.data.root)
+    return PreparedFolder.open(config.data.root, config.data.labels)
 
 
 def first_stage_for(config: RunConfig, folder: PreparedFolder, out: Path) -> FirstStage:
