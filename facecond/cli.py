@@ -27,10 +27,12 @@ TABLE: dict[str, tuple[str, str]] = {
         "data_faults",
         "plant faults in copies of a folder, measure the doctor on them",
     ),
+    "data label": ("data_label", "fill missing attributes and masks with judges, flagged"),
     "train": ("train", "train the denoiser"),
     "train first-stage": ("train_first_stage", "train a first stage: pictures to latents and back"),
     "train judge": ("train_judge", "train a judge: the face parser or the attribute classifier"),
     "sample": ("sample", "draw faces that follow attributes and a mask"),
+    "parse": ("parse", "read the mask of a photo: face found, aligned, parsed"),
     "evaluate": ("evaluate", "score a model, with the ceiling and the floor of each score"),
     "evaluate first-stage": (
         "evaluate_first_stage",

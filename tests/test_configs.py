@@ -176,7 +176,7 @@ def test_the_loops_share_the_meaning_of_their_knobs() -> None:
 
 
 def test_data_section_is_the_augmentation() -> None:
-    own = {"root", "variants", "sample_latents"}
+    own = {"root", "labels", "variants", "sample_latents"}
     assert names(config.DataConfig) - own == keywords(FaceAugmentation.__init__)
 
 

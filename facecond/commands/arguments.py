@@ -38,6 +38,14 @@ def positive_number(text: str) -> float:
     return value
 
 
+def share(text: str) -> float:
+    """Number from 0 to 1."""
+    value = _number(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 1, not '{text}'")
+    return value
+
+
 def share_of_one(text: str) -> float:
     """Number above 0 and up to 1."""
     value = positive_number(text)

@@ -12,6 +12,8 @@ class DataConfig:
 
     root: str = ""
     """Prepared folder (`facecond data render` or `facecond data prepare` writes one)."""
+    labels: Literal["all", "true"] = "all"
+    """`all` adds the labels that judges gave (`facecond data label`); `true` is the truth alone."""
     variants: int = 1
     """Versions of each picture in the latent cache: the first is the picture as it is."""
     sample_latents: bool = False

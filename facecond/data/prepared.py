@@ -6,6 +6,7 @@ masks/NAME.png       8-bit class ids, 255 = anything; a face without mask has no
 attributes.csv       name + 40 columns: 1 present, 0 absent, empty unspecified
 splits/*.txt         generator, judges, test: one name per line
 excluded.txt         may be added later: faces to leave out, see `exclusions.py`
+predicted/           labels that judges gave, where there are any: see `predicted.py`
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 from PIL import Image
 
 from facecond.data.exclusions import read_exclusions
+from facecond.data.predicted import add_predicted
 from facecond.data.writing import (
     ON_DISK,
     SCHEMA,
@@ -56,13 +58,15 @@ class PreparedFolder:
         manifest: the content of manifest.json.
         image_size: side of images and masks, in pixels.
         source: "rendered", "folder" or "celebamask".
-        data_hash: hash over the content of every file, and over the names that excluded.txt
-            leaves out; names this data set.
+        data_hash: hash over the content of every file, over the names that excluded.txt leaves
+            out and, with labels of judges, over those; names this data set.
         names: [N] names.
         excluded: name -> reason; `indices` leaves these out.
         attributes: int8 [N, 40]; 1 present, 0 absent, -1 unspecified.
         splits: str [N]; generator, judges or test.
         has_mask: bool [N].
+        attribute_predicted: bool [N, 40]; which values of `attributes` a judge gave.
+        mask_predicted: bool [N]; which masks a judge gave.
     """
 
     def __init__(
@@ -83,16 +87,24 @@ class PreparedFolder:
         self.names, self.attributes, self.splits = names, attributes, splits
         files = manifest["files"]
         self.has_mask = np.array([f"masks/{name}.png" in files for name in names], bool)
+        self.attribute_predicted = np.zeros(attributes.shape, bool)
+        self.mask_predicted = np.zeros(len(names), bool)
         self._suffixes = ["jpg" if f"images/{name}.jpg" in files else "png" for name in names]
 
     @classmethod
-    def open(cls, root: str | Path) -> PreparedFolder:
+    def open(cls, root: str | Path, labels: str = "true") -> PreparedFolder:
         """Read manifest, attributes and splits, and check that every file is there.
+
+        Args:
+            labels: "true" reads the truth alone; "all" adds what judges said where there is no
+                truth (`facecond data label`).
 
         Raises:
             UserError: it is not a prepared folder, files are missing, or attributes.csv or the
                 splits are not those that were prepared.
         """
+        if labels not in ("true", "all"):
+            raise ValueError(f"labels are 'true' or 'all', not '{labels}'")
         root = Path(root)
         if not root.is_dir():
             raise UserError("no such folder", root, "Make it with `facecond data`.")
@@ -105,7 +117,10 @@ class PreparedFolder:
         if len(names) != manifest["count"]:
             what = f"counts {manifest['count']} faces, but attributes.csv has {len(names)} rows"
             raise UserError(what, root / "manifest.json", _PREPARE_ANEW)
-        return cls(root, manifest, names, attributes, splits)
+        folder = cls(root, manifest, names, attributes, splits)
+        if labels == "all":
+            add_predicted(folder)
+        return folder
 
     def __len__(self) -> int:
         return len(self.names)
@@ -144,7 +159,8 @@ class PreparedFolder:
         """uint8 [S, S]: a mask; 255 everywhere for a face that has none."""
         if not self.has_mask[index]:
             return np.full((self.image_size, self.image_size), ANYTHING, np.uint8)
-        return self._read(f"masks/{self.names[index]}.png", "L")
+        place = "predicted/masks" if self.mask_predicted[index] else "masks"
+        return self._read(f"{place}/{self.names[index]}.png", "L")
 
     def _read(self, file: str, mode: str) -> np.ndarray:
         path = self.root / file

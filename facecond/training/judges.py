@@ -104,6 +104,7 @@ def train_judge(
         "parameters": sum(p.numel() for p in model.parameters()),
         "seconds": round(time.perf_counter() - started, 1),
         "data_hash": folder.data_hash,
+        "source": folder.source,
         "commit": commit(),
         "versions": versions(),
     }

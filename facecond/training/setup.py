@@ -52,10 +52,11 @@ def uses_bf16(config: RunConfig | FirstStageRunConfig, device: str) -> bool:
 
 
 def open_data(config: RunConfig | FirstStageRunConfig) -> PreparedFolder:
-    """The prepared folder that the config names."""
+    """The prepared folder that the config names, with the labels that it asks for."""
     if not config.data.root:
         raise UserError("no data folder is named", "data.root", "Add --set data.root=DIR.")
-    return PreparedFolder.open(config.data.root)
+    labels = config.data.labels if isinstance(config, RunConfig) else "true"
+    return PreparedFolder.open(config.data.root, labels)
 
 
 def check_sampling(config: RunConfig, stochastic: bool) -> None:
