@@ -184,7 +184,7 @@ def test_judge_section_is_the_recipe() -> None:
     assert names(config.JudgeSection) == {field.name for field in fields(Recipe)}
     default_values(config.JudgeSection, Recipe, names(config.JudgeSection))
     assert keywords(train_judge) >= names(config.JudgeDataConfig) - {"root"}
-    default_values(config.JudgeDataConfig, train_judge, ["part"])
+    default_values(config.JudgeDataConfig, train_judge, ["part", "split"])
 
 
 def choices(kind: Any, name: str) -> tuple[str, ...]:

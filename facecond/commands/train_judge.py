@@ -30,12 +30,12 @@ def run(args: argparse.Namespace) -> int:
     from facecond.training.judges import describe, train_judge
 
     folder = PreparedFolder.open(config.data.root)
+    part, split = config.data.part, config.data.split
     if args.dry_run:
         print(dump(config).rstrip())
-        print(describe(args.kind, folder, config.data.part, **asdict(config.judge)))
+        print(describe(args.kind, folder, part, split, **asdict(config.judge)))
         return 0
-    part = config.data.part
-    scores = train_judge(args.kind, folder, out, part=part, **asdict(config.judge))
+    scores = train_judge(args.kind, folder, out, part=part, split=split, **asdict(config.judge))
     headline = "mask_miou" if args.kind == "parser" else "attribute_bacc"
     count = scores["images"]["validation"]
     print(f"{out}: {headline} {scores[headline]} on {count} held-out faces, {scores['seconds']} s")

@@ -11,6 +11,8 @@ class JudgeDataConfig:
     """The prepared folder whose judges' split a judge learns from."""
 
     root: str = ""
+    split: Literal["judges", "training"] = "judges"
+    """`training`: all but the test faces, the generator's too; where few faces have the truth."""
     part: Literal["all", "a", "b"] = "all"
     """`a` and `b` are halves of the split: for two judges that share no picture."""
 

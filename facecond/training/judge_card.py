@@ -12,9 +12,9 @@ def card(scores: dict[str, Any]) -> str:
     detail = scores["per_class" if parser else "per_attribute"]
     name = "Face parser" if parser else "Attribute classifier"
     start = "from scratch" if not scores["weights"] else "from weights trained elsewhere"
-    part = "the judges' split"
+    part = "the judges' split" if scores["split"] == "judges" else "the training faces"
     if scores["part"] != "all":
-        part = f"half {scores['part']} of the judges' split"
+        part = f"half {scores['part']} of {part}"
     chosen = [] if parser else ["thresholds"]
     chosen += ["the step that is kept"] if scores["validations"] else []
     note = f" ({' and '.join(chosen)} chosen on the same faces)" if chosen else ""

@@ -16,6 +16,7 @@ from facecond.errors import UserError
 from facecond.labels import ANYTHING, UNSPECIFIED
 
 Kind = Literal["parser", "attributes"]
+Split = Literal["judges", "training"]
 Part = Literal["all", "a", "b"]
 FEWEST = 8
 """Faces that a judge needs at least."""
@@ -88,13 +89,14 @@ def read_faces(
     kind: Kind,
     progress: bool,
     part: Part = "all",
-    split: str = "judges",
+    split: Split | Literal["test"] = "judges",
     fewest: int = FEWEST,
 ) -> FaceSource:
     """The faces of a split that have the truth `kind` learns from.
 
     Args:
         part: `all` of them, or the half `a` or `b` (see `splits.half_of`).
+        split: `training` is the generator's and the judges' together: all but the test faces.
         fewest: how many there must be.
 
     Raises:
@@ -102,8 +104,7 @@ def read_faces(
     """
     known = (folder.attributes != UNSPECIFIED).any(1)
     usable = folder.has_mask if kind == "parser" else known
-    rows = [int(i) for i in folder.indices(split) if usable[i]]
-    rows = [i for i in rows if part in ("all", half_of(folder.names[i]))]
+    rows = [int(i) for i in rows_of(folder, split, part) if usable[i]]
     if len(rows) < fewest:
         truth = "masks" if kind == "parser" else "attributes"
         half = "" if part == "all" else f"half {part} of "
@@ -117,6 +118,14 @@ def read_faces(
     if 4 * len(chosen) * folder.image_size**2 > MEMORY_LIMIT:
         return FaceSource(folder, chosen, kind)
     return FaceSource(folder, chosen, kind, _read(folder, chosen, kind, progress))
+
+
+def rows_of(folder: PreparedFolder, split: str, part: Part) -> np.ndarray:
+    """int64 [n]: the rows of a split (see `read_faces`) or of a half of it, in order."""
+    splits = ("generator", "judges") if split == "training" else (split,)
+    given = [folder.indices(s) for s in splits if len(splits) == 1 or (folder.splits == s).any()]
+    rows = np.sort(np.concatenate(given))
+    return np.array([i for i in rows if part in ("all", half_of(folder.names[i]))], np.int64)
 
 
 def to_network(images: Tensor) -> Tensor:

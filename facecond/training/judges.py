@@ -1,4 +1,4 @@
-"""Training of the judges on the `judges` split: pictures that the generator never sees."""
+"""Training of the judges, never on a face of the test split."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from facecond.provenance import commit, versions
 from facecond.seeding import key_of, numpy_generator
 from facecond.storage import atomic_folder, make_folder, sha256, write_json, write_text
 from facecond.training.judge_card import card
-from facecond.training.judge_faces import FaceSource, Kind, Part, read_faces
+from facecond.training.judge_faces import FaceSource, Kind, Part, Split, read_faces, rows_of
 from facecond.training.judge_fit import Recipe, fit
 from facecond.training.judge_losses import class_weights, positive_weights
 from facecond.training.judge_scores import choose_thresholds, score_parser
@@ -43,6 +43,7 @@ def train_judge(
     out: str | Path,
     *,
     part: Part = "all",
+    split: Split = "judges",
     progress: bool = True,
     **recipe: Any,
 ) -> dict[str, Any]:
@@ -50,11 +51,13 @@ def train_judge(
 
     Args:
         kind: "parser" (mask classes) or "attributes".
-        folder: prepared faces; only rows of the `judges` split are read. A tenth of them is held
-            out for validation and, for attributes, for choosing the thresholds.
+        folder: prepared faces, of which a tenth is held out for validation and, for attributes,
+            for choosing the thresholds.
         out: new folder, or one that holds an earlier judge, which is replaced.
         part: all of the split, or the half `a` or `b` of it: two judges of different halves have
             no picture in common.
+        split: `judges`, or `training` to learn from the generator's faces too, where few have the
+            truth. Test faces are never read.
         recipe: fields of `Recipe`.
 
     Returns:
@@ -68,7 +71,7 @@ def train_judge(
     how = Recipe(**recipe)
     check(kind, folder, how)
     _check_target(Path(out))
-    faces = read_faces(folder, kind, progress, part)
+    faces = read_faces(folder, kind, progress, part, split)
     order = numpy_generator(how.seed, "judge", kind, "validation").permutation(len(faces))
     held_out = max(int(len(faces) * VALIDATION_SHARE), 1)
     valid, train = faces.subset(np.sort(order[:held_out])), faces.subset(np.sort(order[held_out:]))
@@ -99,6 +102,7 @@ def train_judge(
     scores |= {
         "images": {"train": len(train), "validation": len(valid)},
         **asdict(how),
+        "split": split,
         "part": part,
         "image_size": folder.image_size,
         "parameters": sum(p.numel() for p in model.parameters()),
@@ -119,16 +123,17 @@ def train_judge(
     return scores
 
 
-def describe(kind: Kind, folder: PreparedFolder, part: Part, **recipe: Any) -> str:
+def describe(
+    kind: Kind, folder: PreparedFolder, part: Part, split: Split = "judges", **recipe: Any
+) -> str:
     """One line on what `train_judge` would do; raises `UserError` as it would for the recipe."""
     how = Recipe(**recipe)
     check(kind, folder, how)
     parameters = sum(p.numel() for p in _build(kind, folder.image_size, how, []).parameters())
-    whose = "" if part == "all" else f", half {part}"
+    count = len(rows_of(folder, split, part))
     return (
-        f"{kind}: {how.backbone}, {parameters:,} parameters, {how.steps} steps of "
-        f"{how.batch_size} from {len(folder.indices('judges'))} faces of {folder.image_size} px"
-        f"{whose}"
+        f"{kind} on {how.backbone}: {parameters:,} parameters, {how.steps} steps of "
+        f"{how.batch_size} from {count} faces of {folder.image_size} px"
     )
 
 

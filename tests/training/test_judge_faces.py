@@ -87,3 +87,14 @@ def test_a_judge_of_a_half_says_so(quarters: PreparedFolder, tmp_path: Path) -> 
     assert sum(scores["images"].values()) == share
     card = (out / "card.md").read_text("utf-8")
     assert "half b of the judges' split" in card and "seed 4, part b" in card
+
+
+def test_the_training_faces_are_all_but_the_test_faces(folder: PreparedFolder) -> None:
+    everyone = set(read_faces(folder, "parser", progress=False, split="training").rows.tolist())
+    rows = {name: set(folder.indices(name).tolist()) for name in ("generator", "judges", "test")}
+    assert everyone == rows["generator"] | rows["judges"] and not everyone & rows["test"]
+    halves = [
+        set(read_faces(folder, "parser", False, half, "training", 1).rows.tolist())
+        for half in ("a", "b")
+    ]
+    assert halves[0] | halves[1] == everyone and not halves[0] & halves[1]
