@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from facecond.data.prepared import PreparedFolder
+from facecond.data.splits import half_of
 from facecond.errors import UserError
 from facecond.labels import ABSENT, ATTRIBUTES, PRESENT
 from facecond.metrics import MINIMUM_CASES
@@ -123,11 +124,11 @@ def describe(kind: Kind, folder: PreparedFolder, part: Part, **recipe: Any) -> s
     how = Recipe(**recipe)
     check(kind, folder, how)
     parameters = sum(p.numel() for p in _build(kind, folder.image_size, how, []).parameters())
-    whose = "" if part == "all" else f", half {part}"
+    names = [folder.names[i] for i in folder.indices("judges")]
+    count = len(names) if part == "all" else [half_of(name) for name in names].count(part)
     return (
-        f"{kind}: {how.backbone}, {parameters:,} parameters, {how.steps} steps of "
-        f"{how.batch_size} from {len(folder.indices('judges'))} faces of {folder.image_size} px"
-        f"{whose}"
+        f"{kind} on {how.backbone}: {parameters:,} parameters, {how.steps} steps of "
+        f"{how.batch_size} from {count} faces of {folder.image_size} px"
     )
 
 

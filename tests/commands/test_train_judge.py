@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,14 @@ def test_a_dry_run_shows_the_run_and_writes_nothing(
     words = ["train", "judge", "parser", "judge_parser_64", "--out", str(out), "--dry-run"]
     assert main([*words, "--set", f"data.root={faces}", "judge.width=8"]) == 0
     shown = capsys.readouterr().out
-    assert "width: 8" in shown and "parameters" in shown and "64 px" in shown
+    assert "width: 8" in shown and "parameters" in shown and "from 32 faces of 64 px" in shown
+    halves = []
+    for part in ("a", "b"):
+        assert main([*words, "--set", f"data.root={faces}", f"data.part={part}"]) == 0
+        told = re.search(r"small: .* from (\d+) faces", capsys.readouterr().out)
+        assert told is not None
+        halves.append(int(told[1]))
+    assert sum(halves) == 32 and min(halves) > 0
     assert not out.exists()
 
 
@@ -48,6 +56,7 @@ def test_a_dry_run_shows_the_run_and_writes_nothing(
     [
         (["parser", "judge_parser_64"], "data.root: no data is named"),
         (["parser", "judge_parser_64", "--set", "judge.widht=8"], "Did you mean 'width'"),
+        (["parser", "judge_parser_64", "--set", "judge.backbone=resnet"], "judge.backbone"),
         (["hair", "judge_parser_64"], "invalid choice: 'hair'"),
     ],
 )

@@ -207,7 +207,7 @@ def test_the_hash_names_the_weights() -> None:
     second = FaceParser(width=8)
     second.load_state_dict(first.state_dict())
     assert weights_hash(first) == weights_hash(second)
-    second.head[1].bias.data[0] += 1e-6
+    second.network.head[1].bias.data[0] += 1e-6
     assert weights_hash(first) != weights_hash(second)
     whole = SimpleNamespace(components={"parser": first, "scheduler": object()})
     assert weights_hash(whole) == weights_hash(SimpleNamespace(components={"parser": first}))

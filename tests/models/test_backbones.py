@@ -62,22 +62,29 @@ def test_normalisation_is_imagenets() -> None:
     torch.testing.assert_close(grey[0, :, 0, 0], torch.tensor(expected))
 
 
-@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-def test_weights_of_torchvision_fill_the_backbone(tmp_path: Path, suffix: str) -> None:
-    source = get_model("resnet18", weights=None)
+@pytest.mark.parametrize(
+    ("backbone", "suffix"),
+    [("resnet18", ".pth"), ("mobilenet_v3_large", ".safetensors"), ("efficientnet_b0", ".pth")],
+)
+def test_weights_of_torchvision_fill_the_backbone(
+    tmp_path: Path, backbone: str, suffix: str
+) -> None:
+    source = get_model(backbone, weights=None)
     for tensor in source.state_dict().values():
         if tensor.is_floating_point():
             tensor.uniform_(0.5, 1.5, generator=torch.Generator().manual_seed(1))
-    file = tmp_path / f"resnet18{suffix}"
+    file = tmp_path / f"{backbone}{suffix}"
     if suffix == ".pth":
         torch.save(source.state_dict(), file)
     else:
         save_file(source.state_dict(), file)
-    pyramid = Pyramid("resnet18", 8, 8)
-    load_backbone(pyramid, "resnet18", file)
+    pyramid = Pyramid(backbone, 8, 8)
+    load_backbone(pyramid, backbone, file)
     for name, tensor in pyramid.backbone.state_dict().items():
         assert torch.equal(tensor, source.state_dict()[name])
-    assert not any(name.startswith("fc") for name in pyramid.backbone.state_dict())
+    last = ("fc", "classifier")
+    assert any(name.startswith(last) for name in source.state_dict())
+    assert not any(name.startswith(last) for name in pyramid.backbone.state_dict())
 
 
 def test_unfit_weights_are_user_errors(tmp_path: Path) -> None:
