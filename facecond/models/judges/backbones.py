@@ -27,30 +27,26 @@ class Backbone:
     Attributes:
         nodes: its features at the strides of `STRIDES`.
         channels: of each of them.
-        classifier: its last part, which judges have no use for.
         depthwise: whether most of its convolutions are; a CPU does not do those faster in bf16.
     """
 
     nodes: tuple[str, ...]
     channels: tuple[int, ...]
-    classifier: str
     depthwise: bool
 
 
 BACKBONES: dict[str, Backbone] = {
     "resnet18": Backbone(
-        ("relu", "layer1", "layer2", "layer3", "layer4"), (64, 64, 128, 256, 512), "fc", False
+        ("relu", "layer1", "layer2", "layer3", "layer4"), (64, 64, 128, 256, 512), False
     ),
     "mobilenet_v3_large": Backbone(
         ("features.1", "features.3", "features.6", "features.12", "features.16"),
         (16, 24, 40, 112, 960),
-        "classifier",
         True,
     ),
     "efficientnet_b0": Backbone(
         ("features.1", "features.2", "features.3", "features.5", "features.7"),
         (16, 24, 40, 112, 320),
-        "classifier",
         True,
     ),
 }
