@@ -170,6 +170,8 @@ def test_values_of_a_wrong_type_name_their_key(
         ("sampling.steps=1001", "at least 1, at most 1000"),
         ("denoiser.block_out_channels=[16, 0]", "at least 1"),
         ("objective.density_mean=-11", "at least -10, at most 10"),
+        ("perceptual.weight=-1", "at least 0"),
+        ("perceptual.layers=0", "at least 1"),
     ],
 )
 def test_values_out_of_range_name_place_key_and_range(
@@ -219,6 +221,18 @@ def test_a_variation_without_variants_is_refused(write: Callable[..., Path], set
     said = message(write, "{}", f"data.{setting}")
     assert f"'data.{setting.partition('=')[0]}' has no effect while data.variants is 1" in said
     load(RunConfig, write("{}"), [f"data.{setting}", "data.variants=2"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "most"), [(["data.variants=2"], 1), (["data.variants=3", "data.flip=true"], 2)]
+)
+def test_variants_that_would_repeat_another_are_refused(
+    write: Callable[..., Path], settings: list[str], most: int
+) -> None:
+    said = message(write, "{}", *settings)
+    assert "without affine or jitter" in said and f"Set data.variants={most}." in said
+    load(RunConfig, write("{}"), [*settings, "data.affine=0.1"])
+    load(RunConfig, write("{}"), [*settings, f"data.variants={most}"])
 
 
 def test_a_judge_reads_nothing_of_data_but_its_root(write: Callable[..., Path]) -> None:

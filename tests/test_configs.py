@@ -17,6 +17,7 @@ from facecond import config
 from facecond.config import FirstStageRunConfig, JudgeConfig, RunConfig, load
 from facecond.data.augmentation import FaceAugmentation
 from facecond.diffusion import objective, schedulers
+from facecond.diffusion.perceptual import LatentPerceptualLoss
 from facecond.models import lpips_distance, positions, routing
 from facecond.models.attention import MultiSourceAttention
 from facecond.models.conditions import ConditionDropout
@@ -101,6 +102,29 @@ def test_objective_section_is_objective() -> None:
     default_values(config.ObjectiveConfig, objective.Objective, names(config.ObjectiveConfig))
 
 
+def test_perceptual_section_is_the_loss() -> None:
+    given = {"features", "objective"}
+    assert names(config.PerceptualConfig) == keywords(LatentPerceptualLoss.__init__) - given
+    own = names(config.PerceptualConfig)
+    default_values(config.PerceptualConfig, LatentPerceptualLoss, own)
+    assert config.PerceptualConfig().weight == 0  # P2 alone, unless it is asked for
+
+
+@pytest.mark.parametrize("per", ["channel", "pixel"])
+def test_every_normalisation_is_one_of_its_own(per: str) -> None:
+    assert per in choices(config.PerceptualConfig, "per")
+    pair = torch.randn(2, 1, 2, 4, 4, generator=torch.Generator().manual_seed(0))
+    found = {
+        normalise: float(
+            LatentPerceptualLoss(lambda *_: [], objective.Objective(), normalise=normalise, per=per)
+            .distance(*pair)
+            .sum()
+        )
+        for normalise in choices(config.PerceptualConfig, "normalise")
+    }
+    assert len(set(found.values())) == 3
+
+
 def test_optim_section_is_the_optimisers_and_the_loops_own() -> None:
     own = {"warmup_steps", "decay_share", "clip_norm", "ema_decay"}
     built = keywords(build_optimizers) - {"module"}
@@ -149,7 +173,7 @@ def test_the_loops_share_the_meaning_of_their_knobs() -> None:
 
 
 def test_data_section_is_the_augmentation() -> None:
-    own = {"root", "variants"}
+    own = {"root", "variants", "sample_latents"}
     assert names(config.DataConfig) - own == keywords(FaceAugmentation.__init__)
 
 

@@ -12,6 +12,12 @@ from facecond.commands.arguments import run_arguments
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     run_arguments(parser)
+    parser.add_argument(
+        "--init",
+        metavar="MODEL",
+        help="fine-tune: begin with the weights (and the first stage, where the config's is of the "
+        "same kind) of a model folder or a finished run; what fits by name and shape is taken over",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -22,11 +28,13 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         from facecond.training.plan import describe
 
-        print(describe(config))
+        print(describe(config, args.init))
         return 0
     from facecond.training.loop import train
 
-    return train_into(args, lambda out: train(config, out, args.resume), "facecond sample MODEL")
+    return train_into(
+        args, lambda out: train(config, out, args.resume, args.init), "facecond sample MODEL"
+    )
 
 
 def train_into(args: argparse.Namespace, train: Callable[[str | Path], Path], advice: str) -> int:

@@ -7,12 +7,13 @@ RANGES: dict[str, str] = {
     "objective.density_std judge.learning_rate discriminator.learning_rate",
     "[0, inf)": "train.seed train.steps train.minutes train.num_workers train.checkpoint_every_s "
     "train.sample_every optim.weight_decay optim.warmup_steps objective.gamma judge.seed "
+    "perceptual.weight perceptual.min_snr "
     "loss.l1 loss.perceptual loss.kl loss.adversary loss.adversary_start",
     "[1, inf)": "train.batch_size train.accumulation train.log_every data.variants "
     "first_stage.patch_size first_stage.latent_channels denoiser.block_out_channels "
     "denoiser.layers_per_block denoiser.attention_head_dim denoiser.norm_num_groups "
-    "denoiser.mask_grid judge.steps autoencoder.block_out_channels autoencoder.layers_per_block "
-    "autoencoder.latent_channels autoencoder.norm_num_groups",
+    "denoiser.mask_grid perceptual.layers judge.steps autoencoder.block_out_channels "
+    "autoencoder.layers_per_block autoencoder.latent_channels autoencoder.norm_num_groups",
     "[1, 6]": "discriminator.layers",
     "[2, inf)": "train.keep_checkpoints denoiser.condition_dim judge.batch_size",
     "[4, inf)": "judge.width",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from facecond.errors import UserError, nearest
+from facecond.models import decoder_features
 from facecond.models.autoencoder_files import find_autoencoder, load_weights
 from facecond.storage import read_json
 
@@ -110,21 +112,62 @@ class FirstStage(ModelMixin, ConfigMixin):
         mean, std = self._moments(images)
         return (self.raw_latents(images) - mean) / std
 
+    @property
+    def is_stochastic(self) -> bool:
+        """Whether a picture has a distribution of latents (only AutoencoderKL's do)."""
+        return self.config.autoencoder_class == "AutoencoderKL"
+
+    def encode_moments(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Mean and log variance of a picture's latents, both [B, C, h, w].
+
+        Images [B, 3, H, W] in [-1, 1]. The mean is what `encode` gives; a latent is drawn as
+        mean + exp(logvar / 2) * noise. A deterministic autoencoder has no log variance (None).
+        """
+        mean, std = self._moments(images)
+        raw, logvar = self._raw_moments(images)
+        if logvar is not None:
+            logvar = logvar - 2 * std.log()  # [B, C, h, w]
+        return (raw - mean) / std, logvar
+
     def decode(self, latents: Tensor) -> Tensor:
         """Latents [B, C, h, w] -> images [B, 3, H, W] clamped to [-1, 1]."""
-        mean, std = self._moments(latents)
-        raw = (latents * std + mean).to(self.dtype)
-        decoded = self.autoencoder.decode(raw)
+        decoded = self.autoencoder.decode(self._to_raw(latents))
         return getattr(decoded, "sample", decoded).clamp(-1, 1)
+
+    def decoder_features(
+        self, latents: Tensor, count: int | None = None, recompute: bool = False
+    ) -> list[Tensor]:
+        """Feature maps [B, F, H', W'] of the decoder, from the latent side on.
+
+        The patch code has one: the picture [B, 3, H, W] itself, not clamped. The others:
+        `decoder_features.py`. Gradients reach the latents.
+
+        Args:
+            latents: [B, C, h, w].
+            count: how many at most; the decoder runs no further than the last of them.
+            recompute: spend time in place of memory in the backward pass.
+        """
+        raw = self._to_raw(latents)
+        if isinstance(self.autoencoder, LinearPatchCode):
+            return [self.autoencoder.decode(raw)][:count]
+        return list(islice(decoder_features.stages(self.autoencoder, raw, recompute), count))
 
     def raw_latents(self, images: Tensor) -> Tensor:
         """Images [B, 3, H, W] in [-1, 1] -> raw latents [B, C, h, w]; a distribution's mode."""
+        return self._raw_moments(images)[0]
+
+    def _raw_moments(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Raw latents and, of a distribution, their log variance, both [B, C, h, w]."""
         encoded = self.autoencoder.encode(images.to(self.dtype))
         if hasattr(encoded, "latent_dist"):  # AutoencoderKL
-            return encoded.latent_dist.mode()
+            return encoded.latent_dist.mode(), encoded.latent_dist.logvar
         for name in ("latents", "latent"):  # VQModel and AutoencoderTiny; AutoencoderDC
             encoded = getattr(encoded, name, encoded)
-        return encoded
+        return encoded, None
+
+    def _to_raw(self, latents: Tensor) -> Tensor:
+        mean, std = self._moments(latents)
+        return (latents * std + mean).to(self.dtype)
 
     @torch.no_grad()
     def measure(self, batches: Iterable[Tensor]) -> None:

@@ -96,7 +96,10 @@ def save_model(
 
 def _card(config: RunConfig, model: Denoiser, run: dict[str, Any]) -> str:
     parameters = sum(p.numel() for p in model.parameters()) / 1e6
-    objective = config.objective
+    objective, lpl = config.objective, config.perceptual
+    weights = f"{objective.weighting} weight"
+    if lpl.weight:
+        weights += f", and {lpl.weight:g} x latent perceptual loss"
     return f"""---
 library_name: facecond
 tags: [face-generation, latent-diffusion, controllable]
@@ -109,7 +112,7 @@ Controllable face generation from 40 CelebA attributes and a 19-class mask.
 |---|---|
 | parameters | {parameters:.1f} M |
 | steps, batch | {run["steps"]}, {run["batch"]} |
-| objective | {objective.prediction} on {objective.schedule}, {objective.weighting} weight |
+| objective | {objective.prediction} on {objective.schedule}, {weights} |
 | routing | {model.unet.trained_routing.name} |
 | data hash | `{run["data_hash"][:16]}` |
 | commit | `{run["commit"]}` |

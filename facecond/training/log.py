@@ -42,6 +42,7 @@ class TrainingLog(RunLog):
         for index, share in enumerate(objective.effective_weight()):
             self.tensorboard.add_scalar("effective_weight_by_bin", share, index)
         self.norm, self.images, self.began = 0.0, 0, time.monotonic()
+        self.perceptual: list[float] | None = None  # sum and number of samples, where there is one
         self._clear()
 
     def gates(self, routing: Routing) -> None:
@@ -57,6 +58,12 @@ class TrainingLog(RunLog):
         self.counts.index_add_(0, bins, torch.ones_like(bins, dtype=torch.float))
         self.norm, self.images = float(norm), self.images + images
 
+    def collect_perceptual(self, losses: Tensor, active: Tensor) -> None:
+        """Take in the latent perceptual loss of one step [B], and which samples have one [B]."""
+        self.perceptual = self.perceptual or [0.0, 0.0]
+        self.perceptual[0] += float(losses.detach().sum())
+        self.perceptual[1] += float(active.sum())
+
     def write(self, step: int, optimizers: list[torch.optim.Optimizer]) -> dict[str, str]:
         """Write what was collected; returns what the progress bar shows."""
         speed = self.images / (time.monotonic() - self.began)
@@ -70,7 +77,12 @@ class TrainingLog(RunLog):
             "learning_rate": optimizers[0].param_groups[0]["lr"],
             "loss_by_bin": by_bin,
         }
-        for name in ("loss", "images_per_second", "gradient_norm", "learning_rate"):
+        names = ["loss", "images_per_second", "gradient_norm", "learning_rate"]
+        if self.perceptual is not None:
+            total, count = self.perceptual
+            row["perceptual_loss"] = total / count if count else math.nan
+            names.append("perceptual_loss")
+        for name in names:
             if math.isfinite(row[name]):
                 self.tensorboard.add_scalar(name, row[name], step)
         for index, value in enumerate(by_bin):
@@ -83,6 +95,7 @@ class TrainingLog(RunLog):
     def _clear(self) -> None:
         self.sums, self.counts = torch.zeros(NUM_BINS), torch.zeros(NUM_BINS)
         self.norm, self.images, self.began = 0.0, 0, time.monotonic()
+        self.perceptual = None
 
 
 class MeansLog(RunLog):

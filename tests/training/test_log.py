@@ -52,6 +52,21 @@ def test_losses_by_noise_level(tmp_path: Path) -> None:
     assert events.Scalars("learning_rate")[0].value == 0.25
 
 
+def test_the_perceptual_loss_is_the_mean_over_samples_that_have_one(tmp_path: Path) -> None:
+    log = TrainingLog(tmp_path, Objective(), 0)
+    for step, active in ((1, [True, False, True]), (2, [False] * 3), (3, None)):
+        collect(log, [0.05, 0.5, 0.1], [1.0, 1.0, 1.0])
+        if active is not None:
+            log.collect_perceptual(torch.tensor([2.0, 0.0, 3.0]), torch.tensor(active))
+            log.collect_perceptual(torch.tensor([4.0, 0.0, 0.0]), torch.tensor([any(active)] * 3))
+        log.write(step, optimizer())
+    log.tensorboard.close()
+    found = rows(tmp_path)
+    assert found[0]["perceptual_loss"] == pytest.approx(9 / 5)
+    assert found[1]["perceptual_loss"] is None and "perceptual_loss" not in found[2]
+    assert [e.step for e in scalars(tmp_path).Scalars("perceptual_loss")] == [1]
+
+
 def test_each_row_starts_from_nothing(tmp_path: Path) -> None:
     log = TrainingLog(tmp_path, Objective(), 0)
     collect(log, [0.05], [100.0])
