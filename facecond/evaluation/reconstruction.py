@@ -41,6 +41,8 @@ FIT_IMAGES = 1024
 """Pictures of the generator's split that a linear code is fitted to and a scale measured on."""
 REFERENCE_LIMIT = 4096
 """Most pictures of the generator's split that the Fréchet reference takes."""
+ANY_SIZE = 0
+"""What a judge that takes pictures of any size says of its own."""
 HIGHEST_PSNR = 100.0
 """dB that an exact reconstruction counts for in the mean."""
 
@@ -316,7 +318,7 @@ def _check_sizes(
 ) -> None:
     size = folder.image_size
     for name, judge in (("parser", parser), ("attribute classifier", classifier)):
-        if judge is not None and judge.config["image_size"] != size:
+        if judge is not None and judge.config["image_size"] not in (ANY_SIZE, size):
             raise UserError(
                 f"the {name} is for {judge.config['image_size']} px, these faces have {size} px",
                 folder.root,

@@ -16,7 +16,7 @@ from facecond.models.kl_autoencoder import KlAutoencoder, build_kl_autoencoder
 from facecond.models.lpips_distance import RANDOM, SMALLEST, LpipsDistance
 from facecond.seeding import key_of
 from facecond.training.plan import kept_bytes
-from facecond.training.setup import check_length, uses_bf16
+from facecond.training.setup import check_length
 
 ASSUMED_SIZE = 256
 
@@ -80,13 +80,14 @@ def describe(config: FirstStageRunConfig) -> str:
         if config.train.gradient_checkpointing:
             model.autoencoder.enable_gradient_checkpointing()
         images = torch.zeros(batch, 3, size, size)
-        shape = model.latent_shape(images)
-        activations = kept_bytes(model, lambda: model(images, torch.zeros(shape)))
-    if uses_bf16(config, "cuda" if torch.cuda.is_available() else "cpu"):
-        activations //= 2
+    shape = model.latent_shape(images)
+
+    def forward() -> None:
+        model(images, torch.zeros(shape))
+
+    gib = kept_bytes(config, {id(p) for p in model.parameters()}, forward) / 2**30
     weights, rivals = (sum(p.numel() for p in part.parameters()) for part in (model, discriminator))
     compression = 3 * size**2 / (shape[1] * shape[2] * shape[3])
-    gib = activations / 2**30
     heeded = f"from step {loss.adversary_start}" if loss.adversary else "left out"
     return "\n".join(
         [

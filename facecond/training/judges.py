@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from facecond.data.prepared import PreparedFolder
-from facecond.data.splits import half_of
 from facecond.errors import UserError
 from facecond.labels import ABSENT, ATTRIBUTES, PRESENT
 from facecond.metrics import MINIMUM_CASES

@@ -210,10 +210,6 @@ def train(
             bad_steps = 0 if finite else bad_steps + 1
             session.give_up_if_hopeless(bad_steps, step, out)
             step += 1
-            if log is not None:
-                log.collect(t, losses, norm, len(x_0) * micro * world)
-                if perceptual is not None:
-                    log.collect_perceptual(seen, perceptual.active(t))
             steps = length.after(step)
             bar.total = steps or None
 
@@ -221,6 +217,8 @@ def train(
             bar.update()
             if log is not None:
                 log.collect(t, losses, norm, len(x_0) * micro * world)
+                if perceptual is not None:
+                    log.collect_perceptual(seen, perceptual.active(t))
             if log is not None and (step % knobs.log_every == 0 or step == steps):
                 bar.set_postfix(log.write(step, optimizers))
             if (

@@ -8,10 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from facecond import config as configs
-from facecond.config import RunConfig
+from facecond.config import FirstStageRunConfig, RunConfig
 from facecond.data.prepared import PreparedFolder
 from facecond.diffusion import guidance
 from facecond.diffusion.objective import Objective, snr
@@ -115,7 +114,7 @@ def _activation_bytes(
             torch.zeros(batch, image_size, image_size, dtype=torch.uint8),
         )
 
-    return _activations(config, model, forward)
+    return kept_bytes(config, {id(p) for p in model.parameters()}, forward)
 
 
 def _perceptual_lines(
@@ -144,7 +143,7 @@ def _perceptual_lines(
         for level in maps:
             loss.distance(level, torch.zeros_like(level))
 
-    kept = _activations(config, stage, forward)
+    kept = kept_bytes(config, {id(p) for p in stage.parameters()}, forward)
     return [f"{line}, feature maps: {len(maps)}; about {kept / 2**30:.2f} GiB more for activations"]
 
 
@@ -158,33 +157,30 @@ def _first_stage(config: RunConfig, channels: int) -> FirstStage | None:
     if not Path(wanted.autoencoder).is_dir():
         return None
     found = read_json(find_autoencoder(wanted.autoencoder) / "config.json")
-    name, options = found.get("_class_name"), found
-    if name == "FirstStage":
-        name, options = found["autoencoder_class"], found["autoencoder_config"]
-    if name not in AUTOENCODERS:
+    if found.get("_class_name") == FirstStage.__name__:
+        return FirstStage(found["autoencoder_class"], found["autoencoder_config"], **scale)
+    if found.get("_class_name") not in AUTOENCODERS:
         return None
     return FirstStage(name, {k: v for k, v in options.items() if not k.startswith("_")}, **scale)
 
 
-def _activations(config: RunConfig, model: nn.Module, forward: Callable[[], object]) -> int:
+def kept_bytes(
+    config: RunConfig | FirstStageRunConfig, weights: set[int], forward: Callable[[], None]
+) -> int:
     """Bytes that autograd keeps in `forward`, counted on tensors without memory."""
-    with torch.device("meta"):
-        total = kept_bytes(model, forward)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return total // 2 if uses_bf16(config, device) else total
-
-
-def kept_bytes(model: nn.Module, forward: Callable[[], object]) -> int:
-    """Bytes of the tensors, other than the parameters, that autograd keeps after `forward`."""
-    parameters = {id(p) for p in model.parameters()}
     kept: dict[int, int] = {}
 
     def count(tensor: torch.Tensor) -> torch.Tensor:
-        if id(tensor) not in parameters:
+        if id(tensor) not in weights:
             storage = tensor.untyped_storage()
             kept[storage._cdata] = storage.nbytes()
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+    with (
+        torch.device("meta"),
+        torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor),
+    ):
         forward()
-    return sum(kept.values())
+    total = sum(kept.values())
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return total // 2 if uses_bf16(config, device) else total

@@ -202,47 +202,6 @@ def test_kl_latents_are_the_mode_of_the_distribution(
         assert torch.equal(load_autoencoder(str(path)).raw_latents(images), expected)
 
 
-def test_moments_are_those_of_the_distribution_at_the_scale_of_latents(
-    saved: Callable[[str], tuple[Path, Any]],
-) -> None:
-    """A planted log variance comes back, and so do samples drawn with it."""
-    stage = load_autoencoder(str(saved("AutoencoderKL")[0]))
-    planted = torch.tensor([-3.0, -1.0, 0.5, 1.5])  # of the raw latents
-    images = planted_images(3).clamp(-1, 1)
-    with torch.no_grad():
-        stage.autoencoder.quant_conv.weight[4:] = 0
-        stage.autoencoder.quant_conv.bias[4:] = planted
-        stage.measure([images])
-        mean, logvar = stage.encode_moments(images)
-        assert logvar is not None and stage.is_stochastic
-        assert torch.equal(mean, stage.encode(images))
-        std = torch.tensor(stage.config.latents_std)
-        expected = (planted - 2 * std.log()).view(1, 4, 1, 1).expand_as(mean)
-        assert torch.allclose(logvar, expected, atol=1e-5)
-        # Drawn from the distribution of diffusers and scaled, latents spread just so.
-        drawn = torch.cat([images[:1]] * 400)
-        distribution = stage.autoencoder.encode(drawn).latent_dist
-        raw = distribution.sample(generator(6))
-    spread = (raw / std.view(1, 4, 1, 1)).var(0).mean((1, 2))
-    assert torch.allclose(spread, logvar[0].mean((1, 2)).exp(), rtol=0.05)
-
-
-@pytest.mark.parametrize("name", [*AUTOENCODERS[1:], "LinearPatchCode"])
-def test_other_first_stages_have_no_variance(
-    name: str, saved: Callable[[str], tuple[Path, Any]]
-) -> None:
-    images = planted_images(4).clamp(-1, 1)
-    if name == "LinearPatchCode":
-        stage = fitted(images)
-    else:
-        stage = load_autoencoder(str(saved(name)[0]))
-        stage.measure([images])
-    with torch.no_grad():
-        mean, logvar = stage.encode_moments(images)
-        assert logvar is None and not stage.is_stochastic
-        assert torch.equal(mean, stage.encode(images))
-
-
 def test_codes_of_the_codebook_are_decoded(saved: Callable[[str], tuple[Path, Any]]) -> None:
     """Latents of a VQ model are what its encoder gives; decoding snaps them to the codebook, so a
     sampler need not meet the codes exactly."""
@@ -328,6 +287,47 @@ def test_latents_that_are_not_finite_are_refused(
     stage = load_autoencoder(str(saved("AutoencoderKL")[0]))
     with pytest.raises(UserError, match="latents of some picture hold NaN"):
         stage.measure([torch.full((1, 3, 32, 32), float("nan"))])
+
+
+def test_moments_are_those_of_the_distribution_at_the_scale_of_latents(
+    saved: Callable[[str], tuple[Path, Any]],
+) -> None:
+    """A planted log variance comes back, and so do samples drawn with it."""
+    stage = load_autoencoder(str(saved("AutoencoderKL")[0]))
+    planted = torch.tensor([-3.0, -1.0, 0.5, 1.5])  # of the raw latents
+    images = planted_images(3).clamp(-1, 1)
+    with torch.no_grad():
+        stage.autoencoder.quant_conv.weight[4:] = 0
+        stage.autoencoder.quant_conv.bias[4:] = planted
+        stage.measure([images])
+        mean, logvar = stage.encode_moments(images)
+        assert logvar is not None and stage.is_stochastic
+        assert torch.equal(mean, stage.encode(images))
+        std = torch.tensor(stage.config.latents_std)
+        expected = (planted - 2 * std.log()).view(1, 4, 1, 1).expand_as(mean)
+        assert torch.allclose(logvar, expected, atol=1e-5)
+        # Drawn from the distribution of diffusers and scaled, latents spread just so.
+        drawn = torch.cat([images[:1]] * 400)
+        distribution = stage.autoencoder.encode(drawn).latent_dist
+        raw = distribution.sample(generator(6))
+    spread = (raw / std.view(1, 4, 1, 1)).var(0).mean((1, 2))
+    assert torch.allclose(spread, logvar[0].mean((1, 2)).exp(), rtol=0.05)
+
+
+@pytest.mark.parametrize("name", [*AUTOENCODERS[1:], "LinearPatchCode"])
+def test_other_first_stages_have_no_variance(
+    name: str, saved: Callable[[str], tuple[Path, Any]]
+) -> None:
+    images = planted_images(4).clamp(-1, 1)
+    if name == "LinearPatchCode":
+        stage = fitted(images)
+    else:
+        stage = load_autoencoder(str(saved(name)[0]))
+        stage.measure([images])
+    with torch.no_grad():
+        mean, logvar = stage.encode_moments(images)
+        assert logvar is None and not stage.is_stochastic
+        assert torch.equal(mean, stage.encode(images))
 
 
 def test_a_place_without_autoencoder_is_refused(tmp_path: Path) -> None:
