@@ -16,7 +16,7 @@ from facecond.data.predicted import PredictedWriter, read_predicted, write_predi
 from facecond.data.prepared import SPLITS, PreparedFolder
 from facecond.errors import UserError
 from facecond.evaluation.attribute_check import LEAST_ACCURACY, check_attributes
-from facecond.evaluation.mask_check import LEAST_PRECISION, MaskCheck
+from facecond.evaluation.mask_check import LEAST_IOU, LEAST_PRECISION, MaskCheck
 from facecond.evaluation.witness import Witness, attribute_logits, check_rows, parsed
 from facecond.labels import ANYTHING, ATTRIBUTES, MASK_CLASSES, PRESENT, UNSPECIFIED
 from facecond.metrics.calibration import fit_temperature
@@ -186,9 +186,9 @@ def _masks(
         masks, sure = answers(logits)
         truth = np.stack([folder.mask(int(row)) for row in part])
         check.add(truth, masks.cpu().numpy(), sure.cpu().numpy())
-    if not check.used.any():
-        what = f"no class that it sees in {folder.root} is right for half of the pixels"
-        raise UserError(what, judge.path, BETTER_JUDGE)
+    if check.miou < LEAST_IOU or not check.used.any():
+        what = f"reads the masks of {folder.root} with a mean IoU of {check.miou:.2f}"
+        raise UserError(f"{what}; {LEAST_IOU} is the least", judge.path, BETTER_JUDGE)
     rows = _rows(folder)
     rows = rows[~folder.has_mask[rows]]
     used, confidences = torch.from_numpy(check.used), []
@@ -201,6 +201,7 @@ def _masks(
             writer.add_mask(folder.names[row], mask, confidence)
             confidences.append(confidence)
     return section | {
+        "least_iou": LEAST_IOU,
         "least_precision": LEAST_PRECISION,
         "check": check.summary(),
         "faces_filled": len(rows),

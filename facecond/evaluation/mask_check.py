@@ -9,6 +9,8 @@ import numpy as np
 from facecond.labels import ANYTHING, MASK_CLASSES
 from facecond.metrics import MINIMUM_CASES, bootstrap_interval, class_iou, mask_counts, mean_iou
 
+LEAST_IOU = 0.2
+"""A parser with a lower mean IoU labels nothing; calling all pixels one class has about 0.03."""
 LEAST_PRECISION = 0.5
 """A mask class is left open when fewer than this share of the pixels called so are right."""
 
@@ -51,6 +53,11 @@ class MaskCheck:
             return np.ones(len(MASK_CLASSES), bool)
         return np.nan_to_num(self.precision) >= LEAST_PRECISION
 
+    @property
+    def miou(self) -> float:
+        """Mean IoU; NaN without true masks."""
+        return float(mean_iou(np.concatenate(self._counts).sum(0))) if self._counts else np.nan
+
     def summary(self) -> dict[str, Any]:
         """Scores as JSON values; empty without true masks."""
         if not self._counts:
@@ -61,7 +68,7 @@ class MaskCheck:
         pixels = max(int(self.called.sum()), 1)
         return {
             "faces": len(counts),
-            "mask_miou": round(float(mean_iou(counts.sum(0))), 4),
+            "mask_miou": round(self.miou, 4),
             "low": round(interval.low, 4),
             "high": round(interval.high, 4),
             "pixel_accuracy": round(float(self.right.sum() / pixels), 4),

@@ -161,7 +161,8 @@ def _first_stage(config: RunConfig, channels: int) -> FirstStage | None:
         return FirstStage(found["autoencoder_class"], found["autoencoder_config"], **scale)
     if found.get("_class_name") not in AUTOENCODERS:
         return None
-    return FirstStage(name, {k: v for k, v in options.items() if not k.startswith("_")}, **scale)
+    options = {key: value for key, value in found.items() if not key.startswith("_")}
+    return FirstStage(found["_class_name"], options, **scale)
 
 
 def kept_bytes(

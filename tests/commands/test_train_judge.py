@@ -30,6 +30,7 @@ def test_a_judge_is_trained_with_overrides(
         assert f"{score} " in capsys.readouterr().out
         saved = read_json(out / "scores.json")
         assert (saved["kind"], saved["steps"], saved["width"], saved["seed"]) == (kind, 2, 8, 3)
+        assert saved["source"] == "rendered"
         assert (out / "config.json").is_file() and list(out.glob("*.safetensors"))
 
 

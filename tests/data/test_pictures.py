@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facecond.data.pictures import resize_mask, square_image, square_mask
+from facecond.data.pictures import read_photo, resize_mask, square_image, square_mask
 from facecond.errors import UserError
 from facecond.labels import ANYTHING, LABEL_ORDERS, MASK_CLASSES
 
@@ -199,3 +199,23 @@ def test_damaged_mask_is_named(tmp_path, damage):
     with pytest.raises(UserError, match="corrupt or truncated") as error:
         square_mask(path, 8, "celebamask", (64, 64))
     assert error.value.where == str(path)
+
+
+def test_a_photo_is_read_upright_at_its_own_size(tmp_path):
+    pixels = _smooth(30, 20)
+    turned = Image.Exif()
+    turned[0x0112] = 6  # to be shown turned clockwise
+    _save(tmp_path / "a.png", pixels, exif=turned)
+    np.testing.assert_array_equal(read_photo(tmp_path / "a.png"), np.rot90(pixels, -1))
+    Image.fromarray(pixels).convert("CMYK").save(tmp_path / "b.jpg", quality=98)
+    assert np.abs(read_photo(tmp_path / "b.jpg").astype(int) - pixels).max() <= 8
+    Image.fromarray(pixels[..., 0]).save(tmp_path / "c.png")
+    np.testing.assert_array_equal(read_photo(tmp_path / "c.png"), pixels[..., :1].repeat(3, -1))
+    (tmp_path / "d.jpg").write_bytes((tmp_path / "b.jpg").read_bytes()[:300])
+    with pytest.raises(UserError, match=r"d\.jpg: corrupt or truncated"):
+        read_photo(tmp_path / "d.jpg")
+    Image.fromarray(np.zeros((8, 8), np.uint16)).save(tmp_path / "e.png")
+    with pytest.raises(UserError, match=r"e\.png: the image mode is I;16.*8 bits"):
+        read_photo(tmp_path / "e.png")
+    with pytest.raises(UserError, match="cannot be read"):
+        read_photo(tmp_path / "none.png")

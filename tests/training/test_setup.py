@@ -9,10 +9,12 @@ import pytest
 import torch
 
 from facecond.config import RunConfig
+from facecond.data.predicted import write_predicted
+from facecond.data.prepared import PreparedFolder, PreparedWriter
 from facecond.data.render_set import render_prepared
 from facecond.diffusion.objective import Objective
 from facecond.errors import UserError
-from facecond.labels import mirror_mask
+from facecond.labels import UNSPECIFIED, mirror_mask
 from facecond.models.first_stage import load_autoencoder
 from facecond.training import setup
 
@@ -133,6 +135,22 @@ def test_a_weight_of_zero_is_no_perceptual_loss(rendered_root: Path, kl_autoenco
     stage.measure([torch.rand(2, 3, 64, 64) * 2 - 1])
     sides = [f.shape[-1] for f in loss.features(torch.zeros(1, 4, 16, 16), loss.layers)]
     assert sides == [16, 32, 64]
+
+
+def test_labels_of_judges_are_read_unless_the_truth_alone_is_asked_for(tmp_path: Path) -> None:
+    with PreparedWriter(tmp_path / "data", 16, "folder") as writer:
+        for name in ("a", "b"):
+            nothing = np.full(40, UNSPECIFIED, np.int8)
+            writer.add(name, np.zeros((16, 16, 3), np.uint8), None, nothing, "generator")
+    true = PreparedFolder.open(tmp_path / "data")
+    with write_predicted(true) as predicted:
+        predicted.set_attributes(np.ones((2, 40), np.int8), np.full((2, 40), 0.9, np.float32))
+    made = config(tmp_path / "data")
+    full = setup.open_data(made)
+    assert (full.attributes == 1).all() and full.data_hash != true.data_hash
+    made.data.labels = "true"
+    plain = setup.open_data(made)
+    assert (plain.attributes == UNSPECIFIED).all() and plain.data_hash == true.data_hash
 
 
 def test_sizes_that_do_not_fit_are_user_errors(rendered_root: Path, tmp_path: Path) -> None:
