@@ -22,10 +22,23 @@ TABLE: dict[str, tuple[str, str]] = {
     "demo": ("demo", "everything, offline: rendered faces, training, samples, scores, a report"),
     "data render": ("data_render", "draw faces with exact masks and attributes"),
     "data prepare": ("data_prepare", "turn images, masks and attributes into a prepared folder"),
+    "data doctor": ("data_doctor", "find what is wrong with a data folder"),
+    "data faults": (
+        "data_faults",
+        "plant faults in copies of a folder, measure the doctor on them",
+    ),
+    "data label": ("data_label", "fill missing attributes and masks with judges, flagged"),
     "train": ("train", "train the denoiser"),
+    "train first-stage": ("train_first_stage", "train a first stage: pictures to latents and back"),
     "train judge": ("train_judge", "train a judge: the face parser or the attribute classifier"),
     "sample": ("sample", "draw faces that follow attributes and a mask"),
+    "parse": ("parse", "read the mask of a photo: face found, aligned, parsed"),
     "evaluate": ("evaluate", "score a model, with the ceiling and the floor of each score"),
+    "evaluate first-stage": (
+        "evaluate_first_stage",
+        "say how much a first stage loses: it bounds everything after it",
+    ),
+    "evaluate judge": ("evaluate_judge", "score a judge on real pictures with true labels"),
     "routing": ("routing", "show which source of conditions reaches which layer"),
 }
 """Words of a command -> its module in `facecond.commands` and one line of help."""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from facecond import config
-from facecond.config import JudgeConfig, RunConfig, dump, find, load
+from facecond.config import FirstStageRunConfig, JudgeConfig, RunConfig, dump, find, load
 from facecond.errors import UserError
 
 
@@ -170,6 +170,8 @@ def test_values_of_a_wrong_type_name_their_key(
         ("sampling.steps=1001", "at least 1, at most 1000"),
         ("denoiser.block_out_channels=[16, 0]", "at least 1"),
         ("objective.density_mean=-11", "at least -10, at most 10"),
+        ("perceptual.weight=-1", "at least 0"),
+        ("perceptual.layers=0", "at least 1"),
     ],
 )
 def test_values_out_of_range_name_place_key_and_range(
@@ -205,12 +207,12 @@ def test_every_number_of_a_config_has_a_range() -> None:
     ranged = [key for keys in config.RANGES.values() for key in keys.split()]
     numbers = {
         f"{section}.{name}"
-        for kind in (RunConfig(), JudgeConfig())
+        for kind in (RunConfig(), JudgeConfig(), FirstStageRunConfig())
         for section, fields in vars(kind).items()
         for name, value in vars(fields).items()
-        if type(value) in (int, float)
+        if type(value[0] if isinstance(value, list) and value else value) in (int, float)
     }
-    assert sorted(ranged) == sorted(numbers | {"denoiser.block_out_channels"})
+    assert sorted(ranged) == sorted(numbers)
 
 
 @pytest.mark.parametrize("setting", ["flip=true", "affine=0.1", "jitter=0.1"])
@@ -220,8 +222,22 @@ def test_a_variation_without_variants_is_refused(write: Callable[..., Path], set
     load(RunConfig, write("{}"), [f"data.{setting}", "data.variants=2"])
 
 
-def test_a_judge_reads_nothing_of_data_but_its_root(write: Callable[..., Path]) -> None:
+@pytest.mark.parametrize(
+    ("settings", "most"), [(["data.variants=2"], 1), (["data.variants=3", "data.flip=true"], 2)]
+)
+def test_variants_that_would_repeat_another_are_refused(
+    write: Callable[..., Path], settings: list[str], most: int
+) -> None:
+    said = message(write, "{}", *settings)
+    assert "without affine or jitter" in said and f"Set data.variants={most}." in said
+    load(RunConfig, write("{}"), [*settings, "data.affine=0.1"])
+    load(RunConfig, write("{}"), [*settings, f"data.variants={most}"])
+
+
+def test_a_judge_reads_a_root_and_a_half_of_it(write: Callable[..., Path]) -> None:
     assert load(JudgeConfig, write("data: {root: here}")).data.root == "here"
+    assert load(JudgeConfig, write("data: {part: b}")).data.part == "b"
+    assert "data.part" in message(write, "data: {part: c}", kind=JudgeConfig)
     assert "unknown key 'data.flip'" in message(write, "data: {flip: true}", kind=JudgeConfig)
 
 

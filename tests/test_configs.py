@@ -14,14 +14,21 @@ import torch
 import yaml
 
 from facecond import config
-from facecond.config import JudgeConfig, RunConfig, load
+from facecond.config import FirstStageRunConfig, JudgeConfig, RunConfig, load
 from facecond.data.augmentation import FaceAugmentation
 from facecond.diffusion import objective, schedulers
-from facecond.models import positions, routing
+from facecond.diffusion.perceptual import LatentPerceptualLoss
+from facecond.models import lpips_distance, positions, routing
 from facecond.models.attention import MultiSourceAttention
 from facecond.models.conditions import ConditionDropout
 from facecond.models.denoiser import build_denoiser
+from facecond.models.discriminator import PatchDiscriminator
 from facecond.models.first_stage import LinearPatchCode
+from facecond.models.judges import BACKBONES, SMALL
+from facecond.models.kl_autoencoder import build_kl_autoencoder
+from facecond.training.first_stage_loss import AutoencoderLoss
+from facecond.training.judge_fit import Recipe
+from facecond.training.judges import train_judge
 from facecond.training.optim import build_optimizers
 
 FOLDER = Path(__file__).resolve().parent.parent / "configs"
@@ -54,8 +61,11 @@ def sections(path: Path) -> set[str]:
     return found - {"base"}
 
 
-def load_file(path: Path) -> RunConfig | JudgeConfig:
-    return load(JudgeConfig, path) if "judge" in sections(path) else load(RunConfig, path)
+def load_file(path: Path) -> RunConfig | JudgeConfig | FirstStageRunConfig:
+    found = sections(path)
+    if "autoencoder" in found:
+        return load(FirstStageRunConfig, path)
+    return load(JudgeConfig, path) if "judge" in found else load(RunConfig, path)
 
 
 def test_there_are_configs() -> None:
@@ -95,6 +105,29 @@ def test_objective_section_is_objective() -> None:
     default_values(config.ObjectiveConfig, objective.Objective, names(config.ObjectiveConfig))
 
 
+def test_perceptual_section_is_the_loss() -> None:
+    given = {"features", "objective"}
+    assert names(config.PerceptualConfig) == keywords(LatentPerceptualLoss.__init__) - given
+    own = names(config.PerceptualConfig)
+    default_values(config.PerceptualConfig, LatentPerceptualLoss, own)
+    assert config.PerceptualConfig().weight == 0  # P2 alone, unless it is asked for
+
+
+@pytest.mark.parametrize("per", ["channel", "pixel"])
+def test_every_normalisation_is_one_of_its_own(per: str) -> None:
+    assert per in choices(config.PerceptualConfig, "per")
+    pair = torch.randn(2, 1, 2, 4, 4, generator=torch.Generator().manual_seed(0))
+    found = {
+        normalise: float(
+            LatentPerceptualLoss(lambda *_: [], objective.Objective(), normalise=normalise, per=per)
+            .distance(*pair)
+            .sum()
+        )
+        for normalise in choices(config.PerceptualConfig, "normalise")
+    }
+    assert len(set(found.values())) == 3
+
+
 def test_optim_section_is_the_optimisers_and_the_loops_own() -> None:
     own = {"warmup_steps", "decay_share", "clip_norm", "ema_decay"}
     built = keywords(build_optimizers) - {"module"}
@@ -116,9 +149,42 @@ def test_first_stage_section_is_the_patch_code() -> None:
     default_values(config.FirstStageConfig, LinearPatchCode, own)
 
 
+def test_sections_of_a_first_stage_are_what_they_feed() -> None:
+    given = {"image_size", "seed"}
+    assert names(config.AutoencoderConfig) == keywords(build_kl_autoencoder) - given
+    shape = names(config.AutoencoderConfig) - {"block_out_channels"}
+    default_values(config.AutoencoderConfig, build_kl_autoencoder, shape)
+    widths = inspect.signature(build_kl_autoencoder).parameters["block_out_channels"].default
+    assert tuple(config.AutoencoderConfig().block_out_channels) == widths
+    assert names(config.AutoencoderLossConfig) == keywords(AutoencoderLoss.__init__)
+    default_values(
+        config.AutoencoderLossConfig, AutoencoderLoss, names(config.AutoencoderLossConfig)
+    )
+    built = names(config.DiscriminatorConfig) - {"learning_rate"}
+    assert built == keywords(PatchDiscriminator.__init__)
+    default_values(config.DiscriminatorConfig, PatchDiscriminator, built)
+    assert choices(config.AutoencoderLossConfig, "perceptual_net") == lpips_distance.NETS
+
+
+def test_the_loops_share_the_meaning_of_their_knobs() -> None:
+    """What both trainings have has one name, type and, but for the batch, one default."""
+    first, main = config.FirstStageTrainConfig(), config.TrainConfig()
+    shared = names(config.FirstStageTrainConfig)
+    assert shared <= names(config.TrainConfig)
+    same = shared - {"batch_size"}
+    assert [getattr(first, n) for n in sorted(same)] == [getattr(main, n) for n in sorted(same)]
+
+
 def test_data_section_is_the_augmentation() -> None:
-    own = {"root", "variants"}
+    own = {"root", "labels", "variants", "sample_latents"}
     assert names(config.DataConfig) - own == keywords(FaceAugmentation.__init__)
+
+
+def test_judge_section_is_the_recipe() -> None:
+    assert names(config.JudgeSection) == {field.name for field in fields(Recipe)}
+    default_values(config.JudgeSection, Recipe, names(config.JudgeSection))
+    assert keywords(train_judge) >= names(config.JudgeDataConfig) - {"root"}
+    default_values(config.JudgeDataConfig, train_judge, ["part"])
 
 
 def choices(kind: Any, name: str) -> tuple[str, ...]:
@@ -132,6 +198,7 @@ def test_choices_are_those_of_the_code() -> None:
     assert set(objective.SCHEDULES[1:]) == set(schedulers.BETAS)
     assert set(objective.PREDICTIONS) == set(schedulers.PREDICTION_TYPES)
     assert config.RoutingConfig().preset in routing.PRESETS
+    assert choices(config.JudgeSection, "backbone") == (SMALL, *BACKBONES)
 
 
 @pytest.mark.parametrize("scheme", choices(config.DenoiserConfig, "positions"))

@@ -49,6 +49,7 @@ MUST_NOT_IMPORT: dict[str, tuple[str, ...]] = {
     "metrics/": ("torchvision", "diffusers", "lpips"),
     "models/routing.py": ("torch.nn", "diffusers", "facecond.models"),
     "diffusion/": ("torchvision",),
+    "diffusion/perceptual.py": ("diffusers",),
 }
 """File or folder -> modules that it must not know."""
 

@@ -11,6 +11,7 @@ DOORS = {
     "sample": "sample",
     "evaluate": "evaluate",
     "prepare_data": "data prepare",
+    "plant_faults": "data faults",
 }
 TOOLS = sorted((Path(__file__).resolve().parent.parent / "tools").glob("*.py"))
 

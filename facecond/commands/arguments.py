@@ -38,6 +38,22 @@ def positive_number(text: str) -> float:
     return value
 
 
+def share(text: str) -> float:
+    """Number from 0 to 1."""
+    value = _number(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 1, not '{text}'")
+    return value
+
+
+def share_of_one(text: str) -> float:
+    """Number above 0 and up to 1."""
+    value = positive_number(text)
+    if value > 1:
+        raise argparse.ArgumentTypeError(f"must be a share up to 1, not '{text}'")
+    return value
+
+
 def source_scales(text: str) -> dict[str, float]:
     """`"mask=2,attributes=3"` -> `{"mask": 2.0, "attributes": 3.0}`: finite scales from 0 up.
 
@@ -84,6 +100,18 @@ def config_arguments(parser: argparse.ArgumentParser) -> None:
         help="change values of the config, e.g. --set data.root=DIR",
     )
     parser.add_argument("--dry-run", action="store_true", help="show the resolved run and stop")
+
+
+def run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what a training into a run folder takes: `config_arguments`, `--out` and `--resume`."""
+    config_arguments(parser)
+    parser.add_argument("--out", metavar="RUN", help="run folder (default: runs/NAME_OF_CONFIG)")
+    parser.add_argument(
+        "--resume",
+        default="auto",
+        metavar="auto|never|PATH",
+        help="auto: go on from the newest whole checkpoint of the run; never: start anew",
+    )
 
 
 def _whole(text: str, lowest: int, highest: float = math.inf) -> int:

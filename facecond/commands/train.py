@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
-from facecond.commands.arguments import config_arguments
+from facecond.commands.arguments import run_arguments
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    config_arguments(parser)
-    parser.add_argument("--out", metavar="RUN", help="run folder (default: runs/NAME_OF_CONFIG)")
+    run_arguments(parser)
     parser.add_argument(
-        "--resume",
-        default="auto",
-        metavar="auto|never|PATH",
-        help="auto: go on from the newest whole checkpoint of the run; never: start anew",
+        "--init",
+        metavar="MODEL",
+        help="fine-tune: begin with the weights (and the first stage, where the config's is of the "
+        "same kind) of a model folder or a finished run; what fits by name and shape is taken over",
     )
 
 
@@ -28,16 +28,29 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         from facecond.training.plan import describe
 
-        print(describe(config))
+        print(describe(config, args.init))
         return 0
     from facecond.training.loop import train
+
+    return train_into(
+        args, lambda out: train(config, out, args.resume, args.init), "facecond sample MODEL"
+    )
+
+
+def train_into(args: argparse.Namespace, train: Callable[[str | Path], Path], advice: str) -> int:
+    """Train into the run folder that the arguments name, and report how that ended.
+
+    Args:
+        train: run folder -> model folder.
+        advice: a command to go on with; MODEL stands for the model folder.
+    """
     from facecond.training.session import Interrupted
 
     out = args.out or Path("runs") / Path(args.config).stem
     try:
-        model = train(config, out, args.resume)
+        model = train(out)
     except Interrupted as interruption:
         print(f"{out}: {interruption}; the same command goes on from here")
         return 128 + interruption.signum
-    print(f"{model}: trained; try `facecond sample {model}`")
+    print(f"{model}: trained; try `{advice.replace('MODEL', str(model))}`")
     return 0

@@ -32,10 +32,10 @@ def run(args: argparse.Namespace) -> int:
     folder = PreparedFolder.open(config.data.root)
     if args.dry_run:
         print(dump(config).rstrip())
-        judge = config.judge
-        print(describe(args.kind, folder, judge.steps, judge.batch_size, judge.width))
+        print(describe(args.kind, folder, config.data.part, **asdict(config.judge)))
         return 0
-    scores = train_judge(args.kind, folder, out, **asdict(config.judge))
+    part = config.data.part
+    scores = train_judge(args.kind, folder, out, part=part, **asdict(config.judge))
     headline = "mask_miou" if args.kind == "parser" else "attribute_bacc"
     count = scores["images"]["validation"]
     print(f"{out}: {headline} {scores[headline]} on {count} held-out faces, {scores['seconds']} s")

@@ -5,6 +5,14 @@ signatures), so components never import this package. An unknown key is an error
 nearest name; values are coerced to the field's type.
 """
 
+from facecond.config.first_stage import (
+    AutoencoderConfig,
+    AutoencoderLossConfig,
+    DiscriminatorConfig,
+    FirstStageDataConfig,
+    FirstStageRunConfig,
+    FirstStageTrainConfig,
+)
 from facecond.config.judge import JudgeConfig, JudgeDataConfig, JudgeSection
 from facecond.config.loading import dump, find, load
 from facecond.config.ranges import RANGES
@@ -15,6 +23,7 @@ from facecond.config.run import (
     FirstStageConfig,
     ObjectiveConfig,
     OptimConfig,
+    PerceptualConfig,
     RoutingConfig,
     RunConfig,
     SamplingConfig,
@@ -23,15 +32,22 @@ from facecond.config.run import (
 
 __all__ = [
     "RANGES",
+    "AutoencoderConfig",
+    "AutoencoderLossConfig",
     "DataConfig",
     "DenoiserConfig",
+    "DiscriminatorConfig",
     "DropoutConfig",
     "FirstStageConfig",
+    "FirstStageDataConfig",
+    "FirstStageRunConfig",
+    "FirstStageTrainConfig",
     "JudgeConfig",
     "JudgeDataConfig",
     "JudgeSection",
     "ObjectiveConfig",
     "OptimConfig",
+    "PerceptualConfig",
     "RoutingConfig",
     "RunConfig",
     "SamplingConfig",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -12,12 +12,13 @@ from typing import Any, TypeVar, get_type_hints
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from facecond.config.first_stage import FirstStageRunConfig
 from facecond.config.judge import JudgeConfig
 from facecond.config.ranges import RANGES
-from facecond.config.run import RunConfig
+from facecond.config.run import DataConfig, RunConfig
 from facecond.errors import UserError, nearest
 
-Config = TypeVar("Config", RunConfig, JudgeConfig)
+Config = TypeVar("Config", RunConfig, JudgeConfig, FirstStageRunConfig)
 
 
 def load(kind: type[Config], path: str | Path, overrides: Sequence[str] = ()) -> Config:
@@ -141,7 +142,17 @@ def _check_values(config: Any, layers: list[tuple[str, dict[str, Any]]]) -> None
             if not all(least <= item <= most for item in items):
                 where = f"{origin(section, name)} ({section}.{name})"
                 raise UserError(f"{value} is out of range", where, f"Allowed: {above}{below}.")
-    for name in ("flip", "affine", "jitter") if hasattr(config.data, "variants") else ():
-        if config.data.variants == 1 and getattr(config.data, name):
+    if hasattr(config.data, "variants"):
+        _check_variants(config.data, lambda name: origin("data", name))
+
+
+def _check_variants(data: DataConfig, origin: Callable[[str], str]) -> None:
+    for name in ("flip", "affine", "jitter"):
+        if data.variants == 1 and getattr(data, name):
             reason = f"'data.{name}' has no effect while data.variants is 1"
-            raise UserError(reason, origin("data", name), "Raise data.variants.")
+            raise UserError(reason, origin(name), "Raise data.variants.")
+    most = 1 + data.flip  # a flip has one outcome, not many
+    if data.variants > most and not (data.affine or data.jitter):
+        others = "only its mirror" if data.flip else "no other version"
+        reason = f"{data.variants} variants, but without affine or jitter a picture has {others}"
+        raise UserError(reason, origin("variants"), f"Set data.variants={most}.")

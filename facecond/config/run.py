@@ -12,9 +12,14 @@ class DataConfig:
 
     root: str = ""
     """Prepared folder (`facecond data render` or `facecond data prepare` writes one)."""
+    labels: Literal["all", "true"] = "all"
+    """`all` adds the labels that judges gave (`facecond data label`); `true` is the truth alone."""
     variants: int = 1
     """Versions of each picture in the latent cache: the first is the picture as it is."""
+    sample_latents: bool = False
+    """Draw latents from the first stage's distribution, anew in every epoch; else take its mean."""
     flip: bool = False
+    """Mirror half of the other variants; without affine and jitter, exactly the second of two."""
     affine: float = 0.0
     """Largest shift and scale change of a variant, as a share of the picture."""
     jitter: float = 0.0
@@ -93,6 +98,23 @@ class ObjectiveConfig:
 
 
 @dataclass
+class PerceptualConfig:
+    """Latent perceptual loss beside the objective's: `diffusion/perceptual.py`."""
+
+    weight: float = 0.0
+    """0 = off. Notes on the paper give 3, where it is about a fifth of the whole loss."""
+    min_snr: float = 4.0
+    """Only samples with at least this signal-to-noise ratio count."""
+    layers: int = 5
+    """Feature maps of the first stage's decoder, from the latent side on, at most."""
+    normalise: Literal["target", "prediction", "own"] = "prediction"
+    """Whose statistics divide the features."""
+    per: Literal["channel", "pixel"] = "channel"
+    """Statistics of each channel over the picture, or of each pixel over the channels."""
+    mask_outliers: bool = True
+
+
+@dataclass
 class OptimConfig:
     """Optimiser, learning-rate schedule, EMA."""
 
@@ -151,6 +173,7 @@ class RunConfig:
     routing: RoutingConfig = field(default_factory=RoutingConfig)
     dropout: DropoutConfig = field(default_factory=DropoutConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    perceptual: PerceptualConfig = field(default_factory=PerceptualConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)

@@ -2,13 +2,14 @@
 
 manifest.json      identity (data, first stage, augmentation, ...) and SHA-256; written last
 latents-00000.npy  float16 [n, V, C, h, w]: V variants of each face; variant 0 is plain
+logvars-00000.npy  float16, the same shape: log variances, where the first stage has them
 masks-00000.npy    uint8 [n, V, S, S]
 attributes.npy     int8 [N, 40]
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,15 +19,17 @@ import torch
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from facecond.data import latent_shards as shards
+from facecond.data.latent_shards import Encode
 from facecond.data.prepared import PreparedFolder
 from facecond.errors import UserError
-from facecond.seeding import key_of
-from facecond.storage import atomic_file, make_folder, read_json, sha256, write_json
+from facecond.seeding import key_of, numpy_generator
+from facecond.storage import make_folder, read_json, sha256, write_json
 
 if TYPE_CHECKING:
     from facecond.data.augmentation import FaceAugmentation
 
-SCHEMA = "facecond.latents/1"
+SCHEMA = "facecond.latents/2"
 SHARD_SIZE = 2048
 """Faces per shard."""
 
@@ -77,7 +80,7 @@ def cache_identity(
 def build_latent_cache(
     folder: PreparedFolder,
     split: str,
-    encode: Callable[[torch.Tensor], torch.Tensor],
+    encode: Encode,
     out: str | Path,
     *,
     first_stage_hash: str,
@@ -95,7 +98,7 @@ def build_latent_cache(
     Args:
         folder: the prepared data.
         split: generator, judges or test.
-        encode: uint8 [B, 3, H, W] on the CPU -> normalised latents [B, C, h, w], on any device.
+        encode: see `Encode`.
         out: folder of the cache; it should hold nothing else.
         first_stage_hash, latent_shape, variants, augmentation, seed: see `cache_identity`.
         batch_size: images per call of `encode`.
@@ -114,14 +117,15 @@ def build_latent_cache(
             tqdm.write(f"{error.where}: {error.what}; building it anew")
     building = out / "building.json"
     begun = building.is_file() and not (out / "manifest.json").exists()
-    if not begun or read_json(building) != identity:
-        _clear(out)
-        write_json(building, identity)
+    plan = {"schema": SCHEMA, "identity": identity}
+    if not begun or read_json(building) != plan:
+        shards.clear(out)
+        write_json(building, plan)
     rows = folder.indices(split)
     with tqdm(total=len(rows), desc="latents", unit="img") as bar, ThreadPoolExecutor(4) as readers:
 
-        def batch(positions: range) -> tuple[np.ndarray, np.ndarray]:
-            """Latents float16 [B, V, C, h, w] and masks uint8 [B, V, S, S]."""
+        def batch(positions: range) -> dict[str, np.ndarray]:
+            """Latents (and logvars) float16 [B, V, C, h, w], and masks uint8 [B, V, S, S]."""
             images = list(readers.map(folder.image, rows[positions]))
             masks = list(readers.map(folder.mask, rows[positions]))
             plain = list(zip(images, masks, strict=True))
@@ -134,37 +138,37 @@ def build_latent_cache(
                     [augmentation(*f, a, k) for f, a, k in zip(plain, told, keys, strict=True)]
                 )
             bar.update(len(positions))
-            latents = [_encoded(encode, [i for i, _ in c], latent_shape) for c in columns]
-            return np.stack(latents, 1), np.stack([[m for _, m in c] for c in columns], 1)
+            parts = [shards.encoded(encode, [i for i, _ in c], latent_shape) for c in columns]
+            arrays = {kind: np.stack([part[kind] for part in parts], 1) for kind in parts[0]}
+            return arrays | {"masks": np.stack([[m for _, m in c] for c in columns], 1)}
 
         for start in range(0, len(rows), SHARD_SIZE):
             end = min(start + SHARD_SIZE, len(rows))
-            latents_file, masks_file = _shard_files(out, start // SHARD_SIZE)
-            if latents_file.is_file() and masks_file.is_file():
+            if shards.is_written(out, start // SHARD_SIZE):
                 bar.update(end - start)
                 continue
-            parts = [
+            batches = [
                 batch(range(first, min(first + batch_size, end)))
                 for first in range(start, end, batch_size)
             ]
-            _write_array(masks_file, np.concatenate([masks for _, masks in parts]))
-            _write_array(latents_file, np.concatenate([latents for latents, _ in parts]))
-    _write_array(out / "attributes.npy", folder.attributes[rows])
+            arrays = {kind: [b[kind] for b in batches] for kind in batches[0]}
+            shards.write_shard(out, start // SHARD_SIZE, arrays)
+    shards.write_array(out / "attributes.npy", folder.attributes[rows])
     files = {path.name: sha256(path) for path in sorted(out.glob("*.npy"))}
     counts = {"count": len(rows), "shard_size": SHARD_SIZE, "image_size": folder.image_size}
-    manifest = {"schema": SCHEMA, "identity": identity, **counts, "files": files}
+    manifest = {**plan, **counts, "files": files}
     write_json(out / "manifest.json", manifest)
     building.unlink()
     return LatentCache.open(out, identity)
 
 
 class LatentCache(Dataset[dict[str, torch.Tensor]]):
-    """The cache as a dataset; opened with `LatentCache.open`.
+    """The cache as a dataset; opened with `LatentCache.open`, it gives the latents' means.
 
     An item, by the key (epoch, position in the split), is a dict that the default collate of a
     `DataLoader` batches:
 
-    - latents: float32 [C, h, w], normalised
+    - latents: float32 [C, h, w], normalised: the mean, or after `sampling` a sample
     - mask: uint8 [S, S]; 0..18, 255 = anything
     - attributes: int8 [40]; 1 present, 0 absent, -1 unspecified
     - index: int64 []; the position
@@ -178,7 +182,8 @@ class LatentCache(Dataset[dict[str, torch.Tensor]]):
         self.seed: int = manifest["identity"]["seed"]
         self.variants: int = manifest["identity"]["variants"]
         self.attributes = np.load(path / "attributes.npy")
-        self._shards: list[tuple[np.ndarray, np.ndarray]] | None = None
+        self._sample_seed: int | None = None
+        self._shards: list[dict[str, np.ndarray]] | None = None
 
     @classmethod
     def open(cls, path: str | Path, identity: Mapping[str, Any]) -> LatentCache:
@@ -196,8 +201,10 @@ class LatentCache(Dataset[dict[str, torch.Tensor]]):
         if not (path / "manifest.json").is_file():
             raise UserError("no finished latent cache", path, "Build it by starting the training.")
         manifest = read_json(path / "manifest.json")
-        if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
-            raise UserError("not a latent cache of this version", path, _BUILD_ANEW)
+        schema = manifest.get("schema") if isinstance(manifest, dict) else None
+        if schema != SCHEMA:
+            what = f"not a latent cache of this version ({SCHEMA}, found {schema})"
+            raise UserError(what, path, _BUILD_ANEW)
         stale = [why for key, why in _STALE.items() if manifest["identity"][key] != identity[key]]
         if stale:
             what = f"the latent cache is stale: made with {' and '.join(stale)}"
@@ -206,6 +213,24 @@ class LatentCache(Dataset[dict[str, torch.Tensor]]):
             if not (path / name).is_file() or sha256(path / name) != expected:
                 raise UserError("is missing or damaged", path / name, _BUILD_ANEW)
         return cls(path, manifest)
+
+    @property
+    def has_logvars(self) -> bool:
+        """Whether the first stage gives a distribution of latents."""
+        return any(name.startswith("logvars") for name in self.manifest["files"])
+
+    def sampling(self, seed: int) -> LatentCache:
+        """The same cache, whose items from now on hold samples mean + exp(logvar / 2) * noise.
+
+        The noise is keyed by (seed, epoch, position).
+
+        Raises:
+            ValueError: the first stage is deterministic.
+        """
+        if not self.has_logvars:
+            raise ValueError("the cache holds no log variances to sample with")
+        self._sample_seed = seed
+        return self
 
     def __len__(self) -> int:
         return self.manifest["count"]
@@ -217,14 +242,20 @@ class LatentCache(Dataset[dict[str, torch.Tensor]]):
         """The items of a batch, gathered shard by shard."""
         positions = np.array([position for _, position in keys], np.int64)
         variants = np.array([self._variant(*key) for key in keys])
-        shards = self._mapped()
-        latents = np.empty((len(keys), *shards[0][0].shape[2:]), np.float32)
-        masks = np.empty((len(keys), *shards[0][1].shape[2:]), np.uint8)
+        mapped = self._mapped()
+        latents = np.empty((len(keys), *mapped[0]["latents"].shape[2:]), np.float32)
+        masks = np.empty((len(keys), *mapped[0]["masks"].shape[2:]), np.uint8)
         owners, offsets = np.divmod(positions, self.manifest["shard_size"])
         for shard in np.unique(owners):
             mine = owners == shard
-            latents[mine] = shards[shard][0][offsets[mine], variants[mine]]
-            masks[mine] = shards[shard][1][offsets[mine], variants[mine]]
+            rows = offsets[mine], variants[mine]
+            latents[mine] = mapped[shard]["latents"][rows]
+            masks[mine] = mapped[shard]["masks"][rows]
+            if self._sample_seed is not None:
+                spread = np.exp(mapped[shard]["logvars"][rows].astype(np.float32) / 2)
+                owned = [key for key, own in zip(keys, mine, strict=True) if own]
+                noise = [self._noise(self._sample_seed, *key) for key in owned]
+                latents[mine] += spread * np.stack(noise)
         columns = {
             "latents": torch.from_numpy(latents),
             "mask": torch.from_numpy(masks),
@@ -241,46 +272,13 @@ class LatentCache(Dataset[dict[str, torch.Tensor]]):
             return 0
         return key_of(self.seed, "variant", int(epoch), int(position)) % self.variants
 
-    def _mapped(self) -> list[tuple[np.ndarray, np.ndarray]]:
+    def _noise(self, seed: int, epoch: int, position: int) -> np.ndarray:
+        """Standard normal float32 [C, h, w]."""
+        generator = numpy_generator(seed, "posterior", int(epoch), int(position))
+        return generator.standard_normal(self.manifest["identity"]["latent_shape"], np.float32)
+
+    def _mapped(self) -> list[dict[str, np.ndarray]]:
         if self._shards is None:
             count = -(-len(self) // self.manifest["shard_size"])
-            pairs = [_shard_files(self.path, shard) for shard in range(count)]
-            # As plain arrays on the same memory: indexing a np.memmap itself is slower.
-            self._shards = [
-                (np.asarray(np.load(a, mmap_mode="r")), np.asarray(np.load(b, mmap_mode="r")))
-                for a, b in pairs
-            ]
+            self._shards = [shards.map_shard(self.path, shard) for shard in range(count)]
         return self._shards
-
-
-def _encoded(
-    encode: Callable[[torch.Tensor], torch.Tensor],
-    images: list[np.ndarray],
-    latent_shape: Sequence[int],
-) -> np.ndarray:
-    """B images uint8 [H, W, 3] -> float16 [B, C, h, w], checked."""
-    pixels = np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2))
-    latents = encode(torch.from_numpy(pixels)).detach().cpu()
-    if list(latents.shape[1:]) != list(latent_shape):
-        raise ValueError(f"encode gives {list(latents.shape[1:])}, not {list(latent_shape)}")
-    half = latents.to(torch.float16).numpy()
-    if not np.isfinite(half).all():
-        fix = "Check the weights of the first stage and its scale."
-        raise UserError("latents are not finite (NaN, or above 65504)", "first stage", fix)
-    return half
-
-
-def _shard_files(folder: Path, shard: int) -> tuple[Path, Path]:
-    return folder / f"latents-{shard:05d}.npy", folder / f"masks-{shard:05d}.npy"
-
-
-def _write_array(path: Path, array: np.ndarray) -> None:
-    with atomic_file(path) as temporary:
-        np.save(temporary, array)
-
-
-def _clear(folder: Path) -> None:
-    """Remove the files of an earlier cache, its manifest first; partial files of a crash too."""
-    for pattern in ("manifest.json", "building.json", "*.npy", ".*.npy"):
-        for path in folder.glob(pattern):
-            path.unlink()

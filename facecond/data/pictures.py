@@ -15,6 +15,7 @@ from facecond.errors import UserError
 from facecond.labels import LABEL_ORDERS
 
 _IMAGE_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
+_IMAGE_FIX = "Save it with 8 bits per channel, as JPEG or PNG."
 _EXIF_ORIENTATION = 0x0112
 _PNG_BIT_DEPTH = 24  # offset of this byte in the file
 _MASK_FIX = "Save masks as 8-bit PNG, greyscale or palette, with the class ids 0-18 or 255."
@@ -35,8 +36,7 @@ def square_image(path: Path, size: int) -> tuple[bytes, tuple[int, int]]:
     content = read_bytes(path)
     picture = decoded(path, content, draft=2 * size)
     if picture.mode not in _IMAGE_MODES:
-        fix = "Save it with 8 bits per channel, as JPEG or PNG."
-        raise UserError(f"the image mode is {picture.mode}", path, fix)
+        raise UserError(f"the image mode is {picture.mode}", path, _IMAGE_FIX)
     with Image.open(io.BytesIO(content)) as header:  # `picture` may be decoded at reduced size
         turned = header.getexif().get(_EXIF_ORIENTATION, 1)  # 1 is upright, 5-8 lie on the side
         shown = header.size[::-1] if turned in (5, 6, 7, 8) else header.size
@@ -92,6 +92,18 @@ def square_mask(
             fix = f"Give these values a class in {labels.name}."
         raise UserError(f"the mask has values that are no class: {listed}", path, fix)
     return resize_mask(classes.astype(np.uint8), size)
+
+
+def read_photo(path: Path) -> np.ndarray:
+    """A picture file, upright, at its own size: uint8 [H, W, 3].
+
+    Raises:
+        UserError: the file is corrupt, truncated, or has more than 8 bits per channel.
+    """
+    picture = decoded(path, read_bytes(path))
+    if picture.mode not in _IMAGE_MODES:
+        raise UserError(f"the image mode is {picture.mode}", path, _IMAGE_FIX)
+    return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
 
 
 def resize_mask(mask: np.ndarray, size: int) -> np.ndarray:

@@ -5,6 +5,8 @@ images/NAME.png|jpg  RGB, square
 masks/NAME.png       8-bit class ids, 255 = anything; a face without mask has no file
 attributes.csv       name + 40 columns: 1 present, 0 absent, empty unspecified
 splits/*.txt         generator, judges, test: one name per line
+excluded.txt         may be added later: faces to leave out, see `exclusions.py`
+predicted/           labels that judges gave, where there are any: see `predicted.py`
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from facecond.data.exclusions import read_exclusions
+from facecond.data.predicted import add_predicted
 from facecond.data.writing import (
     ON_DISK,
     SCHEMA,
@@ -54,11 +58,15 @@ class PreparedFolder:
         manifest: the content of manifest.json.
         image_size: side of images and masks, in pixels.
         source: "rendered", "folder" or "celebamask".
-        data_hash: hash over the content of every file; names this data set.
+        data_hash: hash over the content of every file, over the names that excluded.txt leaves
+            out and, with labels of judges, over those; names this data set.
         names: [N] names.
+        excluded: name -> reason; `indices` leaves these out.
         attributes: int8 [N, 40]; 1 present, 0 absent, -1 unspecified.
         splits: str [N]; generator, judges or test.
         has_mask: bool [N].
+        attribute_predicted: bool [N, 40]; which values of `attributes` a judge gave.
+        mask_predicted: bool [N]; which masks a judge gave.
     """
 
     def __init__(
@@ -72,20 +80,31 @@ class PreparedFolder:
         self.root, self.manifest = root, manifest
         self.image_size: int = manifest["image_size"]
         self.source: str = manifest["source"]
+        self.excluded = read_exclusions(root)
         self.data_hash: str = manifest["data_hash"]
+        if self.excluded:
+            self.data_hash = hash_of([self.data_hash, sorted(self.excluded)])
         self.names, self.attributes, self.splits = names, attributes, splits
         files = manifest["files"]
         self.has_mask = np.array([f"masks/{name}.png" in files for name in names], bool)
+        self.attribute_predicted = np.zeros(attributes.shape, bool)
+        self.mask_predicted = np.zeros(len(names), bool)
         self._suffixes = ["jpg" if f"images/{name}.jpg" in files else "png" for name in names]
 
     @classmethod
-    def open(cls, root: str | Path) -> PreparedFolder:
+    def open(cls, root: str | Path, labels: str = "true") -> PreparedFolder:
         """Read manifest, attributes and splits, and check that every file is there.
+
+        Args:
+            labels: "true" reads the truth alone; "all" adds what judges said where there is no
+                truth (`facecond data label`).
 
         Raises:
             UserError: it is not a prepared folder, files are missing, or attributes.csv or the
                 splits are not those that were prepared.
         """
+        if labels not in ("true", "all"):
+            raise ValueError(f"labels are 'true' or 'all', not '{labels}'")
         root = Path(root)
         if not root.is_dir():
             raise UserError("no such folder", root, "Make it with `facecond data`.")
@@ -98,7 +117,10 @@ class PreparedFolder:
         if len(names) != manifest["count"]:
             what = f"counts {manifest['count']} faces, but attributes.csv has {len(names)} rows"
             raise UserError(what, root / "manifest.json", _PREPARE_ANEW)
-        return cls(root, manifest, names, attributes, splits)
+        folder = cls(root, manifest, names, attributes, splits)
+        if labels == "all":
+            add_predicted(folder)
+        return folder
 
     def __len__(self) -> int:
         return len(self.names)
@@ -111,15 +133,23 @@ class PreparedFolder:
             f"{self.root}: {len(self)} faces of {self.image_size} px ({sizes}); "
             f"{int(self.has_mask.sum())} with mask; {int(known.any(1).sum())} with attributes, "
             f"{int(known.all(1).sum())} with all {len(ATTRIBUTES)}"
+            + (f"; {int(self._left_out().sum())} excluded" if self.excluded else "")
         )
 
     def indices(self, split: str) -> np.ndarray:
-        """int64 [n]: the rows of a split, in the order of the folder; an empty one is an error."""
-        rows = np.flatnonzero(self.splits == split)
+        """int64 [n]: the rows of a split that are not excluded, in the order of the folder.
+
+        Raises:
+            UserError: there are none.
+        """
+        rows = np.flatnonzero((self.splits == split) & ~self._left_out())
         if not len(rows):
             fix = f"Prepare the data with a larger share for it (splits: {', '.join(SPLITS)})."
             raise UserError(f"the split '{split}' is empty", self.root, fix)
         return rows.astype(np.int64)
+
+    def _left_out(self) -> np.ndarray:
+        return np.array([name in self.excluded for name in self.names], bool)
 
     def image(self, index: int) -> np.ndarray:
         """uint8 [S, S, 3]: an image."""
@@ -129,7 +159,8 @@ class PreparedFolder:
         """uint8 [S, S]: a mask; 255 everywhere for a face that has none."""
         if not self.has_mask[index]:
             return np.full((self.image_size, self.image_size), ANYTHING, np.uint8)
-        return self._read(f"masks/{self.names[index]}.png", "L")
+        place = "predicted/masks" if self.mask_predicted[index] else "masks"
+        return self._read(f"{place}/{self.names[index]}.png", "L")
 
     def _read(self, file: str, mode: str) -> np.ndarray:
         path = self.root / file

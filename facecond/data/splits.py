@@ -8,7 +8,7 @@ import numpy as np
 
 from facecond.data.writing import SPLITS
 from facecond.errors import UserError
-from facecond.seeding import numpy_generator
+from facecond.seeding import key_of, numpy_generator
 
 
 def check_shares(judges_fraction: float, test_fraction: float) -> None:
@@ -75,3 +75,12 @@ def assign_splits(
             what = f"{wanted} test faces wanted, {have} have all attributes"
             raise UserError(what, "--test-fraction", "Ask for fewer.")
     return result.tolist()
+
+
+def half_of(name: str) -> str:
+    """`a` or `b`: which half of the judges' split a name is in.
+
+    It depends on the name alone, so that everybody who cuts a split in two cuts it alike: a judge
+    that labels and a judge that scores then learn from different pictures.
+    """
+    return "ab"[key_of("half", name) % 2]

@@ -16,12 +16,12 @@ from facecond.labels import ABSENT, ATTRIBUTES, PRESENT, UNSPECIFIED
 IMAGE_SUFFIXES: tuple[str, ...] = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
 NAME_COLUMNS = ("name", "image_id", "filename", "image")
-_EXTRA_COLUMNS = ("identity", "split", "celebahq_id", "partition")
-_VALUES = {
+EXTRA_COLUMNS = ("identity", "split", "celebahq_id", "partition")
+VALUES = {
     "": UNSPECIFIED, "nan": UNSPECIFIED, "1": PRESENT, "1.0": PRESENT, "+1": PRESENT,
     "0": ABSENT, "0.0": ABSENT, "-1": ABSENT, "-1.0": ABSENT,
 }  # fmt: skip
-_SPLIT_WORDS = {
+SPLIT_WORDS = {
     "generator": "generator", "judges": "judges", "test": "test",
     "train": "generator", "val": "judges", "0": "generator", "1": "judges", "2": "test",
 }  # fmt: skip
@@ -91,10 +91,10 @@ def read_table(path: Path) -> FaceTable:
         values = np.full(len(ATTRIBUTES), UNSPECIFIED, np.int8)
         for column, attribute in attribute_columns:
             word = row[column]
-            if word.lower() not in _VALUES:
+            if word.lower() not in VALUES:
                 fix = "Use 1 and -1, or 1 and 0, or nothing where it is not known."
                 raise UserError(f"{header[column]} is '{word}'", where, fix)
-            values[attribute] = _VALUES[word.lower()]
+            values[attribute] = VALUES[word.lower()]
             zero_line = zero_line or (line if word in ("0", "0.0") else None)
             minus_line = minus_line or (line if word in ("-1", "-1.0") else None)
         if zero_line and minus_line:
@@ -105,9 +105,9 @@ def read_table(path: Path) -> FaceTable:
             table.identities[name] = row[header.index("identity")]
         if "split" in header:
             word = row[header.index("split")]
-            if word not in _SPLIT_WORDS:
-                raise UserError(f"unknown split '{word}'", where, nearest(word, _SPLIT_WORDS))
-            table.splits[name] = _SPLIT_WORDS[word]
+            if word not in SPLIT_WORDS:
+                raise UserError(f"unknown split '{word}'", where, nearest(word, SPLIT_WORDS))
+            table.splits[name] = SPLIT_WORDS[word]
     return table
 
 
@@ -123,8 +123,8 @@ def _check_header(path: Path, header: list[str]) -> int:
     for column, title in enumerate(header):
         if header.index(title) != column:
             raise UserError(f"column '{title}' appears twice", path, "Remove one of them.")
-        if column != name_column and title not in (*ATTRIBUTES, *_EXTRA_COLUMNS):
-            fix = nearest(title, (*ATTRIBUTES, *_EXTRA_COLUMNS))
+        if column != name_column and title not in (*ATTRIBUTES, *EXTRA_COLUMNS):
+            fix = nearest(title, (*ATTRIBUTES, *EXTRA_COLUMNS))
             raise UserError(f"unknown column '{title}'", path, fix)
     return name_column
 

@@ -282,7 +282,7 @@ def _check_sizes(
         "the attribute classifier": classifier.config["image_size"],
     }
     for name, other in sizes.items():
-        if other != size:
+        if other not in (0, None, size):  # a public parser takes any
             raise UserError(
                 f"{name} is for {other} px, these faces have {size} px",
                 folder.root,

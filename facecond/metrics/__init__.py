@@ -8,29 +8,80 @@ from facecond.metrics.attributes import (
     MINIMUM_CASES,
     attribute_accuracy,
     attribute_counts,
+    attribute_f1,
     balanced_accuracy,
 )
+from facecond.metrics.averages import Spread, mean_of_known, ratio_of_sums, spread
+from facecond.metrics.diversity import (
+    EntropyScore,
+    class_rates,
+    entropy_score,
+    open_entropy,
+    open_entropy_counts,
+    pair_diversity,
+    region_entropy,
+    region_entropy_counts,
+)
 from facecond.metrics.frechet import frechet_distance, frechet_interval
+from facecond.metrics.groups import GroupScore, group_scores
 from facecond.metrics.intervals import (
     Interval,
     bootstrap_interval,
     derangement,
     share_of_way,
 )
-from facecond.metrics.masks import class_iou, mask_counts, mean_iou
+from facecond.metrics.kernel import KernelDistance, kernel_distance, kernel_interval
+from facecond.metrics.manifold import Manifold, manifold, manifold_counts
+from facecond.metrics.masks import (
+    class_iou,
+    mask_agreement,
+    mask_counts,
+    mean_iou,
+    pixel_counts,
+)
+from facecond.metrics.neighbours import Memorisation, memorisation, nearest
+from facecond.metrics.selectivity import Selectivity, selectivity
 
 __all__ = [
     "MINIMUM_CASES",
+    "EntropyScore",
+    "GroupScore",
     "Interval",
+    "KernelDistance",
+    "Manifold",
+    "Memorisation",
+    "Selectivity",
+    "Spread",
     "attribute_accuracy",
     "attribute_counts",
+    "attribute_f1",
     "balanced_accuracy",
     "bootstrap_interval",
     "class_iou",
+    "class_rates",
     "derangement",
+    "entropy_score",
     "frechet_distance",
     "frechet_interval",
+    "group_scores",
+    "kernel_distance",
+    "kernel_interval",
+    "manifold",
+    "manifold_counts",
+    "mask_agreement",
     "mask_counts",
     "mean_iou",
+    "mean_of_known",
+    "memorisation",
+    "nearest",
+    "open_entropy",
+    "open_entropy_counts",
+    "pair_diversity",
+    "pixel_counts",
+    "ratio_of_sums",
+    "region_entropy",
+    "region_entropy_counts",
+    "selectivity",
     "share_of_way",
+    "spread",
 ]

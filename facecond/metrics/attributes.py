@@ -42,3 +42,17 @@ def attribute_accuracy(counts: np.ndarray, minimum: int = 1) -> np.ndarray:
 def balanced_accuracy(counts: np.ndarray, minimum: int = 1) -> np.ndarray:
     """Summed counts [..., A, 4] -> mean of `attribute_accuracy` over the scored attributes."""
     return mean_of_known(attribute_accuracy(counts, minimum))
+
+
+def attribute_f1(counts: np.ndarray, minimum: int = 1) -> np.ndarray:
+    """Summed counts [..., A, 4] -> F1 of "present", 2 TP / (2 TP + FP + FN), float64 [..., A].
+
+    NaN where fewer than `minimum` cases are present. Unlike balanced accuracy it moves with how
+    common the attribute is (a judge that always says "present" reaches 2 p / (1 + p) at a share p):
+    compare it within one set of conditions only.
+    """
+    counts = counts.astype(float)
+    found, present = counts[..., 0], counts[..., 1]
+    total = found + present + counts[..., 3] - counts[..., 2]  # 2 TP + FN + FP
+    known = present >= max(minimum, 1)
+    return np.divide(2 * found, total, out=np.full_like(total, np.nan), where=known)

@@ -29,15 +29,16 @@ def bootstrap_interval(
     """Percentile bootstrap over images (Efron 1979).
 
     Args:
-        counts: [N, ...] counts of each image.
+        counts: [N, ...] counts of each image; integers, or floats such as sums of distances.
         score: summed counts [draws, ...] -> [draws], such as `mean_iou`.
     """
     images = len(counts)
     generator = numpy_generator(seed, "bootstrap")
     weights = generator.multinomial(images, np.full(images, 1 / images), size=draws)
     resampled = weights.astype(float) @ counts.reshape(images, -1).astype(float)
-    scores = score(np.rint(resampled).reshape(draws, *counts.shape[1:]))
-    return percentiles(scores, level)
+    if not np.issubdtype(counts.dtype, np.floating):
+        resampled = np.rint(resampled)  # sums of counts stay whole for thresholds on cases
+    return percentiles(score(resampled.reshape(draws, *counts.shape[1:])), level)
 
 
 def share_of_way(score: float, floor: float, ceiling: float) -> float:
@@ -56,6 +57,8 @@ def derangement(count: int, seed: int) -> np.ndarray:
 
 
 def percentiles(scores: np.ndarray, level: float) -> Interval:
-    """The middle `level` of scores [draws], NaN left out."""
+    """The middle `level` of scores [draws], NaN left out; NaN where nothing else is left."""
+    if np.isnan(scores).all():
+        return Interval(float("nan"), float("nan"))
     low, high = np.nanquantile(scores, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), float(high))

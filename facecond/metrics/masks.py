@@ -48,3 +48,33 @@ def class_iou(counts: np.ndarray) -> np.ndarray:
 def mean_iou(counts: np.ndarray) -> np.ndarray:
     """Summed counts [..., classes, 2] -> mean IoU [...] over the classes that occur."""
     return mean_of_known(class_iou(counts))
+
+
+def pixel_counts(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Pixels of each image whose class is right, and pixels whose class is known.
+
+    Args:
+        truth: uint8 [N, H, W]; pixels of 255 (anything) count nowhere.
+        predicted: uint8 [N, H, W].
+
+    Returns:
+        int64 [N, 2]: (right, known). `ratio_of_sums` of the sum is the pixel accuracy ("mask
+        accuracy" in papers). Large classes rule it: a mask of background alone scores as much as
+        there is background.
+    """
+    if truth.shape != predicted.shape:
+        raise ValueError(f"masks of shape {truth.shape} and {predicted.shape} do not match")
+    known = truth != ANYTHING
+    right = known & (truth == predicted)
+    return np.stack([right.sum((1, 2)), known.sum((1, 2))], -1).astype(np.int64)
+
+
+def mask_agreement(first: np.ndarray, second: np.ndarray) -> float:
+    """Mean IoU, in [0, 1], between the parsed masks of two sets of pictures, uint8 [n, H, W].
+
+    With pictures before and after an edit of attributes it is the stability of the mask. The
+    parser's own noise keeps it below 1: compare it with two pictures of one condition.
+    Intersections and unions are summed over the set before they are divided, as in `mean_iou`;
+    where neither set holds 255 they may be swapped.
+    """
+    return float(mean_iou(mask_counts(first, second).sum(0)))

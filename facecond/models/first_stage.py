@@ -7,7 +7,9 @@ stored here; nothing else knows them.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,9 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from facecond.errors import UserError, nearest
+from facecond.models import decoder_features
+from facecond.models.autoencoder_files import find_autoencoder, load_weights
+from facecond.storage import read_json
 
 AUTOENCODERS = ("AutoencoderKL", "VQModel", "AutoencoderTiny", "AutoencoderDC")
 
@@ -107,21 +112,62 @@ class FirstStage(ModelMixin, ConfigMixin):
         mean, std = self._moments(images)
         return (self.raw_latents(images) - mean) / std
 
+    @property
+    def is_stochastic(self) -> bool:
+        """Whether a picture has a distribution of latents (only AutoencoderKL's do)."""
+        return self.config.autoencoder_class == "AutoencoderKL"
+
+    def encode_moments(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Mean and log variance of a picture's latents, both [B, C, h, w].
+
+        Images [B, 3, H, W] in [-1, 1]. The mean is what `encode` gives; a latent is drawn as
+        mean + exp(logvar / 2) * noise. A deterministic autoencoder has no log variance (None).
+        """
+        mean, std = self._moments(images)
+        raw, logvar = self._raw_moments(images)
+        if logvar is not None:
+            logvar = logvar - 2 * std.log()  # [B, C, h, w]
+        return (raw - mean) / std, logvar
+
     def decode(self, latents: Tensor) -> Tensor:
         """Latents [B, C, h, w] -> images [B, 3, H, W] clamped to [-1, 1]."""
-        mean, std = self._moments(latents)
-        raw = (latents * std + mean).to(self.dtype)
-        decoded = self.autoencoder.decode(raw)
+        decoded = self.autoencoder.decode(self._to_raw(latents))
         return getattr(decoded, "sample", decoded).clamp(-1, 1)
+
+    def decoder_features(
+        self, latents: Tensor, count: int | None = None, recompute: bool = False
+    ) -> list[Tensor]:
+        """Feature maps [B, F, H', W'] of the decoder, from the latent side on.
+
+        The patch code has one: the picture [B, 3, H, W] itself, not clamped. The others:
+        `decoder_features.py`. Gradients reach the latents.
+
+        Args:
+            latents: [B, C, h, w].
+            count: how many at most; the decoder runs no further than the last of them.
+            recompute: spend time in place of memory in the backward pass.
+        """
+        raw = self._to_raw(latents)
+        if isinstance(self.autoencoder, LinearPatchCode):
+            return [self.autoencoder.decode(raw)][:count]
+        return list(islice(decoder_features.stages(self.autoencoder, raw, recompute), count))
 
     def raw_latents(self, images: Tensor) -> Tensor:
         """Images [B, 3, H, W] in [-1, 1] -> raw latents [B, C, h, w]; a distribution's mode."""
+        return self._raw_moments(images)[0]
+
+    def _raw_moments(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Raw latents and, of a distribution, their log variance, both [B, C, h, w]."""
         encoded = self.autoencoder.encode(images.to(self.dtype))
         if hasattr(encoded, "latent_dist"):  # AutoencoderKL
-            return encoded.latent_dist.mode()
+            return encoded.latent_dist.mode(), encoded.latent_dist.logvar
         for name in ("latents", "latent"):  # VQModel and AutoencoderTiny; AutoencoderDC
             encoded = getattr(encoded, name, encoded)
-        return encoded
+        return encoded, None
+
+    def _to_raw(self, latents: Tensor) -> Tensor:
+        mean, std = self._moments(latents)
+        return (latents * std + mean).to(self.dtype)
 
     @torch.no_grad()
     def measure(self, batches: Iterable[Tensor]) -> None:
@@ -134,6 +180,12 @@ class FirstStage(ModelMixin, ConfigMixin):
             squares = squares + raw.square().sum(1)
         mean = total / count
         std = (squares / count - mean.square()).clamp_min(1e-12).sqrt()
+        if not (torch.isfinite(mean).all() and torch.isfinite(std).all()):
+            raise UserError(
+                "the latents of some picture hold NaN or infinity",
+                "first_stage",
+                "Take other weights; half precision may overflow.",
+            )
         self.register_to_config(latents_mean=mean.tolist(), latents_std=std.tolist())
 
     def _moments(self, like: Tensor) -> tuple[Tensor, Tensor]:
@@ -144,29 +196,55 @@ class FirstStage(ModelMixin, ConfigMixin):
         return mean, std
 
 
-def load_autoencoder(path: str) -> FirstStage:
-    """A pretrained autoencoder of diffusers by local folder or hub id; its scale is unmeasured.
+def fit_linear(images: Tensor, patch_size: int = 4, latent_channels: int = 12) -> FirstStage:
+    """A linear patch code fitted to images float [B, 3, H, W] in [-1, 1]; its scale is unmeasured.
 
     Raises:
-        UserError: nothing there, or a class that is not among `AUTOENCODERS`.
+        UserError: patches or channels that do not fit the pictures.
     """
-    try:
-        config = FirstStage.load_config(path)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"no autoencoder found ({reason})", path, "Check the path or id.") from None
+    side = min(images.shape[-2:])
+    if any(length % patch_size for length in images.shape[-2:]) or not (
+        0 < latent_channels <= 3 * patch_size**2
+    ):
+        raise UserError(
+            f"patch_size {patch_size} and latent_channels {latent_channels} do not fit "
+            f"{side} px pictures",
+            "first_stage",
+            "The patch divides the picture; at most 3 patch_size^2 channels.",
+        )
+    options = {"patch_size": patch_size, "latent_channels": latent_channels}
+    stage = FirstStage("LinearPatchCode", options)
+    stage.autoencoder.fit(images)
+    return stage.requires_grad_(False).eval()
+
+
+def load_autoencoder(path: str) -> FirstStage:
+    """A pretrained autoencoder by local folder or hub id: one of diffusers' `AUTOENCODERS`, whose
+    scale is then unmeasured, a saved `FirstStage`, or a pipeline that holds either.
+
+    Raises:
+        UserError: nothing there, a class that is not known, or weights that do not load.
+    """
+    folder = find_autoencoder(path)
+    config = read_json(folder / "config.json")
     name = str(config.get("_class_name"))
+    if name == FirstStage.__name__:
+        return load(folder)
     if name not in AUTOENCODERS:
         raise UserError(f"'{name}' is not a known autoencoder", path, nearest(name, AUTOENCODERS))
-    stage = FirstStage(name, {k: v for k, v in config.items() if not k.startswith("_")})
-    try:
-        stage.autoencoder = getattr(diffusers, name).from_pretrained(path)
-    except Exception as error:  # diffusers and safetensors raise many kinds
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"its weights cannot be loaded ({reason})", path, "Copy it anew.") from None
+    kind = getattr(diffusers, name)
+    autoencoder = load_weights(kind, folder, path)
+    known = inspect.signature(kind.__init__).parameters
+    arguments = {key: value for key, value in autoencoder.config.items() if key in known}
+    stage = FirstStage(name, arguments)
+    stage.autoencoder = autoencoder
     return stage.requires_grad_(False).eval()
 
 
 def load(path: str | Path) -> FirstStage:
-    """A first stage that `save_pretrained` wrote."""
-    return FirstStage.from_pretrained(path).requires_grad_(False).eval()
+    """A first stage that `save_pretrained` wrote.
+
+    Raises:
+        UserError: its files are damaged or hold NaN.
+    """
+    return load_weights(FirstStage, Path(path), path)

@@ -22,6 +22,8 @@ from facecond.seeding import key_of
 NETS = ("alex", "vgg", "squeeze")
 RANDOM = "random"
 """The word that stands for an untrained trunk."""
+SMALLEST = 32
+"""Smallest side of a picture that every trunk takes, in pixels."""
 _FETCH = "Save torchvision's {} weights there (.pth or .safetensors), or leave the trunk empty."
 _TORCHVISION = {"alex": "alexnet", "vgg": "vgg16", "squeeze": "squeezenet1_1"}
 

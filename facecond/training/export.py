@@ -11,7 +11,7 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 from torchvision.utils import make_grid
 
-from facecond.config import RunConfig
+from facecond.config import FirstStageRunConfig, RunConfig
 from facecond.data.prepared import PreparedFolder
 from facecond.diffusion.schedulers import scheduler
 from facecond.labels import colour_mask
@@ -28,12 +28,12 @@ NOT_TRAINING = (
 """Config that may change between the parts of a run: it does not touch the weights."""
 
 
-def provenance(config: RunConfig, data_hash: str) -> dict[str, Any]:
+def provenance(config: RunConfig | FirstStageRunConfig, data_hash: str) -> dict[str, Any]:
     """What a run is made from: hashes of config and data, commit, versions, seed."""
     described = asdict(config)
     for key in NOT_TRAINING:
         section, _, name = key.partition(".")
-        described[section].pop(name) if name else described.pop(section)
+        described[section].pop(name) if name else described.pop(section, None)
     return {
         "schema": "facecond.run/1",
         "config_hash": hash_of(described),
@@ -96,7 +96,10 @@ def save_model(
 
 def _card(config: RunConfig, model: Denoiser, run: dict[str, Any]) -> str:
     parameters = sum(p.numel() for p in model.parameters()) / 1e6
-    objective = config.objective
+    objective, lpl = config.objective, config.perceptual
+    weights = f"{objective.weighting} weight"
+    if lpl.weight:
+        weights += f", and {lpl.weight:g} x latent perceptual loss"
     return f"""---
 library_name: facecond
 tags: [face-generation, latent-diffusion, controllable]
@@ -109,7 +112,7 @@ Controllable face generation from 40 CelebA attributes and a 19-class mask.
 |---|---|
 | parameters | {parameters:.1f} M |
 | steps, batch | {run["steps"]}, {run["batch"]} |
-| objective | {objective.prediction} on {objective.schedule}, {objective.weighting} weight |
+| objective | {objective.prediction} on {objective.schedule}, {weights} |
 | routing | {model.unet.trained_routing.name} |
 | data hash | `{run["data_hash"][:16]}` |
 | commit | `{run["commit"]}` |

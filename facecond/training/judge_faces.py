@@ -1,4 +1,4 @@
-"""What the judges learn from: labelled faces in memory, and their variation."""
+"""What the judges learn from: labelled faces, in memory or read when asked for."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from torch import Tensor
 from tqdm import tqdm
 
 from facecond.data.prepared import PreparedFolder
+from facecond.data.splits import half_of
 from facecond.errors import UserError
-from facecond.labels import MIRRORED_CLASSES, UNSPECIFIED
+from facecond.labels import ANYTHING, UNSPECIFIED
 
 Kind = Literal["parser", "attributes"]
+Part = Literal["all", "a", "b"]
 FEWEST = 8
 """Faces that a judge needs at least."""
-SHIFT = 1 / 16
-"""Largest random shift, as a share of the side."""
+MEMORY_LIMIT = 2 << 30
+"""Bytes of pictures and masks up to which they are read once and kept: 44,000 faces of 128 px."""
 
 
 @dataclass
@@ -29,10 +31,6 @@ class Faces:
     masks: Tensor
     attributes: Tensor
 
-    def __getitem__(self, rows: np.ndarray) -> Faces:
-        index = torch.from_numpy(rows)
-        return Faces(self.images[index], self.masks[index], self.attributes[index])
-
     def to(self, device: torch.device) -> Faces:
         """The same faces on another device."""
         return Faces(self.images.to(device), self.masks.to(device), self.attributes.to(device))
@@ -41,49 +39,101 @@ class Faces:
         return len(self.images)
 
 
-def read_faces(folder: PreparedFolder, kind: Kind, progress: bool) -> Faces:
-    """The faces of the `judges` split that have the truth `kind` learns from.
+class FaceSource:
+    """Rows of a prepared folder; `source[positions]` gives their `Faces`.
+
+    Args:
+        folder: the prepared data.
+        rows: int64 [N], rows of the folder.
+        kind: a classifier needs no masks; its faces have 255 everywhere.
+        kept: images u8 [N, 3, S, S] and masks u8 [N, S, S] of these rows, or None: then each face
+            is read from its files whenever it is asked for.
+    """
+
+    def __init__(
+        self,
+        folder: PreparedFolder,
+        rows: np.ndarray,
+        kind: Kind,
+        kept: tuple[Tensor, Tensor] | None = None,
+    ) -> None:
+        self.folder, self.rows, self.kind, self._kept = folder, rows, kind, kept
+        self._place = np.arange(len(rows))
+
+    @property
+    def attributes(self) -> Tensor:
+        """Int8 [N, 40]."""
+        return torch.from_numpy(self.folder.attributes[self.rows])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, positions: np.ndarray) -> Faces:
+        attributes = torch.from_numpy(self.folder.attributes[self.rows[positions]])
+        if self._kept is not None:
+            place = torch.from_numpy(self._place[positions])
+            return Faces(self._kept[0][place], self._kept[1][place], attributes)
+        images, masks = _read(self.folder, self.rows[positions], self.kind)
+        return Faces(images, masks, attributes)
+
+    def subset(self, positions: np.ndarray) -> FaceSource:
+        """Some of the faces, sharing what is kept."""
+        part = FaceSource(self.folder, self.rows[positions], self.kind, self._kept)
+        part._place = self._place[positions]
+        return part
+
+
+def read_faces(
+    folder: PreparedFolder,
+    kind: Kind,
+    progress: bool,
+    part: Part = "all",
+    split: str = "judges",
+    fewest: int = FEWEST,
+) -> FaceSource:
+    """The faces of a split that have the truth `kind` learns from.
+
+    Args:
+        part: `all` of them, or the half `a` or `b` (see `splits.half_of`).
+        fewest: how many there must be.
 
     Raises:
-        UserError: there are fewer than `FEWEST`.
+        UserError: there are fewer than `fewest`.
     """
     known = (folder.attributes != UNSPECIFIED).any(1)
     usable = folder.has_mask if kind == "parser" else known
-    rows = [int(i) for i in folder.indices("judges") if usable[i]]
-    if len(rows) < FEWEST:
+    rows = [int(i) for i in folder.indices(split) if usable[i]]
+    rows = [i for i in rows if part in ("all", half_of(folder.names[i]))]
+    if len(rows) < fewest:
         truth = "masks" if kind == "parser" else "attributes"
+        half = "" if part == "all" else f"half {part} of "
+        whose = "judges'" if split == "judges" else split
         raise UserError(
-            f"only {len(rows)} faces of the judges' split have {truth}; {FEWEST} are needed",
+            f"only {len(rows)} faces of {half}the {whose} split have {truth}; {fewest} are needed",
             folder.root,
             "Prepare a folder with more labelled faces.",
         )
-    bar = tqdm(rows, desc="read faces", unit="img", disable=not progress)
-    pairs = [(folder.image(i), folder.mask(i)) for i in bar]
-    images = torch.from_numpy(np.stack([image for image, _ in pairs])).permute(0, 3, 1, 2)
-    masks = torch.from_numpy(np.stack([mask for _, mask in pairs]))
-    return Faces(images.contiguous(), masks, torch.from_numpy(folder.attributes[rows]))
-
-
-def augment(batch: Faces, generator: np.random.Generator) -> Faces:
-    """Random flips, with left and right classes trading places, and shifts by a few pixels (the
-    edge repeats). Colours stay: some attributes are colours."""
-    count, _, height, width = batch.images.shape
-    flip = torch.from_numpy(generator.random(count) < 0.5)
-    reach = max(round(height * SHIFT), 1)
-    shift = torch.from_numpy(generator.integers(-reach, reach + 1, size=(2, count, 1)))
-    rows = (torch.arange(height) + shift[0]).clamp(0, height - 1)  # [B, H]
-    columns = (torch.arange(width) + shift[1]).clamp(0, width - 1)  # [B, W]
-    columns = torch.where(flip[:, None], columns.flip(1), columns)  # [B, W]
-    swap = torch.arange(256, dtype=torch.uint8)
-    for left, right in MIRRORED_CLASSES:
-        swap[left], swap[right] = right, left
-    item = torch.arange(count)[:, None, None]
-    images = batch.images.permute(0, 2, 3, 1)[item, rows[:, :, None], columns[:, None, :]]
-    masks = batch.masks[item, rows[:, :, None], columns[:, None, :]]  # [B, H, W]
-    masks = torch.where(flip[:, None, None], swap[masks.long()], masks)  # [B, H, W]
-    return Faces(images.permute(0, 3, 1, 2), masks, batch.attributes)
+    chosen = np.array(rows, np.int64)
+    if 4 * len(chosen) * folder.image_size**2 > MEMORY_LIMIT:
+        return FaceSource(folder, chosen, kind)
+    return FaceSource(folder, chosen, kind, _read(folder, chosen, kind, progress))
 
 
 def to_network(images: Tensor) -> Tensor:
     """u8 [B, 3, H, W] -> float in [-1, 1], channels last."""
     return (images.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+
+
+def _read(
+    folder: PreparedFolder, rows: np.ndarray, kind: Kind, progress: bool = False
+) -> tuple[Tensor, Tensor]:
+    size = folder.image_size
+    images = torch.empty(len(rows), 3, size, size, dtype=torch.uint8)
+    masks = torch.tensor(ANYTHING, dtype=torch.uint8).expand(len(rows), size, size)
+    if kind == "parser":
+        masks = torch.empty(len(rows), size, size, dtype=torch.uint8)
+    for place, row in enumerate(tqdm(rows, desc="read faces", unit="img", disable=not progress)):
+        images[place] = torch.from_numpy(folder.image(int(row))).permute(2, 0, 1)
+        if kind == "parser":
+            masks[place] = torch.from_numpy(folder.mask(int(row)))
+    return images, masks

@@ -26,22 +26,18 @@ from facecond.data.notes import lacking
 from facecond.diffusion import guidance
 from facecond.diffusion.objective import Objective
 from facecond.diffusion.schedulers import scheduler
-from facecond.errors import UserError
 from facecond.models.conditions import ConditionDropout
 from facecond.models.routing import SOURCES
 from facecond.seeding import torch_generator
 from facecond.storage import make_folder, read_json, write_json, write_text
-from facecond.training import checkpoint, export, session, setup
+from facecond.training import checkpoint, export, initialise, session, setup
 from facecond.training.log import TrainingLog
 from facecond.training.optim import build_optimizers, gradient_norm, learning_rate_factor
 
-CALIBRATION = (3, 23)
-"""A run with a time budget measures its speed over these steps, then fixes its length."""
-MAX_BAD_STEPS = 10
-"""Steps in a row with a loss that is not finite before training gives up."""
 
-
-def train(config: RunConfig, out: str | Path, resume: str = "auto") -> Path:
+def train(
+    config: RunConfig, out: str | Path, resume: str = "auto", init: str | Path | None = None
+) -> Path:
     """Train a denoiser into the run folder `out` and return the model folder `out/model`.
 
     Args:
@@ -49,6 +45,8 @@ def train(config: RunConfig, out: str | Path, resume: str = "auto") -> Path:
         out: run folder: config, latents, checkpoints, logs, model.
         resume: `auto` goes on from the newest whole checkpoint, `never` starts anew, a path names
             a checkpoint folder.
+        init: model folder (or finished run) whose weights a new run begins with; a run that goes on
+            from a checkpoint keeps its own.
 
     Raises:
         UserError: a fault in config or data; a checkpoint of another run; a loss that stays
@@ -69,20 +67,34 @@ def train(config: RunConfig, out: str | Path, resume: str = "auto") -> Path:
     if main:
         for note in lacking(folder, folder.indices("generator"), "no face of the training split"):
             tqdm.write(f"note: {note}")
-    run = export.provenance(config, folder.data_hash)
+    run, before = export.provenance(config, folder.data_hash), None
     if resume != "never" and (out / "run.json").is_file():
-        session.check_same(read_json(out / "run.json"), run, out)
+        before = read_json(out / "run.json")
+        session.check_same(before, run, out)
+    state = session.state_to_resume(out, resume, main)
+    if state is not None:
+        before = state["run"]
+        session.check_same(before, run, out)
+    begin = initialise.beginning(init, config, out, before, state is not None)
 
     # First stage and latents (the main process builds, the others then find them built).
     with accelerator.main_process_first():
-        stage = setup.first_stage_for(config, folder, out / "first_stage")
         stage_path = out / "first_stage"
+        stage = setup.first_stage_for(
+            config, folder, stage_path, begin.first_stage_path, begin.first_stage_hash
+        )
         cache = setup.latent_cache_for(config, folder, stage, stage_path, out / "latents")
     run["first_stage_hash"] = setup.first_stage_hash(stage_path)
 
-    # Model, optimisers, average.
+    # Model (new, or with the weights of another), optimisers, average.
     latent_shape = tuple(cache.manifest["identity"]["latent_shape"])
     model = setup.denoiser_for(config, folder.image_size, latent_shape)
+    if begin.record is not None and state is None:
+        report = begin.fill(model)
+        if main:
+            tqdm.write(report)
+    if begin.record is not None:
+        run["init"] = begin.record
     model.to(device).to(memory_format=torch.channels_last)
     if knobs.gradient_checkpointing:
         model.unet.enable_gradient_checkpointing()
@@ -97,16 +109,13 @@ def train(config: RunConfig, out: str | Path, resume: str = "auto") -> Path:
     step, steps, bad_steps = 0, knobs.steps, 0
 
     # Resume.
-    state = session.state_to_resume(out, resume, main)
     if state is not None:
-        session.check_same(state["run"], run, out)
         step, steps = state["step"], state["steps"]
         session.load_model(model, state["model"], out)
         ema.load_state_dict(state["ema"])
         ema.to(device)
         for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
-    began_at = step
     if main:
         checkpoint.discard_after(out / "checkpoints", step)
         write_text(out / "config.yaml", configs.dump(config))
@@ -147,11 +156,15 @@ def train(config: RunConfig, out: str | Path, resume: str = "auto") -> Path:
             }
             checkpoint.save(out / "checkpoints", step, state, knobs.keep_checkpoints)
 
+    perceptual = setup.perceptual_loss_for(config, objective, stage)
+    if perceptual is not None:
+        stage.to(device)
     log = TrainingLog(out, objective, step) if main else None
     if log is not None:
         log.gates(model.unet.routing)
     grids = export.SampleGrids(config, folder, stage) if main and knobs.sample_every else None
-    started = saved_at = time.monotonic()
+    length = session.Length(accelerator, steps, knobs.minutes, began_at=step)
+    saved_at = time.monotonic()
     wrapped.train()
     with session.signals_noted() as signalled, tqdm(
         total=steps or None, initial=step, desc="train", unit="step", disable=not main
@@ -175,7 +188,12 @@ def train(config: RunConfig, out: str | Path, resume: str = "auto") -> Path:
                     with autocast:
                         prediction = wrapped(x_t, objective.timestep(t), attributes, mask)
                     losses = objective.loss(prediction, x_0, noise, t)  # [B]
-                    accelerator.backward(losses.mean() / micro)
+                    loss = losses.mean()
+                    if perceptual is not None:
+                        with autocast:
+                            seen = perceptual(prediction, x_t, x_0, t)  # [B]
+                        loss = loss + perceptual.weight * seen.mean()
+                    accelerator.backward(loss / micro)
 
             # Update weights and their average; a step that is not finite is skipped.
             norm = gradient_norm(parameters, clip_norm)
@@ -190,28 +208,19 @@ def train(config: RunConfig, out: str | Path, resume: str = "auto") -> Path:
             if finite:
                 ema.step(parameters)
             bad_steps = 0 if finite else bad_steps + 1
-            if bad_steps >= MAX_BAD_STEPS:
-                raise UserError(
-                    f"the loss was not finite for {bad_steps} steps in a row (step {step})",
-                    out,
-                    "Start anew with a lower optim.learning_rate (--resume never).",
-                )
+            session.give_up_if_hopeless(bad_steps, step, out)
             step += 1
-
-            # A run with a time budget fixes its length once.
             if log is not None:
                 log.collect(t, losses, norm, len(x_0) * micro * world)
-            if step - began_at == CALIBRATION[0]:
-                calibration_began = time.monotonic()
-            if steps == 0 and step - began_at >= CALIBRATION[1]:
-                pace = (time.monotonic() - calibration_began) / (CALIBRATION[1] - CALIBRATION[0])
-                left = knobs.minutes * 60 - (time.monotonic() - started)
-                budget = torch.tensor(step + max(1.0, left / pace))
-                steps = int(accelerator.reduce(budget.to(device), "mean"))
-                bar.total = steps
+                if perceptual is not None:
+                    log.collect_perceptual(seen, perceptual.active(t))
+            steps = length.after(step)
+            bar.total = steps or None
 
             # Report.
             bar.update()
+            if log is not None:
+                log.collect(t, losses, norm, len(x_0) * micro * world)
             if log is not None and (step % knobs.log_every == 0 or step == steps):
                 bar.set_postfix(log.write(step, optimizers))
             if (
@@ -224,8 +233,7 @@ def train(config: RunConfig, out: str | Path, resume: str = "auto") -> Path:
 
             # Save; stop where a signal asks for it.
             due = main and time.monotonic() - saved_at > knobs.checkpoint_every_s
-            wishes = torch.tensor([float(signalled() > 0), float(due)], device=device)
-            stop, due = (accelerator.reduce(wishes, "sum") > 0).tolist()
+            stop, due = session.agreed(accelerator, signalled() > 0, due)
             if stop or due:
                 save()
                 saved_at = time.monotonic()

@@ -107,15 +107,21 @@ def build_optimizers(
             {"params": decayed, "weight_decay": weight_decay},
             {"params": vectors + tables, "weight_decay": 0.0},
         ]
-        used = [group for group in groups if group["params"]]
-        made = torch.optim.AdamW(used, lr=rate, betas=(0.9, 0.99), fused=True)
-        made.register_load_state_dict_post_hook(_restore_memory_format)
-        return made
+        return fused_adamw([group for group in groups if group["params"]], rate)
 
     if optimizer == "adamw":
         return [adamw(matrices, learning_rate)]
     muon = FlattenedMuon(matrices, lr=learning_rate, weight_decay=weight_decay, momentum=0.95)
     return [muon, adamw([], adam_learning_rate)]
+
+
+def fused_adamw(
+    groups: list[dict[str, Any]], rate: float, betas: tuple[float, float] = (0.9, 0.99)
+) -> torch.optim.Optimizer:
+    """AdamW whose state may be saved and loaded in any memory format."""
+    made = torch.optim.AdamW(groups, lr=rate, betas=betas, fused=True)
+    made.register_load_state_dict_post_hook(_restore_memory_format)
+    return made
 
 
 @torch.no_grad()

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 
 import torch
+from torch import nn
 
 from facecond import config as configs
 from facecond.config import RunConfig
 from facecond.data.prepared import PreparedFolder
 from facecond.diffusion import guidance
-from facecond.diffusion.objective import Objective
+from facecond.diffusion.objective import Objective, snr
+from facecond.diffusion.perceptual import LatentPerceptualLoss
 from facecond.diffusion.schedulers import scheduler
+from facecond.models.autoencoder_files import find_autoencoder
 from facecond.models.conditions import ConditionDropout
 from facecond.models.denoiser import Denoiser
+from facecond.models.first_stage import AUTOENCODERS, FirstStage
 from facecond.models.routing import SOURCES
-from facecond.training.setup import check_length, check_patches, denoiser_for, uses_bf16
+from facecond.storage import read_json
+from facecond.training.initialise import Source, compare
+from facecond.training.setup import (
+    check_length,
+    check_patches,
+    check_sampling,
+    denoiser_for,
+    uses_bf16,
+)
 
 
 def default_image_size(config: RunConfig) -> int:
@@ -24,13 +39,19 @@ def default_image_size(config: RunConfig) -> int:
     return 64 if config.first_stage.autoencoder == "linear" else 256
 
 
-def describe(config: RunConfig) -> str:
+def describe(config: RunConfig, init: str | None = None) -> str:
     """The resolved run as text. Builds the network without memory, so any size is fine.
+
+    Args:
+        config: of the run.
+        init: model to begin with: what would be taken over of it is told.
 
     Raises:
         UserError: what the training would find wrong in the config before it reads pictures.
     """
     check_length(config)
+    if config.first_stage.autoencoder == "linear":
+        check_sampling(config, stochastic=False)
     objective = Objective(**asdict(config.objective))
     ConditionDropout(**asdict(config.dropout))
     scheduler(config.sampling.scheduler, objective.schedule, objective.prediction)
@@ -38,6 +59,10 @@ def describe(config: RunConfig) -> str:
     image_size, shape, known = _sizes(config)
     with torch.device("meta"):
         model = denoiser_for(config, image_size, shape)
+    begun = []
+    if init:
+        source = Source.open(init)
+        begun = [f"init        {compare(model, source.weights()).report(source.path)}"]
     weights = sum(p.numel() for p in model.parameters())
     encoder = sum(p.numel() for p in model.condition_encoder.parameters())
     activations = _activation_bytes(model, config, image_size, shape)
@@ -55,6 +80,8 @@ def describe(config: RunConfig) -> str:
             f"{config.train.batch_size}: {state / 2**30:.2f} for weights, gradients, optimiser and "
             f"average, {activations / 2**30:.2f} for activations",
             f"weight      {shares} (share of the loss weight per tenth of t)",
+            *_perceptual_lines(config, objective, shape),
+            *begun,
             "",
             model.unet.routing.render(),
         ]
@@ -75,9 +102,80 @@ def _sizes(config: RunConfig) -> tuple[int, tuple[int, int, int], str]:
 def _activation_bytes(
     model: Denoiser, config: RunConfig, image_size: int, shape: tuple[int, int, int]
 ) -> int:
-    """Bytes that autograd keeps between forward and backward, counted on tensors without memory."""
+    """Bytes that autograd keeps of the denoiser between forward and backward."""
     if config.train.gradient_checkpointing:
         model.unet.enable_gradient_checkpointing()
+    batch = config.train.batch_size
+
+    def forward() -> None:
+        model(
+            torch.zeros(batch, *shape),
+            torch.zeros(batch),
+            torch.zeros(batch, 40, dtype=torch.int8),
+            torch.zeros(batch, image_size, image_size, dtype=torch.uint8),
+        )
+
+    return _activations(config, model, forward)
+
+
+def _perceptual_lines(
+    config: RunConfig, objective: Objective, shape: tuple[int, int, int]
+) -> list[str]:
+    """The latent perceptual loss in words, with the memory of its decoder where that is known."""
+    if config.perceptual.weight == 0:
+        return []
+    knobs = config.perceptual
+    u = (torch.arange(20_000, dtype=torch.float64) + 0.5) / 20_000
+    share = float((snr(objective.schedule, objective.quantile(u)) >= knobs.min_snr).double().mean())
+    line = f"perceptual  weight {knobs.weight:g} where SNR >= {knobs.min_snr:g} ({share:.0%})"
+    with torch.device("meta"):
+        stage = _first_stage(config, shape[0])
+    if stage is None:
+        return [f"{line}; memory of the decoder's features: unknown before it is loaded"]
+    stage.requires_grad_(False)
+    loss = LatentPerceptualLoss(stage.decoder_features, objective, **asdict(knobs))
+    active = math.ceil(share * config.train.batch_size)
+    recompute = config.train.gradient_checkpointing
+    maps: list[torch.Tensor] = []
+
+    def forward() -> None:
+        estimate = torch.zeros(active, *shape, requires_grad=True)
+        maps.extend(stage.decoder_features(estimate, knobs.layers, recompute))
+        for level in maps:
+            loss.distance(level, torch.zeros_like(level))
+
+    kept = _activations(config, stage, forward)
+    return [f"{line}, feature maps: {len(maps)}; about {kept / 2**30:.2f} GiB more for activations"]
+
+
+def _first_stage(config: RunConfig, channels: int) -> FirstStage | None:
+    """The first stage without its weights, where a dry run can know its architecture."""
+    scale = {"latents_mean": [0.0] * channels, "latents_std": [1.0] * channels}
+    wanted = config.first_stage
+    if wanted.autoencoder == "linear":
+        sizes = {"patch_size": wanted.patch_size, "latent_channels": channels}
+        return FirstStage("LinearPatchCode", sizes, **scale)
+    if not Path(wanted.autoencoder).is_dir():
+        return None
+    found = read_json(find_autoencoder(wanted.autoencoder) / "config.json")
+    name, options = found.get("_class_name"), found
+    if name == "FirstStage":
+        name, options = found["autoencoder_class"], found["autoencoder_config"]
+    if name not in AUTOENCODERS:
+        return None
+    return FirstStage(name, {k: v for k, v in options.items() if not k.startswith("_")}, **scale)
+
+
+def _activations(config: RunConfig, model: nn.Module, forward: Callable[[], object]) -> int:
+    """Bytes that autograd keeps in `forward`, counted on tensors without memory."""
+    with torch.device("meta"):
+        total = kept_bytes(model, forward)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return total // 2 if uses_bf16(config, device) else total
+
+
+def kept_bytes(model: nn.Module, forward: Callable[[], object]) -> int:
+    """Bytes of the tensors, other than the parameters, that autograd keeps after `forward`."""
     parameters = {id(p) for p in model.parameters()}
     kept: dict[int, int] = {}
 
@@ -87,17 +185,6 @@ def _activation_bytes(
             kept[storage._cdata] = storage.nbytes()
         return tensor
 
-    batch = config.train.batch_size
-    with (
-        torch.device("meta"),
-        torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor),
-    ):
-        model(
-            torch.zeros(batch, *shape),
-            torch.zeros(batch),
-            torch.zeros(batch, 40, dtype=torch.int8),
-            torch.zeros(batch, image_size, image_size, dtype=torch.uint8),
-        )
-    total = sum(kept.values())
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return total // 2 if uses_bf16(config, device) else total
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+        forward()
+    return sum(kept.values())

@@ -1,20 +1,29 @@
-"""What every training does around its steps: go on from a checkpoint, heed signals, average."""
+"""What every training does around its steps: go on from a checkpoint, keep to a time budget, heed
+signals, average."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import torch
+from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from facecond.errors import UserError
 from facecond.training import checkpoint
+
+CALIBRATION = (3, 23)
+"""A run with a time budget measures its speed over these steps, then fixes its length."""
+MAX_BAD_STEPS = 10
+"""Steps in a row with a loss that is not finite before training gives up."""
 
 
 class Interrupted(Exception):
@@ -81,6 +90,62 @@ def load_model(model: nn.Module, weights: dict[str, Tensor], out: Path) -> None:
         raise UserError(
             f"the checkpoint is of another architecture ({reason})", out, "Use --resume never."
         ) from None
+
+
+class Length:
+    """Steps of a run: as told, or as many as fit into `minutes` at the speed of its first steps.
+
+    Args:
+        steps: 0 where the length is to be found.
+        began_at: step that the run starts or goes on from.
+        slower_from: step from which steps take longer; if the run gets there, its length is fixed
+            anew at the speed after it. None where all steps are alike.
+    """
+
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        steps: int,
+        minutes: float,
+        began_at: int,
+        slower_from: int | None = None,
+    ) -> None:
+        self.accelerator, self.steps, self.seconds = accelerator, steps, minutes * 60
+        self.began, self.started = began_at, time.monotonic()
+        self.slower_from = slower_from if slower_from is None or slower_from > began_at else None
+
+    def after(self, step: int) -> int:
+        """To be called after each step by every process; the steps of the run, 0 while unknown."""
+        if self.steps:
+            return self.steps
+        if step - self.began == CALIBRATION[0]:
+            self.measured_from = time.monotonic()
+        if step - self.began == CALIBRATION[1]:
+            now = time.monotonic()
+            pace = (now - self.measured_from) / (CALIBRATION[1] - CALIBRATION[0])
+            budget = torch.tensor(step + max(1.0, (self.seconds - (now - self.started)) / pace))
+            shared = self.accelerator.reduce(budget.to(self.accelerator.device), "mean")
+            if self.slower_from is not None and int(shared) > self.slower_from:
+                self.began, self.slower_from = self.slower_from, None
+            else:
+                self.steps = int(shared)
+        return self.steps
+
+
+def agreed(accelerator: Accelerator, *wishes: bool) -> list[bool]:
+    """Which of these any process wishes: all processes get the same answer."""
+    votes = torch.tensor([float(wish) for wish in wishes], device=accelerator.device)
+    return (accelerator.reduce(votes, "sum") > 0).tolist()
+
+
+def give_up_if_hopeless(bad_steps: int, step: int, out: Path) -> None:
+    """Raise `UserError` when too many steps in a row had a loss that is not finite."""
+    if bad_steps >= MAX_BAD_STEPS:
+        raise UserError(
+            f"the loss was not finite for {bad_steps} steps in a row (step {step})",
+            out,
+            "Start anew with a lower optim.learning_rate (--resume never).",
+        )
 
 
 @contextlib.contextmanager

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from facecond.config import RunConfig
+from facecond.config import FirstStageRunConfig, RunConfig
 from facecond.data.augmentation import FaceAugmentation
 from facecond.data.latents import LatentCache, build_latent_cache
 from facecond.data.prepared import PreparedFolder
 from facecond.devices import has_fast_bf16
+from facecond.diffusion.objective import Objective
+from facecond.diffusion.perceptual import LatentPerceptualLoss
 from facecond.errors import UserError
 from facecond.models import first_stage as first_stages
 from facecond.models.denoiser import Denoiser, build_denoiser
@@ -23,7 +26,7 @@ FIT_IMAGES = 1024
 """Pictures that the first stage is fitted to and measured on: the first of the split."""
 
 
-def check_length(config: RunConfig) -> None:
+def check_length(config: RunConfig | FirstStageRunConfig) -> None:
     """Raise `UserError` unless the run has a length."""
     if config.train.steps <= 0 and config.train.minutes <= 0:
         raise UserError("no length is given", "train", "Set train.steps or train.minutes.")
@@ -41,42 +44,75 @@ def check_patches(config: RunConfig, image_size: int) -> None:
         )
 
 
-def uses_bf16(config: RunConfig, device: str) -> bool:
+def uses_bf16(config: RunConfig | FirstStageRunConfig, device: str) -> bool:
     """Whether to multiply in bfloat16: as told, or where the kind of device does it fast."""
     if config.train.precision != "auto":
         return config.train.precision == "bf16"
     return has_fast_bf16(device)
 
 
-def open_data(config: RunConfig) -> PreparedFolder:
-    """The prepared folder that the config names."""
+def open_data(config: RunConfig | FirstStageRunConfig) -> PreparedFolder:
+    """The prepared folder that the config names, with the labels that it asks for."""
     if not config.data.root:
         raise UserError("no data folder is named", "data.root", "Add --set data.root=DIR.")
-    return PreparedFolder.open(config.data.root)
+    labels = config.data.labels if isinstance(config, RunConfig) else "true"
+    return PreparedFolder.open(config.data.root, labels)
 
 
-def first_stage_for(config: RunConfig, folder: PreparedFolder, out: Path) -> FirstStage:
+def check_sampling(config: RunConfig, stochastic: bool) -> None:
+    """Raise `UserError` when latents are to be drawn but the first stage has no distribution."""
+    if config.data.sample_latents and not stochastic:
+        what = "the first stage is deterministic: there is nothing to sample"
+        raise UserError(what, "data.sample_latents", "Set it to false.")
+
+
+def fit_images(folder: PreparedFolder) -> torch.Tensor:
+    """The first `FIT_IMAGES` pictures of the generator's split, float [N, 3, H, W] in [-1, 1]."""
+    rows = folder.indices("generator")[:FIT_IMAGES]
+    pictures = np.stack([folder.image(int(row)) for row in rows])
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def first_stage_for(
+    config: RunConfig,
+    folder: PreparedFolder,
+    out: Path,
+    given: Path | None = None,
+    given_hash: str | None = None,
+) -> FirstStage:
     """Fit or load the first stage, measure its scale on the data, keep it in `out`.
 
     What is kept in `out` is used again only if the data and the settings are the same.
+
+    Args:
+        config, folder: of the run.
+        out: where it is kept.
+        given: a first stage to use with its scale, in place of an own one.
+        given_hash: its hash; `given` may be left out where `out` keeps it already.
     """
     settings = dataclasses.asdict(config.first_stage)
     identity = {"data_hash": folder.data_hash, "settings": settings}
+    if given_hash is not None:
+        identity["given"] = given_hash
     if (out / "identity.json").is_file() and read_json(out / "identity.json") == identity:
         return first_stages.load(out)
-    rows = folder.indices("generator")[:FIT_IMAGES]
-    pictures = np.stack([folder.image(int(row)) for row in rows])
-    images = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
-    if config.first_stage.autoencoder == "linear":
+    if given_hash is not None and given is None:
+        raise UserError(
+            "the first stage that the run began with is gone", out, "Give --init again."
+        )
+    images = fit_images(folder)
+    if given is not None:
+        stage = first_stages.load(given)
+    elif config.first_stage.autoencoder == "linear":
         check_patches(config, folder.image_size)
         options = {key: settings[key] for key in ("patch_size", "latent_channels")}
-        stage = FirstStage("LinearPatchCode", options)
-        stage.autoencoder.fit(images)
+        stage = first_stages.fit_linear(images, **options)
     else:
         stage = first_stages.load_autoencoder(config.first_stage.autoencoder)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    stage.to(device)
-    stage.measure(batch.to(device) for batch in images.split(64))
+    if given is None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        stage.to(device)
+        stage.measure(batch.to(device) for batch in images.split(64))
     stage.requires_grad_(False).eval().cpu()
     channels, factor = config.first_stage.latent_channels, config.first_stage.patch_size
     found = tuple(stage.encode(images[:1]).shape[1:])
@@ -104,19 +140,22 @@ def latent_cache_for(
     config: RunConfig, folder: PreparedFolder, stage: FirstStage, stage_path: Path, out: Path
 ) -> LatentCache:
     """The cache of the generator's split, built where it is missing or stale."""
+    check_sampling(config, stage.is_stochastic)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     stage.to(device)
 
     @torch.no_grad()
-    def encode(pixels: torch.Tensor) -> torch.Tensor:
-        return stage.encode(pixels.to(device).float() / 127.5 - 1)
+    def encode(pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        return stage.encode_moments(pixels.to(device).float() / 127.5 - 1)
 
     data = config.data
     augmentation = None
     if data.variants > 1:
-        augmentation = FaceAugmentation(float(data.flip) * 0.5, data.affine, data.jitter)
+        # A flip alone is not left to chance: the second variant is the mirror of the first.
+        chance = 0.5 if data.affine or data.jitter else 1.0
+        augmentation = FaceAugmentation(data.flip * chance, data.affine, data.jitter)
     channels, factor = config.first_stage.latent_channels, config.first_stage.patch_size
-    return build_latent_cache(
+    cache = build_latent_cache(
         folder,
         "generator",
         encode,
@@ -127,6 +166,17 @@ def latent_cache_for(
         augmentation=augmentation,
         seed=config.train.seed,
     )
+    return cache.sampling(config.train.seed) if data.sample_latents else cache
+
+
+def perceptual_loss_for(
+    config: RunConfig, objective: Objective, stage: FirstStage
+) -> LatentPerceptualLoss | None:
+    """The latent perceptual loss on the first stage's decoder; None where its weight is 0."""
+    if config.perceptual.weight == 0:
+        return None
+    features = partial(stage.decoder_features, recompute=config.train.gradient_checkpointing)
+    return LatentPerceptualLoss(features, objective, **dataclasses.asdict(config.perceptual))
 
 
 def denoiser_for(

@@ -8,9 +8,10 @@ import pytest
 
 from facecond.cli import main
 from facecond.data.prepared import PreparedFolder
+from facecond.storage import read_json
 
 TINY = [
-    "train.steps=2", "train.batch_size=4", "train.sample_every=0", "sampling.steps=2",
+    "train.steps=4", "train.batch_size=8", "train.sample_every=0", "sampling.steps=2",
     "first_stage.latent_channels=6", "denoiser.block_out_channels=[16,32]",
     "denoiser.condition_dim=16",
 ]  # fmt: skip
@@ -26,6 +27,22 @@ def test_dry_run_prints_the_resolved_run_and_trains_nothing(
     for part in ("gamma: 0.5", "parameters", "memory", "64 px", "routing 'all_all'", "mid_block"):
         assert part in printed
     assert not out.exists()
+
+
+def test_dry_run_tells_what_would_be_taken_over(
+    data: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", "rendered_debug", "--dry-run", "--init", str(model.parent)]
+    assert main([*words, "--set", f"data.root={data}", *TINY, "routing.preset=coarse_fine"]) == 0
+    printed = capsys.readouterr().out
+    assert f"init        {model}: " in printed and "tensors taken over" in printed
+    assert "left out, not in this model: unet." in printed
+
+
+def test_a_model_is_fine_tuned(data: Path, model: Path, tmp_path: Path) -> None:
+    words = ["train", "rendered_debug", "--out", str(tmp_path), "--init", str(model)]
+    assert main([*words, "--set", f"data.root={data}", *TINY, "train.steps=1"]) == 0
+    assert read_json(tmp_path / "model" / "provenance.json")["init"]["path"] == str(model)
 
 
 def test_the_run_folder_holds_config_provenance_and_model(model: Path) -> None:
@@ -46,6 +63,8 @@ def test_the_run_folder_holds_config_provenance_and_model(model: Path) -> None:
         (["rendered_64", "--dry-run", "--set", "routing.preset=corse_fine"], "coarse_fine"),
         (["rendered_64", "--dry-run", "--set", "objective.prediction=epsilon"], "epsilon"),
         (["rendered_64", "--dry-run", "--set", "denoiser.mask_grid=7"], "mask_grid"),
+        (["rendered_64", "--dry-run", "--init", "/nowhere"], "there is no model"),
+        (["rendered_64", "--dry-run", "--set", "perceptual.per=chanel"], "perceptual.per"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(

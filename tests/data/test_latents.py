@@ -12,23 +12,32 @@ from facecond.data.dataset import IndexKeyedSampler
 from facecond.data.latents import LatentCache, build_latent_cache, cache_identity
 from facecond.data.prepared import PreparedFolder, PreparedWriter
 from facecond.errors import UserError
+from facecond.labels import mirror_mask
+from facecond.storage import read_json, write_json
 
 COUNT, SHAPE = 23, (4, 8, 8)
+LOGVAR = (-6.0, -2.0, 0.0, 1.0)
 
 
 class Encoder:
-    """A first stage of known result: means of 2x2 pixels, and the mean of all channels."""
+    """A first stage of known result: means of 2x2 pixels, and the mean of all channels.
 
-    def __init__(self, fail_after=10**9):
+    With `logvar` (one per channel) its latents have that distribution around these means.
+    """
+
+    def __init__(self, fail_after=10**9, logvar=None):
         self.images = 0
-        self.fail_after = fail_after
+        self.fail_after, self.logvar = fail_after, logvar
 
     def __call__(self, images):
         self.images += len(images)
         if self.images > self.fail_after:
             raise KeyboardInterrupt
         means = torch.nn.functional.avg_pool2d(images.float() / 255, 2)
-        return torch.cat([means, means.mean(1, keepdim=True)], 1)
+        latents = torch.cat([means, means.mean(1, keepdim=True)], 1)
+        if self.logvar is None:
+            return latents, None
+        return latents, torch.tensor(self.logvar).view(1, -1, 1, 1).expand_as(latents)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +64,7 @@ def _build(folder, out, encode=None, **options):
 
 
 def _expected(image):
-    return Encoder()(torch.from_numpy(image).permute(2, 0, 1)[None])[0].half().float()
+    return Encoder()(torch.from_numpy(image).permute(2, 0, 1)[None])[0][0].half().float()
 
 
 def test_the_cache_holds_the_split_in_its_order(folder, tmp_path):
@@ -75,8 +84,12 @@ def test_the_cache_holds_the_split_in_its_order(folder, tmp_path):
     assert files == sorted(["attributes.npy", "manifest.json", *shards])
 
 
-def test_batches_equal_items_for_any_number_of_workers(folder, tmp_path):
-    cache = _build(folder, tmp_path, variants=3, augmentation=FaceAugmentation(0.5, 0.05))
+@pytest.mark.parametrize("sampled", [False, True])
+def test_batches_equal_items_for_any_number_of_workers(folder, tmp_path, sampled):
+    encode = Encoder(logvar=LOGVAR)
+    cache = _build(folder, tmp_path, encode, variants=3, augmentation=FaceAugmentation(0.5, 0.05))
+    if sampled:
+        cache = cache.sampling(seed=1)
     sampler = IndexKeyedSampler(COUNT, 9, seed=0)
     keys = list(islice(iter(sampler), 6))
     for workers in (0, 2):
@@ -113,6 +126,92 @@ def test_variants_are_augmented_with_their_masks_and_the_first_is_plain(folder, 
     seen = [variant_of(epoch, position) for epoch in range(8) for position in range(COUNT)]
     assert min(seen.count(variant) for variant in range(3)) > len(seen) // 5
     assert seen == [variant_of(epoch, position) for epoch in range(8) for position in range(COUNT)]
+
+
+def test_samples_have_the_mean_and_the_variance_of_their_distribution(folder, tmp_path):
+    cache = _build(folder, tmp_path, Encoder(logvar=LOGVAR))
+    stored = [np.load(tmp_path / f"logvars-0000{i}.npy") for i in range(3)]
+    expected = np.broadcast_to(np.float16(LOGVAR)[:, None, None], (COUNT, 1, *SHAPE))
+    np.testing.assert_array_equal(np.concatenate(stored), expected)
+
+    means = torch.stack([cache[0, i]["latents"] for i in range(COUNT)])
+    sampled = cache.sampling(seed=5)
+    epochs = [[sampled[epoch, i]["latents"] for i in range(COUNT)] for epoch in range(20)]
+    noise = torch.stack([torch.stack(items) for items in epochs]) - means  # [20, N, C, h, w]
+    noise = noise / (torch.tensor(LOGVAR) / 2).exp().view(-1, 1, 1)
+    count = noise[:, :, 0].numel()
+    assert noise.mean((0, 1, 3, 4)).abs().max() < 5 / count**0.5
+    assert (noise.var((0, 1, 3, 4)) - 1).abs().max() < 5 * (2 / count) ** 0.5
+    # Every epoch and every face has noise of its own.
+    flat = noise.flatten(2).flatten(0, 1)[:200]
+    likeness = torch.corrcoef(flat) - torch.eye(200)
+    assert likeness.abs().max() < 6 / flat.shape[1] ** 0.5
+
+
+def test_samples_are_named_by_seed_epoch_and_position(folder, tmp_path):
+    encode = Encoder(logvar=LOGVAR)
+    cache = _build(folder, tmp_path, encode).sampling(seed=5)
+    first = cache[3, 7]["latents"]
+    together = cache.__getitems__([(3, 21), (2, 7), (3, 7)])[2]["latents"]
+    again = _build(folder, tmp_path, Encoder()).sampling(seed=5)
+    assert torch.equal(first, together) and torch.equal(first, again[3, 7]["latents"])
+    assert torch.equal(first, pickle.loads(pickle.dumps(cache))[3, 7]["latents"])
+    others = [cache[4, 7], cache[3, 8], _build(folder, tmp_path).sampling(seed=6)[3, 7]]
+    assert not any(torch.equal(first, other["latents"]) for other in others)
+    # The same cache without samples gives the mean.
+    mean = _build(folder, tmp_path)[3, 7]["latents"]
+    assert torch.equal(mean, _expected(folder.image(folder.indices("generator")[7])))
+
+
+def test_there_is_nothing_to_sample_of_a_deterministic_first_stage(folder, tmp_path):
+    cache = _build(folder, tmp_path)
+    assert not list(tmp_path.glob("logvars*"))
+    with pytest.raises(ValueError, match="no log variances"):
+        cache.sampling(seed=0)
+
+
+def test_a_certain_flip_makes_the_second_variant_the_mirror(folder, tmp_path):
+    cache = _build(folder, tmp_path, variants=2, augmentation=FaceAugmentation(flip=1.0))
+    for position, row in enumerate(folder.indices("generator")):
+        plain, mirror = (
+            np.load(tmp_path / f"{kind}-{position // 10:05d}.npy")[position % 10]
+            for kind in ("latents", "masks")
+        )
+        assert torch.equal(torch.from_numpy(plain[0]).float(), _expected(folder.image(row)))
+        mirrored = _expected(np.ascontiguousarray(folder.image(row)[:, ::-1]))
+        assert torch.equal(torch.from_numpy(plain[1]).float(), mirrored)
+        # This encoder knows no left and right, so the mirror's latents are the latents' mirror.
+        np.testing.assert_array_equal(plain[1], plain[0][:, :, ::-1])
+        np.testing.assert_array_equal(mirror[0], folder.mask(row))
+        np.testing.assert_array_equal(mirror[1], mirror_mask(folder.mask(row)))
+    seen = [
+        torch.equal(cache[0, i]["latents"], _expected(folder.image(row)))
+        for i, row in enumerate(folder.indices("generator"))
+    ]
+    assert 0 < sum(seen) < COUNT  # an epoch shows some faces plain, some mirrored
+
+
+def test_a_cache_of_an_earlier_version_is_built_anew_with_a_word(folder, tmp_path, capsys):
+    cache = _build(folder, tmp_path)
+    old = cache.manifest | {"schema": "facecond.latents/1"}
+    write_json(tmp_path / "manifest.json", old)
+    with pytest.raises(UserError, match=r"found facecond\.latents/1"):
+        LatentCache.open(tmp_path, old["identity"])
+    encoder = Encoder(logvar=LOGVAR)
+    assert _build(folder, tmp_path, encoder).has_logvars
+    assert encoder.images == COUNT
+    printed = capsys.readouterr().out
+    assert "not a latent cache of this version" in printed and "building it anew" in printed
+
+
+def test_half_a_cache_of_an_earlier_version_is_not_gone_on_with(folder, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        _build(folder, tmp_path, Encoder(fail_after=15))
+    identity = read_json(tmp_path / "building.json")["identity"]
+    write_json(tmp_path / "building.json", identity)  # as version 1 wrote it
+    encoder = Encoder(logvar=LOGVAR)
+    _build(folder, tmp_path, encoder)
+    assert encoder.images == COUNT and len(list(tmp_path.glob("logvars*"))) == 3
 
 
 def test_a_matching_cache_is_reused(folder, tmp_path, capsys):
@@ -199,9 +298,9 @@ def test_damage_is_found_and_repaired_by_building_anew(folder, tmp_path):
 @pytest.mark.parametrize("value", [float("nan"), 1e6])
 def test_latents_that_are_not_finite(folder, tmp_path, value):
     def encode(images):
-        latents = Encoder()(images)
+        latents, _ = Encoder()(images)
         latents[0, 0, 0, 0] = value
-        return latents
+        return latents, None
 
     with pytest.raises(UserError, match="not finite"):
         _build(folder, tmp_path, encode)

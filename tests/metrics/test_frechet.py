@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from facecond import metrics
+from facecond.seeding import numpy_generator
 
 
 def test_frechet_distance_of_known_gaussians() -> None:
@@ -29,7 +30,22 @@ def test_frechet_interval_lies_around_the_figure() -> None:
     interval = metrics.frechet_interval(features, reference, draws=40)
     assert interval.low < metrics.frechet_distance(features, reference) < interval.high
     assert interval == metrics.frechet_interval(features, reference, draws=40)
-    # without variation the interval is the figure itself: both ways to compute it agree
+    # without variation the interval is the figure itself: all ways to compute it agree
     pairs = np.repeat(features[:1], 5, 0)
     point = metrics.frechet_interval(pairs, reference, draws=5)
-    assert point.low == point.high == pytest.approx(metrics.frechet_distance(pairs, reference))
+    score = metrics.frechet_distance(pairs, reference)
+    assert (point.low, point.high) == pytest.approx((score, score))
+
+
+@pytest.mark.filterwarnings("ignore:Matrix is singular")
+@pytest.mark.parametrize("count", [12, 40])
+def test_frechet_interval_of_few_and_of_many_images(count: int) -> None:
+    """Both sides of the choice of a matrix against draws made one by one."""
+    generator = np.random.default_rng(2)
+    features, reference = generator.normal(3, 2, (count, 16)), generator.normal(size=(60, 16))
+    picks = numpy_generator(5, "bootstrap", "frechet").integers(count, size=(25, count))
+    draws = np.array([metrics.frechet_distance(features[pick], reference) for pick in picks])
+    scores = draws + metrics.frechet_distance(features, reference) - draws.mean()
+    interval = metrics.frechet_interval(features, reference, seed=5, draws=25)
+    expected = tuple(np.quantile(scores, [0.025, 0.975]))
+    assert (interval.low, interval.high) == pytest.approx(expected, rel=1e-4)

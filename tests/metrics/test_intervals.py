@@ -45,3 +45,15 @@ def test_derangement_moves_everything_once(count: int) -> None:
     assert sorted(partner) == list(range(count))
     assert (partner != np.arange(count)).all()
     assert (partner == metrics.derangement(count, seed=count)).all()
+
+
+def test_bootstrap_of_sums_that_are_no_counts() -> None:
+    """Fractions are kept: rounding would turn these sums into 0 or 1."""
+    counts = np.tile([0.03, 0.1], (12, 1))
+    interval = metrics.bootstrap_interval(counts, metrics.ratio_of_sums, draws=50)
+    assert interval.low == pytest.approx(0.3) and interval.high == pytest.approx(0.3)
+
+
+def test_bootstrap_of_what_cannot_be_scored_is_not_a_number() -> None:
+    interval = metrics.bootstrap_interval(np.zeros((4, 2), int), metrics.ratio_of_sums, draws=20)
+    assert np.isnan([interval.low, interval.high]).all()

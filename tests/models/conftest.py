@@ -1,10 +1,12 @@
-"""Tiny real denoisers for the tests of the models."""
+"""Tiny real denoisers and autoencoders for the tests of the models."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import diffusers
 import pytest
 import torch
 from torch import Tensor
@@ -12,6 +14,44 @@ from torch import Tensor
 from facecond.models.unet import FaceUNet
 
 CONDITION_DIM, MASK_GRID, LATENT = 12, 4, 8
+DOWN, UP = ("DownEncoderBlock2D",) * 2, ("UpDecoderBlock2D",) * 2
+TINY: dict[str, dict[str, Any]] = {
+    "AutoencoderKL": {
+        "block_out_channels": (8, 16),
+        "down_block_types": DOWN,
+        "up_block_types": UP,
+        "latent_channels": 4,
+        "norm_num_groups": 4,
+    },
+    "VQModel": {
+        "block_out_channels": (8, 16),
+        "down_block_types": DOWN,
+        "up_block_types": UP,
+        "latent_channels": 3,
+        "num_vq_embeddings": 32,
+        "norm_num_groups": 4,
+    },
+    "AutoencoderTiny": {
+        "encoder_block_out_channels": (8, 8),
+        "decoder_block_out_channels": (8, 8),
+        "num_encoder_blocks": (1, 1),
+        "num_decoder_blocks": (1, 1),
+        "latent_channels": 4,
+    },
+    "AutoencoderDC": {
+        "latent_channels": 8,
+        "attention_head_dim": 8,
+        "encoder_block_types": ("ResBlock", "ResBlock"),
+        "decoder_block_types": ("ResBlock", "ResBlock"),
+        "encoder_block_out_channels": (8, 16),
+        "decoder_block_out_channels": (8, 16),
+        "encoder_layers_per_block": (1, 1),
+        "decoder_layers_per_block": (1, 1),
+        "encoder_qkv_multiscales": ((), ()),
+        "decoder_qkv_multiscales": ((), ()),
+    },
+}
+"""Arguments of an autoencoder of each class that diffusers has; two levels."""
 
 
 @pytest.fixture(scope="session")
@@ -53,3 +93,18 @@ def make_inputs() -> Callable[..., tuple[Tensor, dict[str, Tensor]]]:
         return x_t, tokens
 
     return make
+
+
+@pytest.fixture(scope="session")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, Any]]:
+    """Folder of a tiny autoencoder, and the autoencoder itself."""
+
+    def save(name: str) -> tuple[Path, Any]:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            autoencoder = getattr(diffusers, name)(**TINY[name]).eval()
+        path = tmp_path_factory.mktemp("autoencoders") / name
+        autoencoder.save_pretrained(path)
+        return path, autoencoder
+
+    return save

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import diffusers
 import pytest
 import torch
 from einops import rearrange
@@ -14,7 +14,13 @@ from torch import Tensor
 
 from facecond.errors import UserError
 from facecond.models import first_stage as first_stages
-from facecond.models.first_stage import FirstStage, LinearPatchCode, load_autoencoder
+from facecond.models.first_stage import (
+    AUTOENCODERS,
+    FirstStage,
+    LinearPatchCode,
+    fit_linear,
+    load_autoencoder,
+)
 
 PATCH, CHANNELS = 4, 5
 
@@ -158,73 +164,7 @@ def test_scale_must_be_measured_first() -> None:
         stage.encode(torch.zeros(1, 3, 8, 8))
 
 
-DOWN, UP = ("DownEncoderBlock2D",) * 2, ("UpDecoderBlock2D",) * 2
-TINY: dict[str, tuple[dict[str, Any], int]] = {  # name -> arguments, latent channels
-    "AutoencoderKL": (
-        {
-            "block_out_channels": (8, 16),
-            "down_block_types": DOWN,
-            "up_block_types": UP,
-            "latent_channels": 4,
-            "norm_num_groups": 4,
-        },
-        4,
-    ),
-    "VQModel": (
-        {
-            "block_out_channels": (8, 16),
-            "down_block_types": DOWN,
-            "up_block_types": UP,
-            "latent_channels": 3,
-            "num_vq_embeddings": 32,
-            "norm_num_groups": 4,
-        },
-        3,
-    ),
-    "AutoencoderTiny": (
-        {
-            "encoder_block_out_channels": (8, 8),
-            "decoder_block_out_channels": (8, 8),
-            "num_encoder_blocks": (1, 1),
-            "num_decoder_blocks": (1, 1),
-            "latent_channels": 4,
-        },
-        4,
-    ),
-    "AutoencoderDC": (
-        {
-            "latent_channels": 8,
-            "attention_head_dim": 8,
-            "encoder_block_types": ("ResBlock", "ResBlock"),
-            "decoder_block_types": ("ResBlock", "ResBlock"),
-            "encoder_block_out_channels": (8, 16),
-            "decoder_block_out_channels": (8, 16),
-            "encoder_layers_per_block": (1, 1),
-            "decoder_layers_per_block": (1, 1),
-            "encoder_qkv_multiscales": ((), ()),
-            "decoder_qkv_multiscales": ((), ()),
-        },
-        8,
-    ),
-}
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, Any]]:
-    """Folder of a tiny autoencoder, and the autoencoder itself."""
-
-    def save(name: str) -> tuple[Path, Any]:
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            autoencoder = getattr(diffusers, name)(**TINY[name][0]).eval()
-        path = tmp_path_factory.mktemp("autoencoders") / name
-        autoencoder.save_pretrained(path)
-        return path, autoencoder
-
-    return save
-
-
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", AUTOENCODERS)
 def test_autoencoders_of_diffusers(
     name: str, saved: Callable[[str], tuple[Path, Any]], tmp_path: Path
 ) -> None:
@@ -236,7 +176,7 @@ def test_autoencoders_of_diffusers(
     images = planted_images(4).clamp(-1, 1)
     with torch.no_grad():
         raw = stage.raw_latents(images)
-        assert raw.shape == (4, TINY[name][1], 16, 16)
+        assert raw.shape == (4, autoencoder.config.latent_channels, 16, 16)
         stage.measure(images.split(3))
         latents = stage.encode(images)
         assert_standardised(latents)
@@ -260,6 +200,134 @@ def test_kl_latents_are_the_mode_of_the_distribution(
     with torch.no_grad():
         expected = autoencoder.encode(images).latent_dist.mean
         assert torch.equal(load_autoencoder(str(path)).raw_latents(images), expected)
+
+
+def test_moments_are_those_of_the_distribution_at_the_scale_of_latents(
+    saved: Callable[[str], tuple[Path, Any]],
+) -> None:
+    """A planted log variance comes back, and so do samples drawn with it."""
+    stage = load_autoencoder(str(saved("AutoencoderKL")[0]))
+    planted = torch.tensor([-3.0, -1.0, 0.5, 1.5])  # of the raw latents
+    images = planted_images(3).clamp(-1, 1)
+    with torch.no_grad():
+        stage.autoencoder.quant_conv.weight[4:] = 0
+        stage.autoencoder.quant_conv.bias[4:] = planted
+        stage.measure([images])
+        mean, logvar = stage.encode_moments(images)
+        assert logvar is not None and stage.is_stochastic
+        assert torch.equal(mean, stage.encode(images))
+        std = torch.tensor(stage.config.latents_std)
+        expected = (planted - 2 * std.log()).view(1, 4, 1, 1).expand_as(mean)
+        assert torch.allclose(logvar, expected, atol=1e-5)
+        # Drawn from the distribution of diffusers and scaled, latents spread just so.
+        drawn = torch.cat([images[:1]] * 400)
+        distribution = stage.autoencoder.encode(drawn).latent_dist
+        raw = distribution.sample(generator(6))
+    spread = (raw / std.view(1, 4, 1, 1)).var(0).mean((1, 2))
+    assert torch.allclose(spread, logvar[0].mean((1, 2)).exp(), rtol=0.05)
+
+
+@pytest.mark.parametrize("name", [*AUTOENCODERS[1:], "LinearPatchCode"])
+def test_other_first_stages_have_no_variance(
+    name: str, saved: Callable[[str], tuple[Path, Any]]
+) -> None:
+    images = planted_images(4).clamp(-1, 1)
+    if name == "LinearPatchCode":
+        stage = fitted(images)
+    else:
+        stage = load_autoencoder(str(saved(name)[0]))
+        stage.measure([images])
+    with torch.no_grad():
+        mean, logvar = stage.encode_moments(images)
+        assert logvar is None and not stage.is_stochastic
+        assert torch.equal(mean, stage.encode(images))
+
+
+def test_codes_of_the_codebook_are_decoded(saved: Callable[[str], tuple[Path, Any]]) -> None:
+    """Latents of a VQ model are what its encoder gives; decoding snaps them to the codebook, so a
+    sampler need not meet the codes exactly."""
+    path, autoencoder = saved("VQModel")
+    with torch.no_grad():
+        autoencoder.quantize.embedding.weight.copy_(torch.eye(3).repeat(11, 1)[:32] * 4)
+        autoencoder.save_pretrained(path)
+        stage = load_autoencoder(str(path))
+        stage.measure([planted_images(4).clamp(-1, 1)])
+        raw = torch.zeros(1, 3, 16, 16)
+        raw[:, 1] = 4.0
+        mean, std = stage._moments(raw)
+        exact = stage.decode((raw - mean) / std)
+        near = stage.decode((raw + 0.5 * torch.rand(raw.shape) - mean) / std)
+        assert torch.allclose(near, exact, atol=1e-5)
+        code = autoencoder.decode(raw, force_not_quantize=True).sample.clamp(-1, 1)
+        assert torch.allclose(exact, code, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", AUTOENCODERS)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_keeps_latents_in_float32(
+    name: str, dtype: torch.dtype, saved: Callable[[str], tuple[Path, Any]]
+) -> None:
+    stage = load_autoencoder(str(saved(name)[0]))
+    images = planted_images(2).clamp(-1, 1)
+    with torch.no_grad():
+        stage.measure([images])
+        expected = stage.encode(images)
+        latents = stage.to(dtype).encode(images)
+        assert latents.dtype == torch.float32 and latents.shape == expected.shape
+        assert (latents - expected).abs().mean() < 0.1
+        assert stage.decode(latents).dtype == dtype
+
+
+@pytest.mark.parametrize("name", AUTOENCODERS)
+def test_nothing_is_said_while_loading(
+    name: str,
+    saved: Callable[[str], tuple[Path, Any]],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    path, _ = saved(name)
+    logger = logging.getLogger("diffusers")
+    logger.addHandler(caplog.handler)
+    try:
+        stage = load_autoencoder(str(path))
+        stage.measure([planted_images(2)])
+        stage.save_pretrained(tmp_path / "stage")
+        load_autoencoder(str(tmp_path / "stage"))
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert not [record.getMessage() for record in caplog.records]
+
+
+def test_a_saved_first_stage_is_an_autoencoder_too(
+    saved: Callable[[str], tuple[Path, Any]], tmp_path: Path
+) -> None:
+    images = planted_images(4).clamp(-1, 1)
+    trained = load_autoencoder(str(saved("AutoencoderKL")[0]))
+    for stage in (trained, fitted(images)):
+        stage.measure([images])
+        stage.save_pretrained(tmp_path / "model" / "first_stage")
+        (tmp_path / "model" / "model_index.json").write_text("{}")
+        for place in ("model", "model/first_stage"):
+            loaded = load_autoencoder(str(tmp_path / place))
+            assert loaded.config.latents_std == stage.config.latents_std
+            with torch.no_grad():
+                assert torch.equal(loaded.encode(images), stage.encode(images))
+
+
+def test_a_linear_code_that_does_not_fit_is_refused() -> None:
+    images = planted_images(2)
+    for patch, channels in ((5, 4), (4, 49), (4, 0)):
+        with pytest.raises(UserError, match=f"patch_size {patch} and latent_channels {channels}"):
+            fit_linear(images, patch, channels)
+    assert error(fit_linear(images, PATCH, CHANNELS).autoencoder, images) < 1e-5
+
+
+def test_latents_that_are_not_finite_are_refused(
+    saved: Callable[[str], tuple[Path, Any]],
+) -> None:
+    stage = load_autoencoder(str(saved("AutoencoderKL")[0]))
+    with pytest.raises(UserError, match="latents of some picture hold NaN"):
+        stage.measure([torch.full((1, 3, 32, 32), float("nan"))])
 
 
 def test_a_place_without_autoencoder_is_refused(tmp_path: Path) -> None:

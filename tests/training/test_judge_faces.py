@@ -1,32 +1,89 @@
-"""The variation of the judges' faces keeps pictures and truths together."""
+"""The judges' faces: the same whether they are kept in memory or read when asked for; halves."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pytest
 import torch
 
-from facecond.labels import ANYTHING, MIRRORED_CLASSES, mirror_mask
-from facecond.training.judge_faces import Faces, augment, to_network
+from facecond.data.prepared import PreparedFolder
+from facecond.data.splits import half_of
+from facecond.errors import UserError
+from facecond.storage import read_json
+from facecond.training import judge_faces
+from facecond.training.judge_faces import read_faces, to_network
+from facecond.training.judges import train_judge
 
 
-def test_a_flip_swaps_left_and_right() -> None:
-    left, right = MIRRORED_CLASSES[0]
-    masks = torch.zeros(64, 16, 16, dtype=torch.uint8)
-    masks[:, 4:8, 2:6], masks[:, 4:8, 10:14], masks[:, 12:] = right, left, ANYTHING
-    images = masks[:, None].repeat(1, 3, 1, 1)
-    batch = Faces(images, masks, torch.zeros(64, 40, dtype=torch.int8))
-    mixed = augment(batch, np.random.default_rng(0))
-    columns = torch.arange(16).expand(16, 16)
-    for mask in mixed.masks:  # flipped or not, the subject's left eye stays right in the picture
-        assert columns[mask == left].float().mean() > columns[mask == right].float().mean()
-    flipped = (mixed.images[:, 0] != mixed.masks).any((1, 2))
-    assert 10 < int(flipped.sum()) < 54  # pixels move with the mask, their values stay
-    swapped = torch.from_numpy(mirror_mask(mixed.masks.numpy()[..., ::-1]))
-    assert torch.equal(
-        mixed.images[:, 0], torch.where(flipped[:, None, None], swapped, mixed.masks)
-    )
+@pytest.fixture(scope="module")
+def folder(rendered_root: Path) -> PreparedFolder:
+    return PreparedFolder.open(rendered_root)
 
 
 def test_network_range_is_one() -> None:
     ends = to_network(torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1))
     assert ends.flatten().tolist() == [-1.0, 1.0]
+
+
+def test_faces_are_those_of_the_files(folder: PreparedFolder) -> None:
+    source = read_faces(folder, "parser", progress=False)
+    rows = folder.indices("judges")
+    assert len(source) == len(rows)
+    picked = source.subset(np.array([5, 3, 4]))[np.array([2, 0])]  # rows 4 and 5
+    for place, row in enumerate(rows[[4, 5]]):
+        image = torch.from_numpy(folder.image(int(row))).permute(2, 0, 1)
+        assert torch.equal(picked.images[place], image)
+        assert torch.equal(picked.masks[place], torch.from_numpy(folder.mask(int(row))))
+        assert picked.attributes[place].tolist() == folder.attributes[row].tolist()
+
+
+@pytest.mark.parametrize("kind", ["parser", "attributes"])
+def test_large_sets_are_read_when_asked_for_and_train_alike(
+    folder: PreparedFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    kept = read_faces(folder, kind, progress=False)  # type: ignore[arg-type]
+    settings = {"steps": 3, "batch_size": 6, "width": 8, "progress": False}
+    scores = train_judge(kind, folder, tmp_path / "kept", **settings)  # type: ignore[arg-type]
+    monkeypatch.setattr(judge_faces, "MEMORY_LIMIT", 1000)
+    lazy = read_faces(folder, kind, progress=False)  # type: ignore[arg-type]
+    assert lazy._kept is None and kept._kept is not None
+    positions = np.array([7, 0, 7])
+    for name in ("images", "masks", "attributes"):
+        assert torch.equal(getattr(lazy[positions], name), getattr(kept[positions], name))
+    again = train_judge(kind, folder, tmp_path / "lazy", **settings)  # type: ignore[arg-type]
+    assert again["weights_sha256"] == scores["weights_sha256"]
+
+
+def test_workers_change_nothing(folder: PreparedFolder, tmp_path: Path) -> None:
+    settings = {"steps": 3, "batch_size": 6, "width": 8, "affine": 0.1, "progress": False}
+    alone = train_judge("parser", folder, tmp_path / "alone", **settings)
+    helped = train_judge("parser", folder, tmp_path / "helped", num_workers=1, **settings)
+    assert alone["weights_sha256"] == helped["weights_sha256"]
+
+
+def test_halves_share_no_face_and_make_the_whole(quarters: PreparedFolder) -> None:
+    whole, a, b = (
+        set(read_faces(quarters, "attributes", False, part).rows.tolist())  # type: ignore[arg-type]
+        for part in ("all", "a", "b")
+    )
+    assert a | b == whole and not a & b and min(len(a), len(b)) > 60
+
+
+def test_a_half_is_too_small_with_its_name(folder: PreparedFolder) -> None:
+    with pytest.raises(UserError, match=r"faces of half a of the judges' split have masks; 999"):
+        read_faces(folder, "parser", False, "a", fewest=999)
+    with pytest.raises(UserError, match=r"of the test split have masks"):
+        read_faces(folder, "parser", False, split="test", fewest=999)
+
+
+def test_a_judge_of_a_half_says_so(quarters: PreparedFolder, tmp_path: Path) -> None:
+    out = tmp_path / "judge"
+    few = {"steps": 2, "batch_size": 4, "width": 8, "progress": False}
+    share = sum(half_of(quarters.names[i]) == "b" for i in quarters.indices("judges"))
+    scores = train_judge("attributes", quarters, out, part="b", seed=4, **few)
+    assert read_json(out / "scores.json")["part"] == "b" and scores["seed"] == 4
+    assert sum(scores["images"].values()) == share
+    card = (out / "card.md").read_text("utf-8")
+    assert "half b of the judges' split" in card and "seed 4, part b" in card

@@ -11,7 +11,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from facecond.diffusion.objective import Objective
-from facecond.training.log import TrainingLog
+from facecond.training.log import MeansLog, TrainingLog
 
 
 def optimizer(rate: float = 0.25) -> list[torch.optim.Optimizer]:
@@ -50,6 +50,21 @@ def test_losses_by_noise_level(tmp_path: Path) -> None:
     assert [(e.step, e.value) for e in events.Scalars("loss_by_bin/0.9")] == [(10, 5.0)]
     assert "loss_by_bin/0.3" not in events.Tags()["scalars"]
     assert events.Scalars("learning_rate")[0].value == 0.25
+
+
+def test_the_perceptual_loss_is_the_mean_over_samples_that_have_one(tmp_path: Path) -> None:
+    log = TrainingLog(tmp_path, Objective(), 0)
+    for step, active in ((1, [True, False, True]), (2, [False] * 3), (3, None)):
+        collect(log, [0.05, 0.5, 0.1], [1.0, 1.0, 1.0])
+        if active is not None:
+            log.collect_perceptual(torch.tensor([2.0, 0.0, 3.0]), torch.tensor(active))
+            log.collect_perceptual(torch.tensor([4.0, 0.0, 0.0]), torch.tensor([any(active)] * 3))
+        log.write(step, optimizer())
+    log.tensorboard.close()
+    found = rows(tmp_path)
+    assert found[0]["perceptual_loss"] == pytest.approx(9 / 5)
+    assert found[1]["perceptual_loss"] is None and "perceptual_loss" not in found[2]
+    assert [e.step for e in scalars(tmp_path).Scalars("perceptual_loss")] == [1]
 
 
 def test_each_row_starts_from_nothing(tmp_path: Path) -> None:
@@ -114,3 +129,20 @@ def test_a_loss_that_is_not_finite_stays_readable(tmp_path: Path) -> None:
     row = json.loads(line, parse_constant=refuse)
     assert row["loss"] is None and row["gradient_norm"] is None
     assert row["loss_by_bin"][:2] == [None, 1.0]
+
+
+def test_means_of_named_scalars(tmp_path: Path) -> None:
+    """Each over the steps that had it; a row of another checkpoint's future is taken back."""
+    log = MeansLog(tmp_path, 0)
+    log.collect({"l1": torch.tensor(1.0)}, 8)
+    log.collect({"l1": torch.tensor(3.0), "fooling": torch.tensor(-0.5)}, 8)
+    assert log.write(2, optimizer(0.125)) == {"l1": 2.0, "fooling": -0.5}
+    log.collect({"l1": torch.tensor(float("nan"))}, 8)
+    log.write(3, optimizer())
+    log.tensorboard.close()
+    first, second = rows(tmp_path)
+    assert (first["step"], first["l1"], first["learning_rate"]) == (2, 2.0, 0.125)
+    assert second["l1"] is None and "fooling" not in second
+    assert [(e.step, e.value) for e in scalars(tmp_path).Scalars("l1")] == [(2, 2.0)]
+    MeansLog(tmp_path, 2).tensorboard.close()
+    assert [row["step"] for row in rows(tmp_path)] == [2]

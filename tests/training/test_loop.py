@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,8 +18,8 @@ from facecond.config import RunConfig, load
 from facecond.errors import UserError
 from facecond.storage import read_json, read_json_lines
 from facecond.training import checkpoint
-from facecond.training.loop import CALIBRATION, train
-from facecond.training.session import Interrupted
+from facecond.training.loop import train
+from facecond.training.session import CALIBRATION, Interrupted
 
 TINY = [
     "first_stage.latent_channels=6",
@@ -61,12 +62,29 @@ def test_the_loss_falls(rendered_root: Path, tmp_path: Path) -> None:
     assert read_json(model / "provenance.json")["steps"] == 60
 
 
+def with_kl(autoencoder: Path) -> list[str]:
+    """An autoencoder whose latents have a distribution, and every kind of loss on it."""
+    return [
+        f"first_stage.autoencoder={autoencoder}",
+        "first_stage.latent_channels=4",
+        "data.sample_latents=true",
+        "perceptual.weight=1",
+    ]
+
+
 @pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("kind", ["linear", "sampled"])
 def test_resume_is_bit_identical(
-    rendered_root: Path, tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+    rendered_root: Path,
+    kl_autoencoder: Path,
+    tmp_path: Path,
+    workers: int,
+    kind: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # 58 faces in the generator's split at batch 8: step 5 is in mid-epoch, step 12 in the next one.
-    made = config(rendered_root, "train.steps=12", f"train.num_workers={workers}")
+    more = with_kl(kl_autoencoder) if kind == "sampled" else []
+    made = config(rendered_root, "train.steps=12", f"train.num_workers={workers}", *more)
     whole = train(made, tmp_path / "whole")
     stop_at(5, monkeypatch)
     with pytest.raises(Interrupted):
@@ -78,6 +96,20 @@ def test_resume_is_bit_identical(
     ends = [checkpoint.load_newest(tmp_path / run / "checkpoints") for run in ("whole", "broken")]
     for key in ("model", "ema", "optimizers"):
         assert str(ends[0][2][key]) == str(ends[1][2][key])
+
+
+def test_the_perceptual_loss_is_added_and_told_apart(rendered_root: Path, tmp_path: Path) -> None:
+    runs: dict[str, list[dict[str, Any]]] = {}
+    for weight in ("0", "1", "1e-30"):
+        made = config(rendered_root, "train.steps=12", f"perceptual.weight={weight}")
+        train(made, tmp_path / weight)
+        runs[weight] = read_json_lines(tmp_path / weight / "metrics.jsonl")
+    assert not any("perceptual_loss" in row for row in runs["0"])
+    assert all(row["perceptual_loss"] > 0 for row in runs["1"])
+    losses = {weight: [row["loss"] for row in rows] for weight, rows in runs.items()}
+    assert losses["1e-30"] == losses["0"]  # the loss told is the objective's own
+    assert losses["1"][0] != losses["0"][0] and losses["1"][-1] != losses["0"][-1]
+    assert runs["1"][-1]["perceptual_loss"] < runs["1"][0]["perceptual_loss"]
 
 
 def stop_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:

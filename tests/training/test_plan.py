@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
+from statistics import NormalDist
 
 import pytest
+import torch
 
 from facecond.config import RunConfig, dump, load
 from facecond.data.prepared import PreparedFolder
 from facecond.errors import UserError
+from facecond.models.first_stage import load_autoencoder
 from facecond.training import setup
 from facecond.training.plan import describe
 from facecond.training.setup import denoiser_for
@@ -48,7 +52,10 @@ def test_the_demos_config_without_data() -> None:
 
 
 CONFIGS = Path(__file__).resolve().parent.parent.parent / "configs"
-RUNS = sorted(p for p in CONFIGS.rglob("*.yaml") if "\njudge:" not in p.read_text())
+OTHERS = ("\njudge:", "\nautoencoder:")
+RUNS = sorted(
+    p for p in CONFIGS.rglob("*.yaml") if not any(word in p.read_text() for word in OTHERS)
+)
 
 
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: str(path.relative_to(CONFIGS)))
@@ -85,6 +92,58 @@ def test_state_counts_the_optimisers_buffers() -> None:
         found = figures(describe(config))
         expected = found["parameters"][0] * 1e6 * 4 * copies / 2**30
         assert found["memory"][2] == pytest.approx(expected, abs=0.006)
+
+
+def perceptual_line(*overrides: str) -> str:
+    lines = describe(shipped(*NARROW, "train.precision=fp32", *overrides)).splitlines()
+    return next((line for line in lines if line.startswith("perceptual  ")), "")
+
+
+def test_the_perceptual_loss_is_told_with_its_share_and_memory(
+    rendered_root: Path, kl_autoencoder: Path
+) -> None:
+    assert perceptual_line() == ""
+    # Flow: SNR >= 4 where t <= 1/3, that is where a standard normal is below log(1/2).
+    line = perceptual_line("perceptual.weight=2")
+    share = NormalDist().cdf(math.log(0.5))
+    assert f"weight 2 where SNR >= 4 ({share:.0%})" in line and "feature maps: 1;" in line
+    kl = [
+        f"first_stage.autoencoder={kl_autoencoder}",
+        "first_stage.latent_channels=4",
+        f"data.root={rendered_root}",
+        "perceptual.weight=1",
+        "train.batch_size=6400",
+    ]
+
+    def memory(*overrides: str) -> float:
+        found = re.search(r"about ([\d.]+) GiB more", perceptual_line(*kl, *overrides))
+        assert found
+        return float(found[1])
+
+    # What autograd keeps of a real pass over one picture, by the same hooks.
+    stage = load_autoencoder(str(kl_autoencoder))
+    stage.measure([torch.rand(2, 3, 64, 64) * 2 - 1])
+    kept: dict[int, int] = {}
+
+    def count(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    latents = torch.zeros(1, 4, 16, 16, requires_grad=True)
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+        features = stage.decoder_features(latents)
+    decoder = sum(kept.values()) * math.ceil(share * 6400) / 2**30
+    assert decoder < memory() < 2 * decoder  # and what the distances keep
+    assert memory("train.gradient_checkpointing=true") < 0.8 * memory()
+    assert memory("perceptual.layers=1") < 0.2 * memory()
+    assert len(features) == 4 and "feature maps: 4" in perceptual_line(*kl)
+    assert "unknown" in perceptual_line("first_stage.autoencoder=some/id", "perceptual.weight=1")
+
+
+def test_nothing_to_sample_is_found_without_data() -> None:
+    with pytest.raises(UserError, match="deterministic"):
+        describe(shipped(*NARROW, "data.sample_latents=true"))
 
 
 def test_weight_shares_add_up() -> None:

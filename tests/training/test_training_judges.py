@@ -11,34 +11,15 @@ import torch
 from facecond.data.prepared import PreparedFolder, PreparedWriter
 from facecond.data.rendered import render
 from facecond.errors import UserError
-from facecond.labels import ATTRIBUTES, PALETTE
+from facecond.labels import ATTRIBUTES
 from facecond.models.judges import load_classifier, load_parser
 from facecond.storage import read_json
-from facecond.training import judges
 from facecond.training.judges import train_judge
 
-SIZE = 32
 
-
-@pytest.fixture(scope="module")
-def faces(tmp_path_factory: pytest.TempPathFactory) -> PreparedFolder:
-    """Four colours in four quarters; two attributes that show, one at random, others unknown."""
-    root = tmp_path_factory.mktemp("judges") / "faces"
-    generator = np.random.default_rng(0)
-    with PreparedWriter(root, SIZE, "rendered") as writer:
-        for i in range(200):
-            quarters = generator.choice([0, 1, 13, 18], size=(2, 2)).astype(np.uint8)
-            mask = quarters.repeat(SIZE // 2, 0).repeat(SIZE // 2, 1)
-            image = PALETTE[mask].astype(int) + generator.integers(-12, 13, (SIZE, SIZE, 3))
-            attributes = np.full(40, -1, np.int8)
-            attributes[:3] = generator.integers(0, 2, 3)
-            if attributes[0]:
-                image[:6] = 255
-            if attributes[1]:
-                image[-6:] = 0
-            pixels = image.clip(0, 255).astype(np.uint8)
-            writer.add(f"{i:03d}", pixels, mask, attributes, "judges" if i < 190 else "test")
-    return PreparedFolder.open(root)
+@pytest.fixture
+def faces(quarters: PreparedFolder) -> PreparedFolder:
+    return quarters
 
 
 def test_parser_learns_planted_classes(faces: PreparedFolder, tmp_path: Path) -> None:
@@ -99,9 +80,9 @@ def test_another_folder_is_not_overwritten(faces: PreparedFolder, tmp_path: Path
 
 
 def test_faces_without_truth_are_a_user_error(tmp_path: Path) -> None:
-    with PreparedWriter(tmp_path / "bare", SIZE, "folder") as writer:
+    with PreparedWriter(tmp_path / "bare", 32, "folder") as writer:
         for i in range(10):
-            image = np.full((SIZE, SIZE, 3), i, np.uint8)
+            image = np.full((32, 32, 3), i, np.uint8)
             writer.add(f"{i}", image, None, np.full(40, -1, np.int8), "judges")
     folder = PreparedFolder.open(tmp_path / "bare")
     for kind, truth in (("parser", "masks"), ("attributes", "attributes")):
@@ -124,12 +105,3 @@ def test_judges_learn_on_rendered_faces(tmp_path: Path) -> None:
         for steps in (1, 60)
     )  # fmt: skip
     assert trained > untrained + 0.1
-
-
-def test_threshold_is_the_best_cut() -> None:
-    logits = np.array([-3, -2, -1.5, -1, -0.8, 1, 2, 3, 4, 5.0])
-    truth = np.array([0, 0, 0, 0, 0, 1, 1, 1, 1, 1], np.int8)
-    assert judges.best_threshold(logits, truth) == 0.0  # it separates already
-    assert judges.best_threshold(logits + 4, truth) == pytest.approx(4.1)
-    rare = np.where(np.arange(10) < 9, -1, truth).astype(np.int8)
-    assert judges.best_threshold(logits + 4, rare) == 0.0

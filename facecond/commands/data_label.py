@@ -1,0 +1,135 @@
+"""`facecond data label DIR`: fill missing attributes and masks with judges, flagged."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from facecond.commands.arguments import share
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("folder", metavar="DIR", help="prepared folder")
+    parser.add_argument("--parser", metavar="DIR", help="parser, for faces without mask")
+    parser.add_argument(
+        "--attributes", metavar="DIR", help="classifier, for attributes that are unspecified"
+    )
+    parser.add_argument(
+        "--min-confidence",
+        type=share,
+        default=0.8,
+        metavar="X",
+        help="leave attributes open that are less certain than this (0.8)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Label, and say what was checked and what was filled."""
+    from pathlib import Path
+
+    import torch
+
+    from facecond.data.prepared import PreparedFolder
+    from facecond.errors import UserError
+    from facecond.evaluation.annotate import label_folder
+    from facecond.evaluation.witness import Witness, own_scores
+    from facecond.models.judges import load_classifier, load_parser
+
+    if not (args.parser or args.attributes):
+        raise UserError(
+            "no judge is given", "facecond data label", "Add --parser, --attributes or both."
+        )
+    folder = PreparedFolder.open(args.folder)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+
+    def witness(path: str, load: Any) -> Witness:
+        return Witness(load(path).to(device), Path(path), own_scores(path))
+
+    manifest = label_folder(
+        folder,
+        witness(args.parser, load_parser) if args.parser else None,
+        witness(args.attributes, load_classifier) if args.attributes else None,
+        min_confidence=args.min_confidence,
+    )
+    if args.attributes:
+        print(attribute_table(manifest["attributes"]))
+    if args.parser:
+        print(mask_table(manifest["masks"]))
+    print(PreparedFolder.open(args.folder, labels="all").summary())
+    return 0
+
+
+def attribute_table(section: dict[str, Any]) -> str:
+    """What the check of the attributes found, and how many values were filled."""
+    head = ("attribute", "accuracy", "95 % interval", "filled", "present", "confidence")
+    rows = [head]
+    for name, found in section["per_attribute"].items():
+        interval = f"{_share(found['low'])} to {_share(found['high'])}" if found["low"] else "-"
+        rows.append(
+            (
+                name,
+                _share(found["accuracy"]),
+                interval,
+                str(found["filled"]) if found["used"] else "left open",
+                str(found["filled_present"]) if found["used"] else "",
+                _share(found["mean_confidence"]) if found["used"] else "",
+            )
+        )
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    lines = [
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
+        for row in rows
+    ]
+    every = section["per_attribute"].values()
+    unchecked = [
+        n for n, found in section["per_attribute"].items() if found["checked_on"] != "folder"
+    ]
+    here = [found["accuracy"] for found in every if found["checked_on"] == "folder"]
+    if here:
+        made, own = section["calibration"], section["scores"].get("attribute_bacc")
+        lines.append(
+            f"attributes: checked on {section['faces_checked']} faces with true attributes: "
+            f"balanced accuracy {_share(sum(here) / len(here))}"
+            f"{f' (its own validation: {_share(own)})' if own else ''}; "
+            f"{sum(found['used'] for found in every)} of {len(every)} are used; "
+            f"confidence {_share(made['mean_confidence'])}, right {_share(made['share_right'])}, "
+            f"expected calibration error {_share(made['error'])} (cross-fitted)"
+        )
+    if unchecked:
+        lines.append(
+            f"warning: too few true attributes to check {len(unchecked)} of them here "
+            f"({', '.join(unchecked[:3])}{', ...' if unchecked[3:] else ''}); "
+            "their figures are the judge's own, for faces of the kind it was trained on"
+        )
+    lines.append(
+        f"attributes: {sum(found['filled'] for found in every)} values filled in "
+        f"{section['faces_filled']} faces (at least {section['min_confidence']:g} certain)"
+    )
+    return "\n".join(lines)
+
+
+def mask_table(section: dict[str, Any]) -> str:
+    """What the check of the masks found, and how many were filled."""
+    found, lines = section["check"], []
+    if found:
+        open_classes = [n for n, one in found["per_class"].items() if not one["used"]]
+        lines.append(
+            f"masks: checked on {found['faces']} true masks: mIoU {_share(found['mask_miou'])} "
+            f"({_share(found['low'])} to {_share(found['high'])}), "
+            f"{_share(found['pixel_accuracy'])} of the pixels right, "
+            f"{_share(found['mean_confidence'])} expected; "
+            f"left open: {', '.join(open_classes) or 'no class'}"
+        )
+    else:
+        lines.append("warning: no true masks to check the parser on; its confidence is its own")
+    sure = section["mean_confidence"]
+    lines.append(
+        f"masks: {section['faces_filled']} filled"
+        + (f", mean confidence {_share(sure)}" if sure else "")
+    )
+    return "\n".join(lines)
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

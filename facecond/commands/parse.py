@@ -1,0 +1,134 @@
+"""`facecond parse PHOTO --parser PATH --out MASK`: the mask of a photo of one's own."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from facecond.evaluation.witness import Witness
+
+REAL_PARSER = (
+    "Train one on real faces: `facecond data prepare celebamask --root CelebAMask-HQ --out DATA "
+    "--size 256`, then `facecond train judge parser CONFIG --set data.root=DATA --out PARSER`; "
+    "or give a public one by path."
+)
+
+DEFAULT_SIZE = 512
+"""Side of the mask where the parser takes pictures of any size."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add = parser.add_argument
+    add("photo", metavar="PHOTO", help="a picture with a face")
+    add("--parser", metavar="PATH", help="face parser trained on real faces")
+    add("--out", default="mask.png", metavar="FILE", help="the mask to write (mask.png)")
+    add("--aligned", metavar="FILE", help="also write the aligned crop that the mask belongs to")
+    add("--overlay", metavar="FILE", help="also write the crop with the mask over it")
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument(
+        "--detector", metavar="FILE", help="YuNet's weights, for OpenCV to find the face with"
+    )
+    way.add_argument(
+        "--aligned-already",
+        action="store_true",
+        help="the photo is a CelebA-HQ-like crop: take its central square, look for no face",
+    )
+    add(
+        "--face",
+        type=_face,
+        default="largest",
+        metavar="largest|N",
+        help="which face; N counts from 0, the largest",
+    )
+    add("--size", type=_size, metavar="S", help="side of the mask (default: the parser's)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Find, align, parse, and write."""
+    from facecond.errors import UserError
+
+    if not args.parser:
+        raise UserError("no parser is given", "--parser", REAL_PARSER)
+    import torch
+    from PIL import Image
+
+    from facecond.data.pictures import read_photo
+    from facecond.evaluation.photo import overlay, palette_picture, parse_face
+    from facecond.evaluation.witness import Witness, own_scores
+    from facecond.models.judges import load_parser
+    from facecond.storage import make_folder
+
+    names = [name for name in (args.out, args.aligned, args.overlay) if name]
+    if len(set(names)) < len(names):
+        raise UserError("two pictures would have one name", names[0], "Give each its own.")
+    for name in names:
+        if Path(name).suffix.lower() != ".png":
+            raise UserError("is not the name of a PNG file", name, "Write NAME.png.")
+        make_folder(Path(name).parent)
+    model = load_parser(args.parser)
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    parser = Witness(model, Path(args.parser), own_scores(args.parser))
+    photo = read_photo(Path(args.photo))
+    size = args.size or parser.image_size or DEFAULT_SIZE
+    face = parse_face(_crop(args, photo, parser, size), parser)
+    _save(args.out, palette_picture(face.mask))
+    if args.aligned:
+        _save(args.aligned, Image.fromarray(face.aligned))
+    if args.overlay:
+        _save(args.overlay, Image.fromarray(overlay(face)))
+    print(f"{args.out}: mask of {size} px, mean confidence of the parser {face.confidence:.3f}")
+    return 0
+
+
+def _crop(args: argparse.Namespace, photo: np.ndarray, parser: Witness, size: int) -> np.ndarray:
+    """The aligned face, uint8 [size, size, 3]."""
+    from facecond.data.face_finder import SOURCE, WEIGHTS, load_finder
+    from facecond.errors import UserError
+    from facecond.evaluation.photo import align, central_square, choose_face
+
+    drawn = parser.scores.get("source") == "rendered"
+    if args.aligned_already:
+        if args.face != "largest":
+            raise UserError("no faces are looked for", "--face", "Leave out --aligned-already.")
+        if drawn:
+            print("warning: this parser learned from rendered faces; on a photo it guesses")
+        return central_square(photo, size)
+    if drawn:
+        what = "this parser learned from rendered faces and cannot read photos"
+        raise UserError(what, args.parser, REAL_PARSER)
+    if not args.detector:
+        fix = (
+            f"Get {WEIGHTS} (230 kB, MIT licence) from {SOURCE} and give it with --detector, or "
+            "give a CelebA-HQ-like crop with --aligned-already."
+        )
+        raise UserError("no face detector is given", "--detector", fix)
+    faces = load_finder(args.detector).find(photo)
+    chosen = choose_face(faces, args.face, args.photo)
+    if len(faces) > 1:
+        which = "the largest" if args.face == "largest" else f"number {args.face}"
+        print(f"{args.photo}: {len(faces)} faces found; this is {which} (choose with --face)")
+    return align(photo, chosen, size)
+
+
+def _save(path: str, picture: Any) -> None:
+    from facecond.storage import atomic_file
+
+    with atomic_file(path) as temporary:
+        picture.save(temporary, "PNG")
+
+
+def _face(text: str) -> str:
+    if text != "largest" and not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be largest or a number from 0 up, not '{text}'")
+    return text
+
+
+def _size(text: str) -> int:
+    if not text.isdecimal() or not 16 <= int(text) <= 2048:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 16 to 2048, not '{text}'")
+    return int(text)

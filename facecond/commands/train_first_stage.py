@@ -1,0 +1,29 @@
+"""`facecond train first-stage CONFIG`: an autoencoder between pictures and latents."""
+
+from __future__ import annotations
+
+import argparse
+
+from facecond.commands.arguments import run_arguments
+from facecond.commands.train import train_into
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    run_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, and say where the model is; 130 or 143 when a signal stopped it, state saved."""
+    from facecond import config as configs
+
+    config = configs.load(configs.FirstStageRunConfig, args.config, args.overrides)
+    if args.dry_run:
+        from facecond.training.first_stage_plan import describe
+
+        print(describe(config))
+        return 0
+    from facecond.training.first_stage import train_first_stage
+
+    advice = "facecond evaluate first-stage MODEL --data DIR"
+    return train_into(args, lambda out: train_first_stage(config, out, args.resume), advice)

@@ -1,0 +1,90 @@
+"""The mask of somebody's own photo: face found, aligned as the training faces, parsed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+
+from facecond.data.alignment import cut_square, face_square
+from facecond.data.face_finder import FoundFace
+from facecond.errors import UserError
+from facecond.evaluation.witness import Witness, resized
+from facecond.labels import ANYTHING, ANYTHING_COLOUR, PALETTE, colour_mask
+
+OVERLAY_SHARE = 0.5
+"""Weight of the classes' colours over the face."""
+
+
+@dataclass(frozen=True)
+class ParsedFace:
+    """A face and its mask.
+
+    Attributes:
+        aligned: uint8 [S, S, 3], the crop that the parser read.
+        mask: uint8 [S, S], 0..18.
+        confidence: mean probability of the class given, over the pixels; as the parser says.
+    """
+
+    aligned: np.ndarray
+    mask: np.ndarray
+    confidence: float
+
+
+def choose_face(faces: Sequence[FoundFace], choice: str, where: str) -> FoundFace:
+    """The face meant by "largest" or by a number counted from the largest, which is 0.
+
+    Raises:
+        UserError: there is no face, or none of that number; `where` names the photo.
+    """
+    if not faces:
+        fix = "Give a photo with a face of 60 pixels or more, or a crop with --aligned-already."
+        raise UserError("no face found", where, fix)
+    number = 0 if choice == "largest" else int(choice)
+    if number >= len(faces):
+        what = f"there is no face {number}; {len(faces)} found, counted from 0, the largest first"
+        raise UserError(what, where, "Give a smaller --face.")
+    return faces[number]
+
+
+def align(photo: np.ndarray, face: FoundFace, size: int) -> np.ndarray:
+    """The crop of a face out of a photo uint8 [H, W, 3], as CelebA-HQ shows it, [size, size, 3]."""
+    return cut_square(photo, face_square(face.landmarks), size)
+
+
+def central_square(photo: np.ndarray, size: int) -> np.ndarray:
+    """The largest central square of a picture that is aligned already, uint8 [size, size, 3]."""
+    height, width = photo.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    square = Image.fromarray(photo[top : top + side, left : left + side])
+    return np.asarray(square.resize((size, size), Image.Resampling.LANCZOS))
+
+
+@torch.inference_mode()
+def parse_face(aligned: np.ndarray, parser: Witness) -> ParsedFace:
+    """Read the mask of an aligned face uint8 [S, S, 3]."""
+    pixels = torch.from_numpy(np.array(aligned)).to(parser.model.device).permute(2, 0, 1)[None]
+    size = parser.image_size or len(aligned)
+    logits = parser.model(resized(pixels.float() / 127.5 - 1, size)).float()  # [1, 19, S, S]
+    sure, mask = resized(logits, len(aligned)).softmax(1).max(1)  # [1, S, S]
+    return ParsedFace(aligned, mask[0].to(torch.uint8).cpu().numpy(), float(sure.mean()))
+
+
+def palette_picture(mask: np.ndarray) -> Image.Image:
+    """Label mask uint8 [H, W] -> 8-bit palette picture: the pixels are the class ids, the palette
+    shows their colours."""
+    colours = np.zeros((256, 3), np.uint8)
+    colours[: len(PALETTE)], colours[ANYTHING] = PALETTE, ANYTHING_COLOUR
+    picture = Image.fromarray(mask).convert("L")
+    picture.putpalette(colours.tobytes())
+    return picture
+
+
+def overlay(face: ParsedFace) -> np.ndarray:
+    """The face with the colours of its classes over it, uint8 [S, S, 3]."""
+    mixed = (1 - OVERLAY_SHARE) * face.aligned + OVERLAY_SHARE * colour_mask(face.mask)
+    return np.rint(mixed).astype(np.uint8)

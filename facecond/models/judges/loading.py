@@ -1,0 +1,126 @@
+"""Judges from disk: our own folders, and public face parsers by what lies there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from facecond.errors import UserError, nearest
+from facecond.labels import ATTRIBUTES, MASK_CLASSES
+from facecond.models.judges.backbones import BACKBONES
+from facecond.models.judges.bisenet import load_bisenet
+from facecond.models.judges.networks import SMALL, AttributeClassifier, FaceParser
+from facecond.models.judges.segformer import load_segformer
+from facecond.models.judges.weights import read_weights
+from facecond.storage import read_json
+
+Judge = TypeVar("Judge", FaceParser, AttributeClassifier)
+
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+TENSORS = (".pth", ".pt", ".safetensors")
+_AGAIN = "Train the judge again."
+
+
+def load_parser(path: str | Path) -> FaceParser:
+    """Read a face parser.
+
+    Args:
+        path: a folder written by `facecond train judge parser`; a state dict of
+            face-parsing.PyTorch's BiSeNet (`79999_iter.pth`), or a folder with that file alone; or
+            the folder of a transformers Segformer whose `id2label` names our classes.
+
+    Raises:
+        UserError: none of these is there, its classes are not ours, or its weights are damaged.
+    """
+    path = Path(path)
+    file = _single_file(path)
+    if file is not None:
+        return load_bisenet(file)
+    config = _read_config(path, FaceParser, "parser")
+    if config.get("model_type") == "segformer":
+        return load_segformer(path, config)
+    if tuple(config.get("classes", ())) != MASK_CLASSES:
+        raise UserError(
+            "'classes' is another list of mask classes",
+            path / "config.json",
+            "Train a parser with 'facecond train judge parser'.",
+        )
+    return _read_weights(path, FaceParser, config)
+
+
+def load_classifier(folder: str | Path) -> AttributeClassifier:
+    """Read a saved classifier; raises `UserError` unless its attributes are known ones and its
+    weights sound."""
+    folder = Path(folder)
+    config = _read_config(folder, AttributeClassifier, "attributes")
+    place = folder / "config.json"
+    for name in config.get("attributes", ()):
+        if name not in ATTRIBUTES:
+            advice = nearest(str(name), ATTRIBUTES)
+            raise UserError(f"this classifier has an unknown attribute '{name}'", place, advice)
+    if len(config.get("thresholds", ())) != len(ATTRIBUTES):
+        raise UserError(
+            f"'thresholds' must hold {len(ATTRIBUTES)} numbers",
+            place,
+            "Train a classifier with 'facecond train judge attributes'.",
+        )
+    return _read_weights(folder, AttributeClassifier, config)
+
+
+def weights_file(path: str | Path) -> Path | None:
+    """The file with a judge's weights, or None where there is none or more than one."""
+    path = Path(path)
+    if path.is_dir() and (path / WEIGHTS).is_file():
+        return path / WEIGHTS
+    if path.is_dir() and (path / "model.safetensors").is_file():  # transformers' name
+        return path / "model.safetensors"
+    return _single_file(path)
+
+
+def _single_file(path: Path) -> Path | None:
+    """`path` if it is a file; the one file of tensors in a folder without a config."""
+    if path.is_file():
+        return path
+    if not path.is_dir() or (path / "config.json").exists():
+        return None
+    files = [file for file in path.iterdir() if file.suffix in TENSORS]
+    return files[0] if len(files) == 1 else None
+
+
+def _read_config(folder: Path, kind: type, word: str) -> dict[str, Any]:
+    place = folder / "config.json"
+    if not place.is_file():
+        advice = f"Train one with 'facecond train judge {word} CONFIG --out DIR'."
+        raise UserError(f"no {word} judge here", folder, advice)
+    config = read_json(place)
+    if not isinstance(config, dict):
+        raise UserError("is no config of a judge", place, _AGAIN)
+    if kind is FaceParser and config.get("model_type") == "segformer":
+        return config
+    found = config.get("_class_name", config.get("model_type"))
+    if found != kind.__name__:
+        advice = f"Give the folder of a judge trained with 'facecond train judge {word}'."
+        raise UserError(f"this is a {found}, not a {kind.__name__}", place, advice)
+    backbone = config.get("backbone", SMALL)
+    if backbone not in (SMALL, *BACKBONES):
+        advice = nearest(str(backbone), (SMALL, *BACKBONES))
+        raise UserError(f"'backbone' is an unknown '{backbone}'", place, advice)
+    return config
+
+
+def _read_weights(folder: Path, kind: type[Judge], config: dict[str, Any]) -> Judge:
+    weights = read_weights(folder / WEIGHTS, _AGAIN)
+    if kind is FaceParser and "level1.0.0.weight" in weights:  # saved before there were backbones
+        weights = {f"network.{name}": tensor for name, tensor in weights.items()}
+    try:
+        with torch.random.fork_rng(devices=[]):
+            model = kind.from_config(config)
+        model.load_state_dict(weights)
+    except Exception as error:  # a config of odd values, or weights that do not fit it
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise UserError(f"its weights do not fit its config ({reason})", folder, _AGAIN) from None
+    if not all(torch.isfinite(tensor).all() for tensor in model.state_dict().values()):
+        raise UserError("its weights hold NaN or infinite values", folder, _AGAIN)
+    return model.eval().requires_grad_(False)

@@ -1,0 +1,40 @@
+"""Weights of others: a file of tensors, read without running anything in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from facecond.errors import UserError
+
+
+def read_weights(path: str | Path, fix: str) -> dict[str, Tensor]:
+    """A state dict from .safetensors, or from torch's own format with `weights_only=True`.
+
+    A leading `module.` of every name, which parallel training leaves there, is taken off.
+
+    Raises:
+        UserError: there is no such file, it cannot be read, or holds something else; `fix` is the
+            advice it gives.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError("there is no such file", path, fix)
+    try:
+        if path.suffix == ".safetensors":
+            loaded: Any = load_file(path)
+        else:
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch and safetensors raise many kinds
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise UserError(f"its weights cannot be read ({reason})", path, fix) from None
+    if not isinstance(loaded, dict) or not all(isinstance(v, Tensor) for v in loaded.values()):
+        raise UserError("is no plain list of named tensors", path, fix)
+    named = {str(name): tensor for name, tensor in loaded.items()}
+    if named and all(name.startswith("module.") for name in named):
+        named = {name.removeprefix("module."): tensor for name, tensor in named.items()}
+    return named

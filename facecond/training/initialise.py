@@ -1,0 +1,250 @@
+"""Beginning from a saved model: what of its weights fits, and whose latents are used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from facecond.config import RunConfig
+from facecond.errors import UserError
+from facecond.models import first_stage as first_stages
+from facecond.storage import hash_of, read_json, sha256
+from facecond.training.setup import first_stage_hash
+
+PARTS = ("unet", "condition_encoder")
+EXAMPLES = 3
+"""Names that a line of the report shows."""
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What of some weights goes into a module, by name and shape.
+
+    Attributes:
+        taken: names in both, of one shape.
+        new: names of the module only; they keep what they have.
+        left_out: names of the weights only.
+        reshaped: names in both, with the shapes of the weights and of the module.
+    """
+
+    taken: tuple[str, ...]
+    new: tuple[str, ...]
+    left_out: tuple[str, ...]
+    reshaped: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of tensors of each kind."""
+        return {name: len(value) for name, value in vars(self).items()}
+
+    def report(self, source: str | Path) -> str:
+        """Lines with counts and examples."""
+        shapes = [f"{n} {list(a)} -> {list(b)}" for n, (a, b) in self.reshaped.items()]
+        lines = [f"{source}: {len(self.taken)} tensors taken over"]
+        for title, names in (
+            ("new, not in it", list(self.new)),
+            ("left out, not in this model", list(self.left_out)),
+            ("left out, of another shape", shapes),
+        ):
+            if names:
+                more = ", ..." if len(names) > EXAMPLES else ""
+                lines.append(f"  {len(names)} {title}: {', '.join(names[:EXAMPLES])}{more}")
+        return "\n".join(lines)
+
+
+def compare(module: nn.Module, weights: Mapping[str, Tensor]) -> Transfer:
+    """What `take_over` would do; the module may be on the meta device."""
+    own = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    shared = [name for name in own if name in weights]
+    same = {name for name in shared if own[name] == tuple(weights[name].shape)}
+    return Transfer(
+        taken=tuple(name for name in shared if name in same),
+        new=tuple(name for name in own if name not in weights),
+        left_out=tuple(name for name in weights if name not in own),
+        reshaped={n: (tuple(weights[n].shape), own[n]) for n in shared if n not in same},
+    )
+
+
+@torch.no_grad()
+def take_over(module: nn.Module, weights: Mapping[str, Tensor], where: str | Path) -> Transfer:
+    """Copy into the module what fits it by name and shape; the rest of it stays as it is.
+
+    Raises:
+        UserError: nothing fits; `where` names the weights.
+    """
+    transfer = compare(module, weights)
+    if not transfer.taken:
+        raise UserError("none of its weights fits this model", where, "Check the architecture.")
+    own = module.state_dict()
+    for name in transfer.taken:
+        own[name].copy_(weights[name])
+    return transfer
+
+
+@dataclass(frozen=True)
+class Source:
+    """A saved model to begin with: its folder and the hash of its weights."""
+
+    path: Path
+    hash: str
+
+    @classmethod
+    def open(cls, path: str | Path) -> Source:
+        """A model folder, or the run folder that holds one.
+
+        Raises:
+            UserError: neither.
+        """
+        for folder in (Path(path), Path(path) / "model"):
+            if (folder / "model_index.json").is_file():
+                files = [f for part in PARTS for f in sorted((folder / part).glob("*.safetensors"))]
+                named = [[file.relative_to(folder).as_posix(), sha256(file)] for file in files]
+                return cls(folder, hash_of([named, first_stage_hash(folder / "first_stage")]))
+        fix = "Name a model folder, or the run folder of a finished training."
+        raise UserError("there is no model (no model_index.json)", path, fix)
+
+    @property
+    def first_stage(self) -> Path:
+        """Folder of the model's first stage."""
+        return self.path / "first_stage"
+
+    def weights(self) -> dict[str, Tensor]:
+        """Weights of the denoiser, by their names in `Denoiser`.
+
+        Raises:
+            UserError: a file is missing or damaged, or holds NaN.
+        """
+        weights: dict[str, Tensor] = {}
+        for part in PARTS:
+            files = sorted((self.path / part).glob("*.safetensors"))
+            if not files:
+                raise UserError("its weights are missing", self.path / part, "Copy it anew.")
+            for file in files:
+                try:
+                    loaded = load_file(file)
+                except Exception as error:  # safetensors raises many kinds
+                    reason = " ".join(str(error).split())[:120]
+                    raise UserError(f"cannot be read ({reason})", file, "Copy it anew.") from None
+                for name, tensor in loaded.items():
+                    if not torch.isfinite(tensor).all():
+                        raise UserError(f"{name} holds NaN or infinity", file, "Train it anew.")
+                    weights[f"{part}.{name}"] = tensor
+        return weights
+
+    def has_first_stage_of(self, config: RunConfig) -> bool:
+        """Whether the model's latents are those that the config asks for.
+
+        A linear code is the same when its patches and channels are: it is not fitted anew. Of a
+        pretrained autoencoder the weights must be the same.
+        """
+        stage = first_stages.load(self.first_stage)
+        wanted = config.first_stage
+        if wanted.autoencoder == "linear":
+            sizes = {"patch_size": wanted.patch_size, "latent_channels": wanted.latent_channels}
+            is_linear = stage.config.autoencoder_class == "LinearPatchCode"
+            return is_linear and sizes.items() <= dict(stage.autoencoder.config).items()
+        named = first_stages.load_autoencoder(wanted.autoencoder).autoencoder
+        if type(named) is not type(stage.autoencoder):
+            return False
+        theirs, ours = stage.autoencoder.state_dict(), named.state_dict()
+        return theirs.keys() == ours.keys() and all(
+            theirs[n].shape == ours[n].shape and torch.equal(theirs[n], ours[n]) for n in ours
+        )
+
+    def warnings(self, config: RunConfig, same_latents: bool) -> list[str]:
+        """What makes the weights mean something else in this run."""
+        found = []
+        if not same_latents:
+            found.append(
+                "its latents are those of another first stage than first_stage names: the layers "
+                "next to them begin with the wrong meaning"
+            )
+        trained = read_json(self.path / "model_index.json")
+        for name in ("schedule", "prediction"):
+            wanted = getattr(config.objective, name)
+            if trained.get(name) != wanted:
+                found.append(f"it was trained with {name} {trained.get(name)}, not {wanted}")
+        return found
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What a run begins with.
+
+    Attributes:
+        source: the saved model, where it was named.
+        record: what `run.json` says about it: path, hash, hash of the first stage where the run
+            uses the model's, and the counts of the transfer. None: the run begins from nothing.
+        warnings: what to tell the user.
+    """
+
+    source: Source | None = None
+    record: dict[str, Any] | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def first_stage_hash(self) -> str | None:
+        """Hash of the model's first stage, where the run uses it."""
+        return self.record["first_stage"] if self.record else None
+
+    @property
+    def first_stage_path(self) -> Path | None:
+        """Folder of the model's first stage, where the run uses it and the model is named."""
+        used = self.source is not None and self.first_stage_hash is not None
+        return self.source.first_stage if self.source is not None and used else None
+
+    def fill(self, module: nn.Module) -> str:
+        """Put the model's weights into a new denoiser and record it; returns the report."""
+        assert self.source is not None and self.record is not None
+        transfer = take_over(module, self.source.weights(), self.source.path)
+        self.record["tensors"] = transfer.counts
+        lines = [transfer.report(self.source.path), *(f"  warning: {w}" for w in self.warnings)]
+        return "\n".join(lines)
+
+
+def beginning(
+    init: str | Path | None,
+    config: RunConfig,
+    out: Path,
+    before: dict[str, Any] | None,
+    has_state: bool,
+) -> Beginning:
+    """What a run begins with, also when it goes on: then its own record says so.
+
+    Args:
+        init: model folder or run folder that the user names; None for none.
+        config: of the run.
+        out: run folder.
+        before: what `run.json` or the checkpoint says of a run that goes on; None for a new one.
+        has_state: whether it goes on from a checkpoint, so that weights need no source.
+
+    Raises:
+        UserError: no model there; the run was begun otherwise; it has no checkpoint and its source
+            is not named.
+    """
+    source = Source.open(init) if init else None
+    recorded = before.get("init") if before else None
+    begun_with = recorded["hash"] if recorded else None
+    if before is not None and source is not None and begun_with != source.hash:
+        how = "from another model" if recorded else "without --init"
+        raise UserError(f"the run was begun {how}", out, "Use --resume never or another --out.")
+    if recorded is not None:
+        if source is None and not has_state:
+            what = f"the run was begun with --init {recorded['path']} and has no checkpoint yet"
+            raise UserError(what, out, "Give --init again, or use --resume never.")
+        return Beginning(source, recorded)
+    if source is None:
+        return Beginning()
+    same = source.has_first_stage_of(config)
+    record = {
+        "path": str(source.path),
+        "hash": source.hash,
+        "first_stage": first_stage_hash(source.first_stage) if same else None,
+    }
+    return Beginning(source, record, tuple(source.warnings(config, same)))
