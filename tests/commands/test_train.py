@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from facecond.cli import main
+from facecond.data.prepared import PreparedFolder
 from facecond.storage import read_json
 
 TINY = [
-    "train.steps=4", "train.batch_size=8", "train.sample_every=0",
+    "train.steps=4", "train.batch_size=8", "train.sample_every=0", "sampling.steps=2",
     "first_stage.latent_channels=6", "denoiser.block_out_channels=[16,32]",
     "denoiser.condition_dim=16",
 ]  # fmt: skip
@@ -72,3 +73,45 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert main(["train", words[0], "--out", str(tmp_path / "run"), *words[1:]]) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("facecond: error:") and message in error
+
+
+@pytest.mark.parametrize(
+    ("missing", "note", "judge_without", "judge_with"),
+    [
+        ("masks", "has a mask", "parser", "attributes"),
+        ("attributes.csv", "has attributes", "attributes", "parser"),
+    ],
+)
+def test_training_on_masks_or_attributes_alone(
+    missing: str,
+    note: str,
+    judge_without: str,
+    judge_with: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    raw, data, run = tmp_path / "raw", tmp_path / "data", tmp_path / "run"
+    words = ["data", "render", "--layout", "folder", "--count", "40", "--size", "64"]
+    assert main([*words, "--out", str(raw), "--workers", "1"]) == 0
+    (raw / missing).rename(tmp_path / "put aside")
+    words = ["data", "prepare", "folder", "--root", str(raw), "--size", "64", "--workers", "1"]
+    assert main([*words, "--out", str(data), "--judges-fraction", "0.5"]) == 0
+    assert f"note: no face {note}" in capsys.readouterr().err
+    folder = PreparedFolder.open(data)
+    assert folder.has_mask.all() == (missing != "masks")
+
+    words = ["train", "rendered_debug", "--out", str(run), "--set", f"data.root={data}"]
+    assert main([*words, *TINY]) == 0
+    assert f"note: no face of the training split {note}" in capsys.readouterr().out
+    assert (run / "model" / "model_index.json").is_file()
+
+    def judge(kind: str) -> int:
+        words = ["train", "judge", kind, f"judge_{kind}_64", "--out", str(tmp_path / kind)]
+        options = [f"data.root={data}", "judge.steps=2", "judge.batch_size=4", "judge.width=8"]
+        return main([*words, "--set", *options])
+
+    assert judge(judge_without) == 2
+    truth = "masks" if judge_without == "parser" else "attributes"
+    assert f"only 0 faces of the judges' split have {truth}" in capsys.readouterr().err
+    assert not (tmp_path / judge_without).exists()
+    assert judge(judge_with) == 0

@@ -75,6 +75,63 @@ def test_images_alone_are_enough(raw):
     assert (folder.attributes == -1).all() and not folder.has_mask.any()
 
 
+def test_masks_without_attributes(raw):
+    (raw / "attributes.csv").unlink()
+    folder = _prepare(raw)
+    np.testing.assert_array_equal(folder.mask(3), _mask(3)[::2, ::2])
+    assert (folder.attributes == -1).all() and folder.has_mask.all()
+    details = folder.manifest["details"]
+    assert details["without_attributes"] == 20 and details["attribute_columns"] == 0
+
+
+def test_attributes_without_masks(raw):
+    for path in (raw / "masks").iterdir():
+        path.unlink()
+    folder = _prepare(raw)
+    assert not folder.has_mask.any()
+    assert (folder.attributes[:10] == np.arange(10)[:, None] % 2).all()
+    assert folder.manifest["details"]["without_mask"] == 20
+    assert folder.manifest["details"]["without_attributes"] == 10
+
+
+def test_labels_of_a_mapping_file(raw, tmp_path):
+    for index in range(20):
+        mask = np.full((48, 48), 40 + index % 3, np.uint8)
+        Image.fromarray(mask).save(raw / "masks" / f"f{index:02d}.png")
+    labels = tmp_path / "labels.csv"
+    labels.write_text("value,class\n40,hair\n41,hair\n42,anything\n")
+    folder = _prepare(raw, label_order=str(labels))
+    assert [int(folder.mask(index)[0, 0]) for index in range(3)] == [13, 13, ANYTHING]
+    details = folder.manifest["details"]
+    assert details["label_order_read"] == "labels.csv" and details["labels_read"]["41"] == "hair"
+
+
+def test_identities_of_a_file_stay_together(raw, tmp_path):
+    people = tmp_path / "people.txt"
+    others = [f"g{i:02d}.png 9\n" for i in range(30)]  # the file of a larger data set
+    people.write_text("".join([*others, *(f"f{i:02d}.png {i // 4}\n" for i in range(16))]))
+    folder = _prepare(raw, judges_fraction=0.4, test_fraction=0.2, identities=people)
+    of_person = folder.splits[:16].reshape(4, 4)
+    assert (of_person == of_person[:, :1]).all() and len(set(of_person[:, 0])) > 1
+    assert folder.manifest["details"]["without_identity"] == 4
+    people.write_text("name,identity\nnobody,1\n")
+    with pytest.raises(UserError, match=r"people\.txt: names none of the images, such as 'f00'"):
+        _prepare(raw, identities=people)
+    _write_table(raw, "identity", lambda i: str(i // 4))
+    with pytest.raises(UserError, match="has a column 'identity' too"):
+        _prepare(raw, identities=people)
+
+
+def test_excluded_names_are_left_out(raw):
+    _truncate(raw / "images" / "f07.png")
+    (raw / "masks" / "f08.png").write_text("no picture")
+    (raw / "images" / "f09.png").unlink()
+    (raw / "excluded.txt").write_text("f07\ttruncated\nf08\tno mask\nf09\tno image\n")
+    folder = _prepare(raw)
+    assert folder.names == [f"f{i:02d}" for i in range(20) if i not in (7, 8, 9)]
+    assert folder.manifest["details"]["excluded"] == 3
+
+
 def test_foreign_label_order(raw):
     for index in range(20):
         Image.fromarray(np.full((48, 48), 17, np.uint8)).save(raw / "masks" / f"f{index:02d}.png")

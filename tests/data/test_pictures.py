@@ -115,14 +115,22 @@ def test_deep_image_and_unreadable_file(tmp_path):
         square_image(tmp_path / "b.png", 8)
 
 
-def test_area_vote_against_a_count_of_pixels():
+@pytest.mark.parametrize("factor", [2, 3, 8, 15, 16, 24])
+def test_area_vote_against_a_count_of_pixels(factor):
     random = np.random.default_rng(0)
-    mask = random.choice([0, 1, 4, 13, ANYTHING], (96, 96)).astype(np.uint8)
+    mask = random.choice([0, 1, 4, 13, ANYTHING], (12 * factor, 12 * factor)).astype(np.uint8)
     small = resize_mask(mask, 12)
-    blocks = mask.reshape(12, 8, 12, 8).swapaxes(1, 2).reshape(12, 12, 64)
+    blocks = mask.reshape(12, factor, 12, factor).swapaxes(1, 2).reshape(12, 12, factor**2)
     counts = np.stack([(blocks == value).sum(-1) for value in range(256)], -1)
     np.testing.assert_array_equal(small, counts.argmax(-1))
     assert small.dtype == np.uint8
+
+
+@pytest.mark.parametrize("areas", [(112, 113), (126, 127, 3), (100, 1, 155), (2, 2)])
+def test_one_pixel_decides_the_area_vote(areas):
+    side = round(sum(areas) ** 0.5)
+    mask = np.repeat(np.arange(len(areas)), areas).astype(np.uint8).reshape(side, side)
+    assert resize_mask(mask, 1) == np.argmax(areas)
 
 
 def test_resizing_makes_no_new_class_and_growing_repeats():
