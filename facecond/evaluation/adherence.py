@@ -82,8 +82,11 @@ def attribute_hits(context: Context) -> list[Counts]:
 
 def scored_by_judges(context: Context) -> Scored:
     """The attributes that count in this evaluation."""
-    hits = attribute_hits(context)
-    return scored_attributes(hits[0][0], [counts[1] for counts in hits], context.seed)
+    if context.scored is None:
+        hits = attribute_hits(context)
+        real_hits = [counts[1] for counts in hits]
+        context.scored = scored_attributes(hits[0][0], real_hits, context.seed)
+    return context.scored
 
 
 def worst_masks(context: Context) -> list[tuple[int, float]]:

@@ -15,7 +15,7 @@ from facecond.data.prepared import PreparedFolder
 from facecond.evaluation.conditions import images_of, masks_of, noise_seed
 from facecond.evaluation.generation import Arrays, Processes, Requests, Sampler
 from facecond.evaluation.parts import Parts
-from facecond.evaluation.rows import Row
+from facecond.evaluation.rows import Row, Scored
 from facecond.evaluation.verdicts import JUDGE_BATCH, Judges
 from facecond.labels import ATTRIBUTES, UNSPECIFIED
 
@@ -64,6 +64,7 @@ class Context:
         keep: how many samples to keep as pictures.
         images_out: folder for all samples as PNG, or None.
         mask_only: ask for the mask alone and leave all attributes open.
+        scored: the attributes that count, once they are known (`scored_by_judges`).
     """
 
     pipeline: Any
@@ -79,6 +80,7 @@ class Context:
     keep: int = 16
     images_out: Path | None = None
     mask_only: bool = False
+    scored: Scored | None = None
 
     @property
     def processes(self) -> Processes:

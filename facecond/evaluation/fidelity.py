@@ -15,7 +15,8 @@ from facecond.evaluation.survey import real, reference, samples
 
 NEIGHBOURS = 5
 """k of the balls that precision, recall, density and coverage count in."""
-JUDGE_NAMES = ("frechet_judge", "kernel_judge")
+JUDGE_NAMES = ("frechet_judge", "kernel_judge", "")
+"""Of the Fréchet and the kernel distance, and what is added to the names of manifold scores."""
 Sets = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 """Features [n, D] of samples, of reconstructions, of real test pictures, and of the reference."""
 
@@ -23,7 +24,7 @@ Sets = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 def fidelity(context: Context) -> Finding:
     """Fréchet distances: of samples, reconstructions and real test pictures."""
     rows = []
-    for (name, _), sets in _feature_sets(context):
+    for (name, *_), sets in _feature_sets(context):
         rows += frechet_rows(*sets, seed=context.seed, name=name)
     return Finding(rows)
 
@@ -32,20 +33,19 @@ def against_test(context: Context) -> Finding:
     """Fréchet distances to the real test pictures themselves, as papers on semantic image
     synthesis take them (SPADE, OASIS): rows NAME_to_test. Their ceiling is 0 but for the bias."""
     rows = []
-    for (name, _), (made, rebuilt, truth, _) in _feature_sets(context):
+    for (name, *_), (made, rebuilt, truth, _) in _feature_sets(context):
         pair = frechet_rows(made, rebuilt, truth, truth, context.seed, f"{name}_to_test")
         rows += pair[:2]  # the third would be the distance of a set to itself
     return Finding(rows)
 
 
 def spread(context: Context) -> Finding:
-    """Kernel distance; precision, recall, density and coverage."""
+    """Kernel distances; rows `manifold_precision`, `_recall`, `_density`, `_coverage`."""
     rows: list[Row] = []
-    for (_, name), (made, rebuilt, truth, trained) in _feature_sets(context):
+    for (_, name, suffix), (made, rebuilt, truth, trained) in _feature_sets(context):
         if min(len(made), len(trained)) <= NEIGHBOURS:
             raise TooFew(f"{NEIGHBOURS} neighbours need more than {NEIGHBOURS} pictures")
         rows += kernel_rows(name, made, rebuilt, truth, trained, context.seed)
-        suffix = "" if name == JUDGE_NAMES[1] else f"_{name.removeprefix('kernel_')}"
         rows += manifold_rows(made, truth, trained, context.seed, suffix)
     return Finding(rows)
 
@@ -80,7 +80,7 @@ def manifold_rows(
     rows = []
     for name, counts in own.items():
         row = score_row(
-            name + suffix,
+            f"manifold_{name}{suffix}",
             float(metrics.ratio_of_sums(counts.sum(0))),
             metrics.bootstrap_interval(counts, metrics.ratio_of_sums, seed=seed),
             ceiling=getattr(ceiling, name),
@@ -90,9 +90,8 @@ def manifold_rows(
     return rows
 
 
-def _feature_sets(context: Context) -> list[tuple[tuple[str, str], Sets]]:
-    """Names (of the Fréchet and of the kernel distance) and features: those of the judge, and those
-    of the extractor if there is one."""
+def _feature_sets(context: Context) -> list[tuple[tuple[str, str, str], Sets]]:
+    """Names (as `JUDGE_NAMES`) and features: of the judge, and of the extractor if there is one."""
     made, truth, trained = samples(context), real(context), reference(context)
 
     def sets(features: str, rebuilt: str) -> Sets:
@@ -100,6 +99,7 @@ def _feature_sets(context: Context) -> list[tuple[tuple[str, str], Sets]]:
 
     found = [(JUDGE_NAMES, sets("features", "rebuilt"))]
     if context.extractor is not None:
-        names = context.extractor.frechet, context.extractor.kernel
+        told = context.extractor
+        names = told.frechet, told.kernel, f"_{told.name}"
         found.append((names, sets("extracted", "rebuilt_extracted")))
     return found

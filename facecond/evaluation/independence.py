@@ -13,6 +13,8 @@ from facecond.storage import read_json
 
 LABELLED = Path("predicted") / "manifest.json"
 """What `facecond data label` writes into a prepared folder."""
+SECTIONS = {"parser": "masks", "attributes": "attributes"}
+"""Which section of it tells of which judge: `weights` (their hash), `scores` (its scores.json)."""
 WORDS = {"parser": "parser", "attributes": "attribute classifier"}
 
 
@@ -66,9 +68,7 @@ def _against_labels(judges: Judges, kind: str, weights: str, folder: PreparedFol
     path = folder.root / LABELLED
     if not path.is_file():
         return []
-    labeller = read_json(path).get("judges", {}).get(kind)
-    if not isinstance(labeller, Mapping):
-        return []
+    labeller = read_json(path).get(SECTIONS[kind], {})
     if labeller.get("weights") == weights:
         raise UserError(
             f"this {WORDS[kind]} filled the missing labels of {folder.root}: it cannot score a "

@@ -39,6 +39,8 @@ from facecond.evaluation.verdicts import Judges, weights_hash
 from facecond.provenance import commit, versions
 from facecond.storage import hash_of, make_folder
 
+__all__ = ["PROTOCOLS", "Evaluation", "Protocol", "check_sizes", "evaluate", "weights_hash"]
+
 Probe = Callable[[Context], Finding]
 
 
@@ -47,6 +49,7 @@ class Protocol:
     """Test conditions (None: every test face that has mask and attributes), probes by name in
     their order, how much the probes sample, and whether the mask is all that is given."""
 
+    name: str
     conditions: int | None
     probes: Mapping[str, Probe]
     amounts: Amounts = field(default_factory=Amounts)
@@ -55,9 +58,10 @@ class Protocol:
 
 _QUICK: dict[str, Probe] = {"adherence": adherence, "fidelity": fidelity}
 
-PROTOCOLS: dict[str, Protocol] = {
-    "quick": Protocol(512, _QUICK),
-    "full": Protocol(
+_PLANS = (
+    Protocol("quick", 512, _QUICK),
+    Protocol(
+        "full",
         None,
         _QUICK
         | {
@@ -71,14 +75,20 @@ PROTOCOLS: dict[str, Protocol] = {
     ),
     # Mask-conditional papers on CelebAMask-HQ (SCDM, arXiv 2402.16506): the masks of 2,000 test
     # faces, FID to the pictures of those faces, LPIPS between 10 samples of every mask.
-    "papers": Protocol(
+    Protocol(
+        "papers",
         2000,
-        {"mask_adherence": mask_adherence, "against_test": against_test, "fidelity": fidelity,
-         "diversity": diversity},
+        {
+            "mask_adherence": mask_adherence,
+            "against_test": against_test,
+            "fidelity": fidelity,
+            "diversity": diversity,
+        },
         Amounts(diversity=None, samples=10),
         mask_only=True,
     ),
-}  # fmt: skip
+)
+PROTOCOLS: dict[str, Protocol] = {plan.name: plan for plan in _PLANS}
 """The protocols of `facecond evaluate`."""
 
 
@@ -106,7 +116,7 @@ def evaluate(
     folder: PreparedFolder,
     judges: Judges | Sequence[Judges],
     *,
-    protocol: str = "quick",
+    protocol: str | Protocol = "quick",
     n: int | None = None,
     seed: int = 0,
     guidance: Mapping[str, float] | None = None,
@@ -129,7 +139,7 @@ def evaluate(
         folder: prepared faces; conditions come from rows of the `test` split that have a true mask
             and true attributes, each used once.
         judges: one, or two that differ in seed.
-        protocol: one of `PROTOCOLS`.
+        protocol: one of `PROTOCOLS`, or a plan of one's own.
         n: conditions, exactly so many; None takes the protocol's number, or fewer where there are
             not so many.
         guidance: scale per source; None leaves the pipeline's own.
@@ -147,7 +157,7 @@ def evaluate(
     Raises:
         UserError: too few test rows, or sizes of model, data and judges that differ.
     """
-    plan = PROTOCOLS[protocol]
+    plan = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
     judges = [judges] if isinstance(judges, Judges) else list(judges)
     check_sizes(pipeline, folder, judges)
     rows = condition_rows(folder, n or plan.conditions, seed, or_fewer=n is None)
@@ -159,7 +169,7 @@ def evaluate(
     provenance = {
         "n": len(rows),
         "seed": seed,
-        "protocol": protocol,
+        "protocol": plan.name,
         "given": "mask" if plan.mask_only else "mask and attributes",
         "guidance": dict(pipeline.config["guidance"] if guidance is None else guidance),
         "num_inference_steps": num_inference_steps or pipeline.config["steps"],

@@ -69,7 +69,7 @@ def render_report(report: Report) -> str:
 def _headline(rows: Sequence[Mapping[str, Any]]) -> str:
     words = {"mask_miou": "mask mIoU", "attribute_bacc": "attribute balanced accuracy"}
     items = []
-    for row in rows:
+    for row in (row for row in rows if row["score"] is not None):
         if row["metric"] in words:
             way = f"{row['share']:.0%} of the way from " if row.get("share") is not None else ""
             note = f"{way}floor {row['floor']:.2f} to ceiling {row['ceiling']:.2f}"

@@ -253,7 +253,8 @@ def resampled(
     picks = numpy_generator(seed, "bootstrap", "conditions").integers(count, size=(200, count))
     scores = np.array([score(values[:, pick]) for pick in picks])
     low, high = np.quantile(scores + score(values) - scores.mean(), [0.025, 0.975])
-    return metrics.Interval(float(low), float(high))
+    least = 0.0 if scores.min() >= 0 else -np.inf
+    return metrics.Interval(float(max(low, least)), float(high))
 
 
 def _unrelated(context: Context, name: str, scored: np.ndarray) -> np.ndarray:
