@@ -1,8 +1,13 @@
-"""`facecond evaluate MODEL --data DIR`: scores with ceilings and floors."""
+"""`facecond evaluate MODEL --data DIR`: scores with ceilings and floors.
+
+Under torchrun (`torchrun --nproc_per_node=N tools/evaluate.py MODEL ...`) the processes share the
+sampling; the pictures are those of one process, bit for bit.
+"""
 
 from __future__ import annotations
 
 import argparse
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from facecond.commands.arguments import (
@@ -12,18 +17,15 @@ from facecond.commands.arguments import (
     sampling_steps,
     source_scales,
 )
+from facecond.errors import UserError
 
 if TYPE_CHECKING:
     from facecond.data.prepared import PreparedFolder
     from facecond.evaluation.protocol import Evaluation
-    from facecond.evaluation.report import Report
-    from facecond.pipeline import FacePipeline
+    from facecond.evaluation.published import Comparison
+    from facecond.evaluation.report_parts import Report
 
-PROTOCOLS = {"quick": 512, "full": None}
-"""Test conditions of each protocol; None = every test face that has mask and attributes."""
-
-EXAMPLES = 8
-"""Conditions shown in the report."""
+RANDOM = "random"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -31,13 +33,31 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a saved model folder")
     parser.add_argument("--data", required=True, metavar="DIR", help="prepared folder")
     parser.add_argument(
-        "--judges", default="judges", metavar="DIR", help="holds parser/ and attributes/"
+        "--judges",
+        nargs="+",
+        default=["judges"],
+        metavar="DIR",
+        help="holds parser/ and attributes/; a second one of another seed shows how much the "
+        "scores depend on the judge",
     )
     parser.add_argument(
         "--protocol",
-        choices=tuple(PROTOCOLS),
+        choices=("quick", "full", "papers"),
         default="quick",
-        help="quick: up to 512 test conditions; full: all of them",
+        help="quick: masks, attributes, Fréchet distance on up to 512 conditions; full: every "
+        "probe on all test faces; papers: masks alone, up to 2,000, as published",
+    )
+    parser.add_argument(
+        "--features",
+        default="judge",
+        metavar="judge|inception:PATH|timm:NAME:PATH",
+        help="what distances are taken in beside the judge's features; only Inception gives an FID",
+    )
+    parser.add_argument(
+        "--lpips-trunk",
+        default=RANDOM,
+        metavar="FILE|random",
+        help="torchvision's AlexNet weights for LPIPS; a random trunk is never called LPIPS",
     )
     parser.add_argument(
         "--n", type=condition_count, help="test conditions, instead of the protocol's (2 or more)"
@@ -60,141 +80,139 @@ def run(args: argparse.Namespace) -> int:
     from facecond.evaluation.report import write_report
 
     report = assess(args)
-    write_report(f"{args.out}/report.html", report)
-    print(f"{args.out}/report.html")
+    if report is not None:
+        write_report(f"{args.out}/report.html", report)
+        print(f"{args.out}/report.html")
     return 0
 
 
-def assess(args: argparse.Namespace) -> Report:
-    """Evaluate, write the rows and the table, and return what the report shows."""
+def assess(args: argparse.Namespace) -> Report | None:
+    """Evaluate, write the rows and the table, and return what the report shows; None from all
+    processes but the first."""
     from pathlib import Path
 
-    import torch
-
     from facecond.data.prepared import PreparedFolder
-    from facecond.evaluation import rows as result_rows
+    from facecond.evaluation import independence
+    from facecond.evaluation.gallery import build_report
+    from facecond.evaluation.generation import Processes
     from facecond.evaluation.protocol import evaluate
-    from facecond.models.judges import load_classifier, load_parser
+    from facecond.evaluation.verdicts import Judges
+    from facecond.models.feature_extractors import load_extractor
     from facecond.pipeline import load_pipeline
-    from facecond.storage import make_folder, write_json, write_text
+    from facecond.storage import make_folder
 
+    if len(args.judges) > 2:
+        raise UserError(f"{len(args.judges)} judges are given", "--judges", "Give one or two.")
+    processes = Processes()
     out = make_folder(args.out)
     folder = PreparedFolder.open(args.data)
-    parser = load_parser(Path(args.judges) / "parser")
-    classifier = load_classifier(Path(args.judges) / "attributes")
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    pipeline = load_pipeline(args.model).to(device)
-    parser.to(device), classifier.to(device)
+    judges = [Judges.load(Path(place), processes.device) for place in args.judges]
+    trained_on = independence.trained_on(args.model, judges)
+    notes = independence.check_judges(judges, folder, trained_on)
+    for note in notes if processes.main else ():
+        print(f"note: {note}")
+    extractor = None
+    if args.features != "judge":
+        extractor = load_extractor(args.features, judges[0].classifier)
     found = evaluate(
-        pipeline,
+        load_pipeline(args.model).to(processes.device),
         folder,
-        parser,
-        classifier,
-        n=args.n or PROTOCOLS[args.protocol],
-        or_fewer=not args.n,
+        judges,
+        protocol=args.protocol,
+        n=args.n,
         seed=args.seed,
         guidance=args.guidance,
         num_inference_steps=args.steps,
         batch_size=args.batch_size,
-        keep=EXAMPLES,
+        extractor=extractor,
+        distance=None if args.protocol == "quick" else perceptual_distance(args, processes.device),
         images_out=out / "images" if args.keep_images else None,
+        unfinished=out / "unfinished",
     )
-    trained_on = data_trained_on(args)
     found.provenance["trained_on"] = trained_on
-    foreign = [name for name, data in trained_on.items() if data != folder.data_hash]
-    if foreign:
-        print(
-            f"note: trained on other data than {args.data}: {', '.join(foreign)}; whether it holds "
-            "pictures of the test split is for you to know"
-        )
+    if not processes.main:
+        return None
+    comparisons = compare_published(found, folder, trained_on)
+    write_results(args, found, notes, comparisons)
+    found.context.parts.clear()
+    return build_report(
+        found, args.model, commands=[command_of(args)], notes=notes, comparisons=comparisons
+    )
+
+
+def perceptual_distance(args: argparse.Namespace, device: Any) -> Any:
+    """The distance of the diversity probe."""
+    from facecond.models.lpips_distance import LpipsDistance
+
+    return LpipsDistance("alex", args.lpips_trunk).to(device)
+
+
+def compare_published(
+    found: Evaluation, folder: PreparedFolder, trained_on: dict[str, str | None]
+) -> list[Comparison]:
+    """Published figures beside those of the protocol `papers`; nothing for the other protocols."""
+    from facecond.evaluation.published import Setting, compare
+
+    told = found.provenance
+    if told["protocol"] != "papers":
+        return []
+    return compare(
+        found.rows,
+        Setting(
+            source=folder.source,
+            split=str(folder.manifest.get("details", {}).get("split", "")),
+            trained_images=len(folder.indices("generator")),
+            n=told["n"],
+            image_size=folder.image_size,
+            features=told["features"],
+            distance=told["perceptual_distance"],
+            samples=found.context.amounts.samples,
+            trained_on_split=trained_on["the model"] == folder.data_hash,
+        ),
+    )
+
+
+def write_results(
+    args: argparse.Namespace,
+    found: Evaluation,
+    notes: list[str],
+    comparisons: list[Comparison],
+) -> None:
+    """`results.jsonl`, `results.json`, `results.md`; prints the table."""
+    from pathlib import Path
+
+    from facecond.evaluation import rows as result_rows
+    from facecond.evaluation.published import as_json
+    from facecond.evaluation.tables import all_notes, markdown
+    from facecond.storage import write_json, write_text
+
+    out = Path(args.out)
     result_rows.append_rows(out / "results.jsonl", found.rows)
-    write_json(out / "results.json", result_rows.summary(found.rows) | found.provenance)
-    table = result_rows.markdown(found.rows)
+    summary = result_rows.summary(found.rows) | found.provenance
+    summary |= {"probe_seconds": found.seconds, "notes": all_notes(found.rows, notes)}
+    if comparisons:
+        summary["published"] = as_json(comparisons)
+    write_json(out / "results.json", summary)
+    table = markdown(found.rows, notes, comparisons)
     write_text(out / "results.md", table)
     print(table)
-    return report_of(args, pipeline, folder, found, list(classifier.config["attributes"]))
 
 
-def data_trained_on(args: argparse.Namespace) -> dict[str, str | None]:
-    """Hash of the data that the model and the judges were trained on; None where it is not told."""
-    from pathlib import Path
-
-    from facecond.storage import read_json
-
-    files = {
-        "the model": Path(args.model) / "provenance.json",
-        "the parser": Path(args.judges) / "parser" / "scores.json",
-        "the attribute classifier": Path(args.judges) / "attributes" / "scores.json",
-    }
-    return {
-        name: read_json(file).get("data_hash") if file.is_file() else None
-        for name, file in files.items()
-    }
-
-
-def report_of(
-    args: argparse.Namespace,
-    pipeline: FacePipeline,
-    folder: PreparedFolder,
-    found: Evaluation,
-    names: list[str],
-) -> Report:
-    """The page's content: examples, one thing changed at a time, scores, routing, learning curves.
-
-    `names` are the attributes that the classifier knows.
-    """
-    import shlex
-    from dataclasses import asdict
-    from pathlib import Path
-
-    import numpy as np
-    import torch
-
-    from facecond.evaluation import showcase
-    from facecond.evaluation.curves import read_curves
-    from facecond.evaluation.report import Examples, Report, Routing, describe
-    from facecond.labels import ATTRIBUTES
-
-    table = pipeline.unet.routing
-    shown = found.indices[: len(found.samples)]
+def command_of(args: argparse.Namespace) -> str:
+    """The command line that gives these results."""
     words: list[Any] = ["facecond evaluate", shlex.quote(args.model)]
-    words += ["--data", shlex.quote(args.data), "--judges", shlex.quote(args.judges)]
-    words += ["--n", len(found.indices), "--seed", args.seed]
+    words += ["--data", shlex.quote(args.data), "--judges", *map(shlex.quote, args.judges)]
+    words += ["--protocol", args.protocol]
+    if args.features != "judge":
+        words += ["--features", shlex.quote(args.features)]
+    if args.protocol != "quick" and args.lpips_trunk != RANDOM:
+        words += ["--lpips-trunk", shlex.quote(args.lpips_trunk)]
+    if args.n:
+        words += ["--n", args.n]
+    words += ["--seed", args.seed]
     if args.guidance:
         words += ["--guidance", ",".join(f"{s}={w:g}" for s, w in args.guidance.items())]
     if args.steps:
         words += ["--steps", args.steps]
     words += ["--batch-size", args.batch_size]
-    settings = {"guidance": args.guidance, "num_inference_steps": args.steps}
-    sample = showcase.Sampler(pipeline, args.seed, settings)
-    bare = showcase.bare_headed(folder, found.indices)
-    shape = (1, folder.image_size, folder.image_size)
-    tokens = pipeline.condition_encoder(
-        torch.zeros(1, len(ATTRIBUTES), dtype=torch.int8, device=pipeline.device),
-        torch.zeros(shape, dtype=torch.uint8, device=pipeline.device),
-    )
-    return Report(
-        title="How well the model follows its conditions",
-        introduction=f"{len(found.indices)} faces sampled for conditions of the test split, read "
-        "by two judges, which are trained on a split of their own.",
-        rows=found.rows,
-        examples=Examples(
-            masks=np.stack([folder.mask(int(i)) for i in shown]),
-            attributes=[describe(folder.attributes[i]) for i in shown],
-            real=np.stack([folder.image(int(i)) for i in shown]),
-            samples=found.samples[:, None],
-            parsed=found.parsed,
-        ),
-        toggles=showcase.toggles(sample, folder, bare, names),
-        shared=showcase.shared_attributes(sample, folder, found.indices[1:7], names),
-        partial=showcase.partial_masks(sample, folder, bare),
-        token_counts={source: value.shape[1] for source, value in tokens.items()},
-        curves=read_curves(Path(args.model).parent / "metrics.jsonl"),
-        routing=Routing(
-            layers=[asdict(layer) for layer in table.layers],
-            sources=table.sources,
-            gates=table.gates(),
-        ),
-        commands=[" ".join(map(str, words))],
-        provenance=found.provenance,
-    )
+    return " ".join(map(str, words))

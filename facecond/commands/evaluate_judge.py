@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
 
     from facecond.data.prepared import PreparedFolder
     from facecond.errors import UserError
-    from facecond.evaluation.independence import told_by
+    from facecond.evaluation.judge_overlap import told_by
     from facecond.models.judges import load_classifier, load_parser
     from facecond.storage import make_folder, write_json
     from facecond.training.judge_faces import read_faces

@@ -1,87 +1,88 @@
-"""Whether two judges are two opinions: the one that filled labels in must not also score them."""
+"""Who judges whom: a judge that filled labels must not score what was learned from them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from facecond.data.prepared import PreparedFolder
 from facecond.errors import UserError
-from facecond.models.judges import weights_file
-from facecond.storage import read_json, sha256
+from facecond.evaluation.judge_overlap import compare_scores
+from facecond.evaluation.verdicts import KINDS, Judges
+from facecond.storage import read_json
+
+LABELLED = Path("predicted") / "manifest.json"
+"""What `facecond data label` writes into a prepared folder."""
+SECTIONS = {"parser": "masks", "attributes": "attributes"}
+"""Which section of it tells of which judge: `weights` (their hash), `scores` (its scores.json)."""
+WORDS = {"parser": "parser", "attributes": "attribute classifier"}
 
 
-@dataclass(frozen=True)
-class Independence:
-    """What two judges have in common.
+def check_judges(
+    judges: Sequence[Judges], folder: PreparedFolder, trained_on: Mapping[str, str | None]
+) -> list[str]:
+    """Notes on what the judges have in common with each other, with the judges that filled labels,
+    and with the data.
 
-    Attributes:
-        shared: "same weights", "same seed", "overlapping data": each makes them one opinion.
-        unknown: what could not be told, in words; a public judge says nothing of its training.
-    """
-
-    shared: list[str] = field(default_factory=list)
-    unknown: list[str] = field(default_factory=list)
-
-    @property
-    def independent(self) -> bool:
-        """Nothing is known to be shared."""
-        return not self.shared
-
-    def notes(self) -> list[str]:
-        """One line per finding, for a report."""
-        return [*self.shared, *(f"not known: {what}" for what in self.unknown)]
-
-
-def compare_judges(first: str | Path, second: str | Path) -> Independence:
-    """Compare two judges of one kind by their weights and their `scores.json`.
-
-    Data overlap when both judges learned from the same folder, unless from its two halves (`part`
-    a and b). Halves go by name alone, so they are also disjoint between two preparations of the
-    same pictures; of other folders nothing can be told.
+    Args:
+        trained_on: who (`"the model"`, ...) -> hash of the data it was trained on, None unknown.
 
     Raises:
-        UserError: a `scores.json` is not valid JSON.
+        UserError: a judge that filled labels of this folder is to score; two judges are the same.
     """
-    return compare_scores(told_by(first), told_by(second))
-
-
-def compare_scores(first: dict[str, Any], second: dict[str, Any]) -> Independence:
-    """`compare_judges` on the content of two `scores.json` (or what was kept of it elsewhere)."""
-    shared, unknown = [], []
-    for key, what, question in (
-        ("weights_sha256", "same weights", "whether the weights differ"),
-        ("seed", "same seed", "whether the seeds differ"),
-    ):
-        if first.get(key) is None or second.get(key) is None:
-            unknown.append(question)
-        elif first[key] == second[key]:
-            shared.append(what)
-    halves = {first.get("part", "all"), second.get("part", "all")} == {"a", "b"}
-    hashes = first.get("data_hash"), second.get("data_hash")
-    if None not in hashes and hashes[0] == hashes[1] and not halves:
-        shared.append("overlapping data")
-    elif (None in hashes or hashes[0] != hashes[1]) and not halves:
-        unknown.append("whether their data overlap")
-    return Independence(shared, unknown)
-
-
-def require_independent(labelling: str | Path, scoring: str | Path) -> Independence:
-    """`compare_judges`; raises `UserError` when the two have something in common."""
-    found = compare_judges(labelling, scoring)
-    if found.shared:
-        raise UserError(
-            f"is no second opinion beside {labelling} ({', '.join(found.shared)})",
-            scoring,
-            "Train it with another judge.seed, and the two with data.part=a and data.part=b.",
+    notes = []
+    for kind in KINDS:
+        hashes = [each.hashes()[kind] for each in judges]
+        for each, weights in zip(judges, hashes, strict=True):
+            notes += _against_labels(each, kind, weights, folder)
+        if len(judges) == 2:
+            if hashes[0] == hashes[1]:
+                raise UserError(
+                    f"both judges have the same {WORDS[kind]}",
+                    f"{judges[1].name}/{kind}",
+                    "Train the second one with another judge.seed.",
+                )
+            first, second = (dict(each.scores.get(kind, {})) for each in judges)
+            notes += _shared(f"the {WORDS[kind]}s of the two judges", first, second)
+    foreign = [name for name, data in trained_on.items() if data != folder.data_hash]
+    if foreign:
+        notes.append(
+            f"trained on other data than {folder.root}: {', '.join(foreign)}; whether it holds "
+            "pictures of the test split is for you to know"
         )
+    return notes
+
+
+def trained_on(model: str | Path, judges: Sequence[Judges]) -> dict[str, str | None]:
+    """Hash of the data that the model and the judges were trained on; None where it is not told."""
+    file = Path(model) / "provenance.json"
+    found = {"the model": read_json(file).get("data_hash") if file.is_file() else None}
+    for number, each in enumerate(judges):
+        which = "" if number == 0 else "second "
+        for kind in KINDS:
+            found[f"the {which}{WORDS[kind]}"] = each.scores.get(kind, {}).get("data_hash")
     return found
 
 
-def told_by(path: str | Path) -> dict[str, Any]:
-    """`scores.json`, with the hash of the weights where an older judge does not tell it."""
-    scores = Path(path) / "scores.json"
-    told = dict(read_json(scores)) if scores.is_file() else {}
-    if "weights_sha256" not in told and (file := weights_file(path)) is not None:
-        told["weights_sha256"] = sha256(file)
-    return told
+def _against_labels(judges: Judges, kind: str, weights: str, folder: PreparedFolder) -> list[str]:
+    path = folder.root / LABELLED
+    if not path.is_file():
+        return []
+    labeller = read_json(path).get(SECTIONS[kind], {})
+    if labeller.get("weights") == weights:
+        raise UserError(
+            f"this {WORDS[kind]} filled the missing labels of {folder.root}: it cannot score a "
+            "model that learned from them",
+            f"{judges.name}/{kind}",
+            "Give a judge with another seed and another half of the data (data.part).",
+        )
+    own = dict(judges.scores.get(kind, {}))
+    title = f"the {WORDS[kind]} and the one that filled labels"
+    return _shared(title, own, dict(labeller.get("scores", {})))
+
+
+def _shared(title: str, first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
+    """What two judges have in common, as one note or none."""
+    found = compare_scores(first, second)
+    return [f"{title} have {' and '.join(found.shared)}"] if found.shared else []

@@ -1,81 +1,200 @@
-"""Counts and features -> result rows; rows -> `results.jsonl` and a Markdown table.
+"""Counts and features -> result rows; rows -> `results.jsonl` and `results.json`.
 
-A row is one score: `{metric, score, ceiling, floor, share, low, high, detail, ...}`, where `low`
-and `high` bound the 95% bootstrap interval over images, and `share` is how far the score has come
-from floor to ceiling.
+A row is one score: `{metric, score, ceiling, floor, share, low, high, n, better, detail, ...}`.
+`low` and `high` bound the 95% bootstrap interval, `share` is how far the score has come from floor
+to ceiling, `better` says which way is up. With a second judge a row also holds what that one says
+(`second`) and the first minus the second (`difference`). A row without a score has a `note`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from facecond import metrics
-from facecond.errors import UserError
 from facecond.labels import ATTRIBUTES, MASK_CLASSES
 from facecond.storage import write_text
 
 Row = dict[str, Any]
+Counts = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Counts of each image in three pairings: samples against their own conditions, real pictures
+against theirs, samples against the conditions of other rows."""
+
+CHANCE = 0.55
+"""An attribute is scored where the judge's accuracy on real pictures is surely above this."""
 
 
-def mask_row(samples: np.ndarray, real: np.ndarray, shuffled: np.ndarray, seed: int) -> Row:
-    """Row `mask_miou` from the `mask_counts` [n, 19, 2] of three pairings: samples against their
-    own masks, real pictures against theirs, samples against masks of other rows."""
-    counts = (samples, real, shuffled)
-    score, ceiling, floor = (float(metrics.mean_iou(c.sum(0))) for c in counts)
-    interval = metrics.bootstrap_interval(samples, metrics.mean_iou, seed=seed)
-    detail = _detail(MASK_CLASSES, [metrics.class_iou(c.sum(0)) for c in counts])
-    return _row("mask_miou", score, ceiling, floor, interval) | {"detail": detail}
+@dataclass(frozen=True)
+class Scored:
+    """Which attributes count: `columns` bool [40]; the others are `rare` (too few cases, or not
+    known to the judge) or `unseen` (the judge cannot tell them in real pictures)."""
+
+    columns: np.ndarray
+    rare: list[str]
+    unseen: list[str]
+    note: str = ""
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the columns."""
+        return [name for name, ok in zip(ATTRIBUTES, self.columns, strict=True) if ok]
 
 
-def attribute_row(samples: np.ndarray, real: np.ndarray, shuffled: np.ndarray, seed: int) -> Row:
-    """Row `attribute_bacc` from the `attribute_counts` [n, 40, 4] of the same three pairings.
+def scored_attributes(own: np.ndarray, real: Sequence[np.ndarray], seed: int) -> Scored:
+    """Choose the attributes that count.
 
-    Attributes with too few cases are skipped, and listed in the row.
-
-    Raises:
-        UserError: no attribute is left.
+    Args:
+        own: `attribute_counts` [n, 40, 4] of samples against their conditions.
+        real: of the real pictures, one array for each judge; all of them must see an attribute.
     """
-    scored = ~np.isnan(metrics.attribute_accuracy(samples.sum(0), metrics.MINIMUM_CASES))
-    if not scored.any():
-        raise UserError(
-            f"no attribute has {metrics.MINIMUM_CASES} faces with it and as many without",
-            f"{len(samples)} test rows",
-            "Use more test rows (--n).",
-        )
-    counts = [c[:, scored] for c in (samples, real, shuffled)]
-    score, ceiling, floor = (float(metrics.balanced_accuracy(c.sum(0))) for c in counts)
-    interval = metrics.bootstrap_interval(counts[0], metrics.balanced_accuracy, seed=seed)
-    names = [name for name, ok in zip(ATTRIBUTES, scored, strict=True) if ok]
-    return _row("attribute_bacc", score, ceiling, floor, interval) | {
-        "detail": _detail(names, [metrics.attribute_accuracy(c.sum(0)) for c in counts]),
-        "skipped": [name for name in ATTRIBUTES if name not in names],
-    }
+    common = ~np.isnan(metrics.attribute_accuracy(own.sum(0), metrics.MINIMUM_CASES))
+    seen = common.copy()
+    for counts in real:
+        for column in np.flatnonzero(common):
+            part = counts[:, column : column + 1]
+            interval = metrics.bootstrap_interval(
+                part, metrics.balanced_accuracy, seed=seed, draws=200
+            )
+            seen[column] &= interval.low >= CHANCE
+    rare = [name for name, ok in zip(ATTRIBUTES, common, strict=True) if not ok]
+    if common.any() and not seen.any():
+        note = "in real pictures the judge tells no attribute from chance: its figures say nothing"
+        return Scored(common, rare, [], note)
+    unseen = [ATTRIBUTES[column] for column in np.flatnonzero(common & ~seen)]
+    return Scored(seen, rare, unseen)
+
+
+def mask_rows(masks: Sequence[Counts], pixels: Sequence[Counts], seed: int) -> list[Row]:
+    """Rows `mask_miou` from `mask_counts` [n, 19, 2] and `pixel_accuracy` from `pixel_counts`
+    [n, 2], one triple for each judge."""
+    detail = _detail(MASK_CLASSES, [metrics.class_iou(c.sum(0)) for c in masks[0]])
+    return [
+        counted_row("mask_miou", metrics.mean_iou, masks, seed) | {"detail": detail},
+        counted_row("pixel_accuracy", metrics.ratio_of_sums, pixels, seed),
+    ]
+
+
+def attribute_rows(hits: Sequence[Counts], scored: Scored, seed: int) -> list[Row]:
+    """Rows `attribute_bacc` and `attribute_f1` from `attribute_counts` [n, 40, 4], one triple for
+    each judge; without any attribute to score, rows with a note."""
+    names = ("attribute_bacc", "attribute_f1")
+    left_out = {"skipped": scored.rare, "unseen": scored.unseen}
+    if not scored.columns.any():
+        cases = metrics.MINIMUM_CASES
+        text = f"no attribute has {cases} faces with it and {cases} without: use more rows (--n)"
+        return [note_row(name, text) for name in names]
+    triples = []
+    for own, real, other in hits:
+        keep = scored.columns
+        triples.append((own[:, keep], real[:, keep], other[:, keep]))
+    rows = []
+    scores = (metrics.attribute_accuracy, metrics.attribute_f1)
+    for name, score in zip(names, scores, strict=True):
+        row = counted_row(name, _mean_over_last(score), triples, seed)
+        row["detail"] = _detail(scored.names, [score(c.sum(0)) for c in triples[0]])
+        rows.append(row | left_out | ({"note": scored.note} if scored.note else {}))
+    return rows
+
+
+def counted_row(
+    metric: str,
+    score: Callable[[np.ndarray], np.ndarray],
+    counts: Sequence[Counts],
+    seed: int,
+) -> Row:
+    """A row of a score of summed counts (`score`: [..., *shape] -> [...]); a second triple of
+    counts is that of a second judge."""
+    own, real, other = counts[0]
+    row = score_row(
+        metric,
+        float(score(own.sum(0))),
+        metrics.bootstrap_interval(own, score, seed=seed),
+        ceiling=float(score(real.sum(0))),
+        floor=float(score(other.sum(0))),
+        n=len(own),
+    )
+    for own_b, real_b, other_b in counts[1:]:
+        second = [float(score(c.sum(0))) for c in (own_b, real_b, other_b)]
+        both = np.stack([own, own_b], 1)
+        gap = metrics.bootstrap_interval(both, lambda c: score(c[:, 0]) - score(c[:, 1]), seed=seed)
+        share = metrics.share_of_way(second[0], second[2], second[1])
+        row["second"] = dict(zip(("score", "ceiling", "floor"), second, strict=True))
+        row["second"]["share"] = known(share)
+        row["difference"] = {"score": row["score"] - second[0], "low": gap.low, "high": gap.high}
+    return row
 
 
 def frechet_rows(
-    samples: np.ndarray, rebuilt: np.ndarray, real: np.ndarray, reference: np.ndarray, seed: int
+    samples: np.ndarray,
+    rebuilt: np.ndarray,
+    real: np.ndarray,
+    reference: np.ndarray,
+    seed: int,
+    name: str = "frechet_judge",
 ) -> list[Row]:
-    """Rows `frechet_judge` (samples), `..._reconstruction`, `..._real` from features [n, D] against
-    `reference` [m, D]. The ceiling of samples is that of reconstructions: the first stage bounds
-    what the sampler can reach. There is no floor: the figure does not look at conditions."""
-    sets = {
-        "frechet_judge": samples,
-        "frechet_judge_reconstruction": rebuilt,
-        "frechet_judge_real": real,
-    }
-    scores = {name: metrics.frechet_distance(f, reference) for name, f in sets.items()}
+    """Rows NAME (samples), NAME_reconstruction, NAME_real from features [n, D] against `reference`
+    [m, D]. The ceiling of samples is that of reconstructions: the first stage bounds what the
+    sampler can reach. There is no floor: the figure does not look at conditions."""
+    sets = {name: samples, f"{name}_reconstruction": rebuilt, f"{name}_real": real}
+    draws = 200 if samples.shape[1] <= 512 else 25  # large features: minutes for each set
     rows = []
-    for name, features in sets.items():
-        interval = metrics.frechet_interval(features, reference, seed=seed)
-        ceiling = scores["frechet_judge_reconstruction"] if name == "frechet_judge" else None
-        row = _row(name, scores[name], ceiling, None, interval)
+    for key, features in sets.items():
+        interval = metrics.frechet_interval(features, reference, seed=seed, draws=draws)
+        score = metrics.frechet_distance(features, reference)
+        row = score_row(key, score, interval, n=len(features), better="lower")
         rows.append(row | {"reference_n": len(reference)})
+    rows[0]["ceiling"] = rows[1]["score"]
     return rows
+
+
+def mean_row(
+    metric: str, sums: np.ndarray, seed: int, *, ceiling: float | None, floor: float | None,
+    better: str = "higher",
+) -> Row:  # fmt: skip
+    """A row of a ratio of sums: `sums` float [n, 2], (total, count) of each image or condition."""
+    score = float(metrics.ratio_of_sums(sums.sum(0)))
+    interval = metrics.bootstrap_interval(sums, metrics.ratio_of_sums, seed=seed)
+    return score_row(
+        metric, score, interval, ceiling=ceiling, floor=floor, n=len(sums), better=better
+    )
+
+
+def score_row(
+    metric: str,
+    score: float,
+    interval: metrics.Interval | None,
+    *,
+    ceiling: float | None = None,
+    floor: float | None = None,
+    n: int,
+    better: str = "higher",
+) -> Row:
+    """A row; NaN becomes None. `better` is "higher" or "lower"."""
+    share = None
+    if floor is not None and ceiling is not None and floor != ceiling:
+        share = known(metrics.share_of_way(score, floor, ceiling))
+    return {
+        "metric": metric,
+        "score": known(score),
+        "ceiling": known(ceiling),
+        "floor": known(floor),
+        "share": share,
+        "low": None if interval is None else known(interval.low),
+        "high": None if interval is None else known(interval.high),
+        "n": n,
+        "better": better,
+    }
+
+
+def note_row(metric: str, text: str) -> Row:
+    """A row that has no score, and says why."""
+    empty = dict.fromkeys(("score", "ceiling", "floor", "share", "low", "high", "n"))
+    return {"metric": metric, **empty, "note": text}
 
 
 def append_rows(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -93,72 +212,32 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         name = row["metric"]
         flat[name] = row["score"]
         for key in ("ceiling", "floor", "share"):
-            if row.get(key) is not None and not name.startswith("frechet"):
+            # The ceiling of a Fréchet distance is a row of its own.
+            if row.get(key) is not None and "reference_n" not in row:
                 flat[f"{name}_{key}"] = row[key]
+        if row.get("second"):
+            flat[f"{name}_second"] = row["second"]["score"]
+            flat[f"{name}_difference"] = row["difference"]["score"]
         if name == "attribute_bacc":
-            flat["attributes_claimed"] = len(row["detail"])
+            flat["attributes_claimed"] = len(row.get("detail", ()))
     return flat
 
 
-def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows -> a Markdown table with a line on how to read it."""
-    lines = [
-        "| metric | score | 95% interval | floor | ceiling | share of the way | n |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        lines.append("| " + " | ".join(cells(row)) + " |")
-    lines += [
-        "",
-        "Ceiling: the real test pictures through the same judge (for `frechet_judge`, lower is"
-        " better: first-stage reconstructions). Floor: the same samples against the conditions of"
-        " other rows. `frechet_judge` compares features of the attribute judge and is not an FID.",
-    ]
-    return "\n".join(lines) + "\n"
+def _mean_over_last(score: Callable[[np.ndarray], np.ndarray]) -> Callable[..., np.ndarray]:
+    def mean(counts: np.ndarray) -> np.ndarray:
+        return metrics.mean_of_known(score(counts))
+
+    return mean
 
 
-def cells(row: Mapping[str, Any]) -> list[str]:
-    """One row as text: metric, score, interval, floor, ceiling, share, n."""
-
-    def number(value: float | None) -> str:
-        return "–" if value is None else f"{value:.3f}"
-
-    share = row.get("share")
-    return [
-        row["metric"],
-        number(row["score"]),
-        f"{number(row['low'])} – {number(row['high'])}",
-        number(row.get("floor")),
-        number(row.get("ceiling")),
-        "–" if share is None else f"{share:.0%}",
-        str(row.get("n", "–")),
-    ]
-
-
-def _row(
-    metric: str,
-    score: float,
-    ceiling: float | None,
-    floor: float | None,
-    interval: metrics.Interval,
-) -> Row:
-    share = None
-    if floor is not None and ceiling is not None and floor != ceiling:
-        share = metrics.share_of_way(score, floor, ceiling)
-    return {
-        "metric": metric,
-        "score": score,
-        "ceiling": ceiling,
-        "floor": floor,
-        "share": share,
-        "low": interval.low,
-        "high": interval.high,
-    }
+def known(value: float | None) -> float | None:
+    """The value, or None for NaN."""
+    return None if value is None or np.isnan(value) else float(value)
 
 
 def _detail(names: Sequence[str], values: Sequence[np.ndarray]) -> dict[str, dict[str, Any]]:
     """Score, ceiling and floor by name; null where a pairing has no case."""
-    plain = [[None if np.isnan(v) else float(v) for v in part] for part in values]
+    plain = [[known(v) for v in part] for part in values]
     return {
         name: dict(zip(("score", "ceiling", "floor"), parts, strict=True))
         for name, *parts in zip(names, *plain, strict=True)

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from facecond.data.prepared import PreparedFolder
-from facecond.evaluation.report import PartialMasks, SharedAttributes, Toggles, describe
-from facecond.labels import ABSENT, ANYTHING, ATTRIBUTES, MASK_CLASSES, PRESENT, UNSPECIFIED
+from facecond.evaluation.conditions import OPENED, partly_open, switched
+from facecond.evaluation.report_parts import PartialMasks, SharedAttributes, Toggles, describe
+from facecond.labels import ATTRIBUTES, MASK_CLASSES, PRESENT, UNSPECIFIED
 from facecond.seeding import key_of
 
 TOGGLED = (
@@ -19,10 +20,6 @@ TOGGLED = (
 """Attributes of appearance: they can change while the mask stays."""
 SHARED = ("Blond_Hair", "Rosy_Cheeks", "Wearing_Lipstick")
 """Attributes of appearance that are shown together, over several masks."""
-EXCLUSIVE = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair", "Bald")
-"""At most one of these is present; switching one on or off leaves the others open."""
-OPENED = (("hair", "hat"), ("nose", "mouth", "u_lip", "l_lip"), ("eye_g", "l_eye", "r_eye"))
-"""Groups of classes left open, one group per partial mask; the last mask opens its left half."""
 
 
 class Sampler:
@@ -49,13 +46,8 @@ def toggles(sample: Sampler, folder: PreparedFolder, row: int, names: Sequence[s
     if not used:
         nothing = np.zeros((0, *mask.shape, 3), np.uint8)
         return Toggles(mask=mask, names=used, off=nothing, on=nothing)
-    off, on = (np.repeat(base[None], len(used), 0) for _ in range(2))
-    for index, name in enumerate(used):
-        if name in EXCLUSIVE:
-            columns = [ATTRIBUTES.index(other) for other in EXCLUSIVE]
-            off[index, columns] = on[index, columns] = UNSPECIFIED
-        column = ATTRIBUTES.index(name)
-        off[index, column], on[index, column] = ABSENT, PRESENT
+    pairs = [switched(base, name) for name in used]
+    off, on = (np.stack(side) for side in zip(*pairs, strict=True))
     masks = np.repeat(mask[None], 2 * len(used), 0)
     faces = sample(np.concatenate([off, on]), masks, [0] * (2 * len(used)))
     return Toggles(mask=mask, names=used, off=faces[: len(used)], on=faces[len(used) :])
@@ -83,14 +75,7 @@ def partial_masks(
 ) -> PartialMasks:
     """One mask with different parts left open, `count` seeds each."""
     whole = folder.mask(row)
-    masks = []
-    for group in OPENED:
-        opened = whole.copy()
-        opened[np.isin(whole, [MASK_CLASSES.index(name) for name in group])] = ANYTHING
-        masks.append(opened)
-    half = whole.copy()
-    half[:, : half.shape[1] // 2] = ANYTHING
-    stacked = np.stack([*masks, half])
+    stacked = np.stack([partly_open(whole, variant) for variant in range(len(OPENED) + 1)])
     open_attributes = np.full((len(stacked) * count, len(ATTRIBUTES)), UNSPECIFIED, np.int8)
     faces = sample(open_attributes, np.repeat(stacked, count, 0), list(range(count)) * len(stacked))
     return PartialMasks(masks=stacked, samples=faces.reshape(len(stacked), count, *faces.shape[1:]))

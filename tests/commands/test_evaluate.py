@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,9 @@ def test_rows_table_and_page_are_written(
     summary = json.loads((out / "results.json").read_text())
     assert {"mask_miou", "mask_miou_floor", "mask_miou_ceiling", "frechet_judge"} <= set(summary)
     assert summary["trained_on"]["the parser"] == PreparedFolder.open(faces).data_hash
+    assert any("trained on other data" in note for note in summary["notes"])
+    assert set(summary["probe_seconds"]) == {"adherence", "fidelity"}
+    assert not (out / "unfinished").exists()
     assert (summary["batch_size"], summary["device"]) == (32, "cpu")
     assert summary["n"] == 16 and summary["guidance"] == {"mask": 2.0}
     rows = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
@@ -88,3 +93,111 @@ def test_a_folder_without_judges_is_named(
 ) -> None:
     assert evaluate(model, faces, tmp_path / "none", tmp_path / "out", "--n", "4") == 2
     assert "no parser judge here" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def second(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Judges of another seed."""
+    root = tmp_path_factory.mktemp("evaluate_second")
+    for kind in ("parser", "attributes"):
+        words = ["train", "judge", kind, f"judge_{kind}_64", "--out", str(root / kind)]
+        few = ["judge.steps=2", "judge.width=8", "judge.batch_size=8", "judge.seed=5"]
+        assert main([*words, "--set", f"data.root={faces}", *few]) == 0
+    return root
+
+
+SHORT = ["--n", "8", "--batch-size", "4", "--seed", "3"]
+
+
+def test_the_full_protocol_fills_the_page(
+    model: Path, faces: Path, judges: Path, second: Path, tmp_path: Path
+) -> None:
+    words = ["--judges", str(judges), str(second), "--data", str(faces), "--out", str(tmp_path)]
+    assert main(["evaluate", str(model), *words, "--protocol", "full", *SHORT]) == 0
+    summary = json.loads((tmp_path / "results.json").read_text())
+    for key in ("mask_miou_second", "mask_miou_difference", "manifold_recall", "memorised_share",
+                "open_region_entropy", "diversity_random_alex", "partial_mask_miou"):  # fmt: skip
+        assert isinstance(summary[key], float), key
+    assert summary["probe_seconds"].keys() >= {"selectivity", "groups", "diversity"}
+    page, table = ((tmp_path / name).read_text() for name in ("report.html", "results.md"))
+    headings = ("Where it fails", "How much it depends on the judge", "Notes",
+                "Several samples of one condition", "Nearest pictures of the training")  # fmt: skip
+    for heading in headings:
+        assert f"<h2>{heading}</h2>" in page, heading
+    assert "How much it depends on the judge" in table
+    command = page[page.index("<pre>") :]
+    assert f"--judges {judges} {second} --protocol full --n 8 --seed 3 --batch-size 4" in command
+
+
+def test_papers_say_what_may_be_compared(
+    model: Path, faces: Path, judges: Path, tmp_path: Path
+) -> None:
+    assert evaluate(model, faces, judges, tmp_path, "--protocol", "papers", *SHORT) == 0
+    summary = json.loads((tmp_path / "results.json").read_text())
+    assert summary["given"] == "mask" and "fid" not in str(list(summary))
+    scdm = next(each for each in summary["published"] if each["model"] == "SCDM")
+    assert scdm["comparable"] == "no" and scdm["ours"] is None
+    reasons = " ".join(scdm["reasons"])
+    for reason in (
+        "no FID",
+        "ours: rendered",
+        "ours: 8",
+        "ours: 64",
+        "may hold the test pictures",
+    ):
+        assert reason in reasons
+    assert "## Beside published figures" in (tmp_path / "results.md").read_text()
+
+
+def test_two_processes_make_the_pictures_and_scores_of_one(
+    model: Path,
+    faces: Path,
+    judges: Path,
+    tmp_path: Path,
+    root: Path,
+    python: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    words = [model, "--data", faces, "--judges", judges, "--protocol", "full", "--keep-images"]
+    words += ["--n", "10", "--batch-size", "4"]
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "--"]
+    tool = root / "tools" / "evaluate.py"
+    done = python(*launcher, tool, *words, "--out", tmp_path / "two")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Ceiling: real test pictures") == 1  # one process prints
+    assert evaluate(model, faces, judges, tmp_path / "one", *map(str, words[5:])) == 0
+    pictures = [
+        {path.name: path.read_bytes() for path in (tmp_path / name / "images").iterdir()}
+        for name in ("one", "two")
+    ]
+    assert len(pictures[0]) == 10 and pictures[0] == pictures[1]
+    rows = [
+        [json.loads(line) for line in (tmp_path / name / "results.jsonl").read_text().splitlines()]
+        for name in ("one", "two")
+    ]
+    assert rows[0] == rows[1]
+    pages = [(tmp_path / name / "report.html").read_text() for name in ("one", "two")]
+    assert len(pages[0]) > 100_000 and abs(len(pages[0]) - len(pages[1])) < 100
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--judges", "{judges}", "{judges}"), "both judges have the same parser"),
+        (("--judges", "a", "b", "c"), "3 judges are given"),
+        (("--features", "inceptoin:x"), "Did you mean 'inception'"),
+        (("--protocol", "full", "--lpips-trunk", "none.pth"), "none.pth: there is no such file"),
+    ],
+)
+def test_faults_of_the_options_are_said_before_any_work(
+    words: tuple[str, ...],
+    message: str,
+    model: Path,
+    faces: Path,
+    judges: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    given = [word.format(judges=judges) for word in words]
+    assert evaluate(model, faces, judges, tmp_path / "out", *given) == 2
+    error = capsys.readouterr().err
+    assert message in error and "generate" not in error and "Traceback" not in error

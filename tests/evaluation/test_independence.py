@@ -1,69 +1,101 @@
-"""Two judges as two opinions: what they share is found in what they say of themselves."""
+"""Judges that have something in common: refused, or said."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from facecond.data.prepared import PreparedFolder
 from facecond.errors import UserError
-from facecond.evaluation.independence import compare_judges, compare_scores, require_independent
-from facecond.models.judges import FaceParser
+from facecond.evaluation.independence import LABELLED, check_judges, trained_on
+from facecond.evaluation.verdicts import Judges
 from facecond.storage import write_json
 
-ONE = {"weights_sha256": "aa", "seed": 0, "data_hash": "d1", "part": "a"}
+
+@pytest.fixture
+def labelled(faces: PreparedFolder, tmp_path: Path) -> Any:
+    """Write who filled the labels, section -> judge; returns the folder."""
+
+    def write(**sections: Any) -> PreparedFolder:
+        folder = PreparedFolder.open(faces.root)
+        folder.root = tmp_path
+        (tmp_path / LABELLED).parent.mkdir(exist_ok=True)
+        write_json(tmp_path / LABELLED, {"schema": "facecond.predicted/1"} | sections)
+        return folder
+
+    return write
+
+
+def known(folder: PreparedFolder) -> dict[str, str | None]:
+    return {"the model": folder.data_hash}
+
+
+def test_judges_on_their_own_raise_no_note(faces: PreparedFolder, judges: Judges) -> None:
+    assert check_judges([judges], faces, known(faces)) == []
+
+
+@pytest.mark.parametrize(("kind", "section"), [("parser", "masks"), ("attributes", "attributes")])
+def test_the_judge_that_filled_labels_must_not_score(
+    kind: str, section: str, judges: Judges, other_judges: Judges, labelled: Any
+) -> None:
+    folder = labelled(**{section: {"weights": judges.hashes()[kind], "scores": {}}})
+    with pytest.raises(UserError, match="filled the missing labels"):
+        check_judges([judges], folder, known(folder))
+    with pytest.raises(UserError, match="filled the missing labels"):
+        check_judges([other_judges, judges], folder, known(folder))
+    assert check_judges([other_judges], folder, known(folder)) == []
+
+
+def scores(seed: int, part: str, data: str = "d" * 64) -> dict[str, Any]:
+    return {"seed": seed, "part": part, "data_hash": data}
 
 
 @pytest.mark.parametrize(
-    ("change", "shared", "unknown"),
+    ("first", "second", "shared"),
     [
-        ({"weights_sha256": "bb", "seed": 1, "part": "b"}, [], []),
-        ({"weights_sha256": "bb", "seed": 1}, ["overlapping data"], []),
-        ({"weights_sha256": "bb", "seed": 1, "part": "all"}, ["overlapping data"], []),
-        ({"weights_sha256": "bb", "part": "b"}, ["same seed"], []),
-        ({}, ["same weights", "same seed", "overlapping data"], []),
-        (
-            {"weights_sha256": "bb", "seed": 1, "data_hash": "d2"},
-            [],
-            ["whether their data overlap"],
-        ),
-        # Halves go by name: those of two preparations of the same pictures are disjoint too.
-        ({"weights_sha256": "bb", "seed": 1, "data_hash": "d2", "part": "b"}, [], []),
-        (
-            {"weights_sha256": None, "seed": None, "data_hash": None, "part": "all"},
-            [],
-            [
-                "whether the weights differ",
-                "whether the seeds differ",
-                "whether their data overlap",
-            ],
-        ),
+        (scores(1, "a"), scores(2, "b"), None),
+        (scores(1, "a"), scores(1, "b"), "same seed"),
+        (scores(1, "a"), scores(2, "a"), "overlapping data"),
+        (scores(1, "all"), scores(2, "b"), "overlapping data"),
+        (scores(1, "all"), scores(2, "all", "e" * 64), None),
+        (scores(1, "all"), scores(1, "all"), "same seed and overlapping data"),
     ],
 )
-def test_what_is_shared(change: dict[str, Any], shared: list[str], unknown: list[str]) -> None:
-    for first, second in ((ONE, ONE | change), (ONE | change, ONE)):
-        found = compare_scores(first, second)
-        assert (found.shared, found.unknown) == (shared, unknown)
-        assert found.independent == (not shared)
-        assert found.notes() == [*shared, *(f"not known: {what}" for what in unknown)]
+def test_what_judges_share_is_said(
+    first: dict, second: dict, shared: str | None, judges: Judges, other_judges: Judges,
+    faces: PreparedFolder, labelled: Any,
+) -> None:  # fmt: skip
+    pair = [
+        replace(each, scores={"attributes": told})
+        for each, told in ((judges, first), (other_judges, second))
+    ]
+    folder = labelled(attributes={"weights": "0" * 64, "scores": second})
+    for notes in (
+        check_judges(pair, faces, known(faces)),
+        check_judges(pair[:1], folder, known(folder)),
+    ):
+        assert len(notes) == (shared is not None)
+        assert shared is None or shared in notes[0]
 
 
-def test_weights_are_compared_even_where_no_scores_lie(tmp_path: Path) -> None:
-    model = FaceParser(width=8)
-    for name in ("one", "copy"):
-        model.save_pretrained(tmp_path / name)
-    FaceParser(width=8).save_pretrained(tmp_path / "other")
-    assert compare_judges(tmp_path / "one", tmp_path / "copy").shared == ["same weights"]
-    found = compare_judges(tmp_path / "one", tmp_path / "other")
-    assert found.independent and len(found.unknown) == 2
+def test_one_judge_twice_is_refused(faces: PreparedFolder, judges: Judges) -> None:
+    with pytest.raises(UserError, match="both judges have the same parser"):
+        check_judges([judges, judges], faces, known(faces))
 
 
-def test_a_judge_that_shares_something_is_refused(tmp_path: Path) -> None:
-    for name, seed, part in (("label", 0, "a"), ("score", 1, "b"), ("bad", 0, "b")):
-        (tmp_path / name).mkdir()
-        scores = {"weights_sha256": name, "seed": seed, "part": part, "data_hash": "d"}
-        write_json(tmp_path / name / "scores.json", scores)
-    assert require_independent(tmp_path / "label", tmp_path / "score").independent
-    with pytest.raises(UserError, match=r"bad: is no second opinion .*\(same seed\).*judge\.seed"):
-        require_independent(tmp_path / "label", tmp_path / "bad")
+def test_other_training_data_is_said(faces: PreparedFolder, judges: Judges, tmp_path: Path) -> None:
+    write_json(tmp_path / "provenance.json", {"data_hash": "a" * 64})
+    told = trained_on(tmp_path, [judges, judges])
+    assert told == {
+        "the model": "a" * 64,
+        "the parser": faces.data_hash,
+        "the attribute classifier": faces.data_hash,
+        "the second parser": faces.data_hash,
+        "the second attribute classifier": faces.data_hash,
+    }
+    (note,) = check_judges([judges], faces, told)
+    assert f"other data than {faces.root}: the model;" in note
+    assert trained_on(tmp_path / "none", [replace(judges, scores={})])["the model"] is None

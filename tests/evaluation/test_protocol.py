@@ -2,212 +2,220 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from facecond.data.prepared import PreparedFolder, PreparedWriter
+from facecond.data.prepared import PreparedFolder
 from facecond.errors import UserError
-from facecond.evaluation.protocol import Evaluation, condition_rows, evaluate, weights_hash
-from facecond.labels import ATTRIBUTES, PALETTE
-from facecond.models.judges import AttributeClassifier, FaceParser
-from facecond.training.judges import train_judge
+from facecond.evaluation.context import Amounts
+from facecond.evaluation.protocol import PROTOCOLS, Protocol
+from facecond.evaluation.verdicts import Judges
+from facecond.labels import ATTRIBUTES
+from facecond.models.judges import FaceParser
 
-SIZE, TEST_ROWS = 32, 60
-
-
-@pytest.fixture(scope="module")
-def faces(tmp_path_factory: pytest.TempPathFactory) -> PreparedFolder:
-    """Quarters of four classes; attributes 0 and 1 are a white top and a black bottom."""
-    root = tmp_path_factory.mktemp("protocol") / "faces"
-    generator = np.random.default_rng(0)
-    with PreparedWriter(root, SIZE, "rendered") as writer:
-        for i in range(400):
-            quarters = generator.choice([0, 1, 13, 18], size=(2, 2)).astype(np.uint8)
-            mask = quarters.repeat(SIZE // 2, 0).repeat(SIZE // 2, 1)
-            image = PALETTE[mask].astype(int) + generator.integers(-20, 21, (SIZE, SIZE, 3))
-            attributes = np.full(40, -1, np.int8)
-            attributes[:2] = generator.integers(0, 2, 2)
-            if attributes[0]:
-                image[:5] = 255
-            if attributes[1]:
-                image[-5:] = 0
-            split = "test" if i < TEST_ROWS else "generator" if i < 200 else "judges"
-            has_mask = i != 3  # a test face without a mask
-            pixels = image.clip(0, 255).astype(np.uint8)
-            writer.add(f"{i:03d}", pixels, mask if has_mask else None, attributes, split)
-    return PreparedFolder.open(root)
+COUNTED = ("mask_miou", "pixel_accuracy", "attribute_bacc", "attribute_f1")
 
 
-@pytest.fixture(scope="module")
-def judges(
-    faces: PreparedFolder, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[FaceParser, AttributeClassifier]:
-    from facecond.models.judges import load_classifier, load_parser
-
-    root = tmp_path_factory.mktemp("judges")
-    for kind in ("parser", "attributes"):
-        train_judge(kind, faces, root / kind, steps=90, batch_size=16, width=8, progress=False)
-    return load_parser(root / "parser"), load_classifier(root / "attributes")
-
-
-class Lossless:
-    """A first stage that changes nothing."""
-
-    def encode(self, images: torch.Tensor) -> torch.Tensor:
-        return images * 3
-
-    def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        return latents / 3
-
-
-class Planted:
-    """A pipeline that answers with pictures of the folder.
-
-    `listens` makes it look up the picture whose mask and attributes are asked for; otherwise it
-    answers with the picture that the seed happens to name.
-    """
-
-    image_size = SIZE
-    device, precision = torch.device("cpu"), "float32"
-    first_stage = Lossless()
-    config: Mapping[str, Any] = {"guidance": {"mask": 2.0}, "steps": 12}
-
-    def __init__(self, faces: PreparedFolder, listens: bool) -> None:
-        self.faces, self.listens = faces, listens
-        self.rows = faces.indices("test") if listens else faces.indices("generator")
-        self.calls: list[dict[str, Any]] = []
-
-    def __call__(
-        self, attributes: np.ndarray, mask: np.ndarray, seeds: Sequence[int], **options: Any
-    ) -> SimpleNamespace:
-        self.calls.append({"seeds": list(seeds), **options})
-        found = []
-        for values, labels, seed in zip(attributes, mask, seeds, strict=True):
-            row = self.rows[seed % len(self.rows)]
-            if self.listens:
-                row = next(
-                    i
-                    for i in self.rows
-                    if (self.faces.mask(i) == labels).all()
-                    and (self.faces.attributes[i] == values).all()
-                )
-            found.append(self.faces.image(int(row)))
-        return SimpleNamespace(images=np.stack(found))
-
-
-def run(faces: PreparedFolder, judges: Any, listens: bool = True, **options: Any) -> Evaluation:
-    pipeline = Planted(faces, listens)
-    return evaluate(pipeline, faces, *judges, **({"n": 50, "progress": False} | options))
-
-
-def row(found: Evaluation, metric: str) -> dict[str, Any]:
-    return next(row for row in found.rows if row["metric"] == metric)
-
-
-def test_an_oracle_reaches_the_ceiling(faces: PreparedFolder, judges: Any) -> None:
-    found = run(faces, judges)
-    for metric in ("mask_miou", "attribute_bacc"):
-        scores = row(found, metric)
-        # several test faces may share one condition, so the pictures need not be the same ones
-        assert scores["score"] == pytest.approx(scores["ceiling"], abs=0.01)
-        assert scores["share"] == pytest.approx(1, abs=0.02)
-        assert scores["ceiling"] > scores["floor"] + 0.2
+def test_real_pictures_reach_the_ceiling_exactly(
+    world: Any, faces: PreparedFolder, judges: Judges
+) -> None:
+    found = world.run(faces, judges, world.Mirror(faces), protocol="quick")
+    for metric in COUNTED:
+        scores = world.row(found, metric)
+        assert scores["score"] == scores["ceiling"] > scores["floor"] + 0.2, metric
+        assert scores["share"] == 1
         assert scores["low"] <= scores["score"] <= scores["high"]
         assert scores["n"] == 50
-    assert set(row(found, "mask_miou")["detail"]) == {"background", "skin", "hair", "cloth"}
-    attributes = row(found, "attribute_bacc")
-    assert list(attributes["detail"]) == list(ATTRIBUTES[:2])
-    assert attributes["skipped"] == list(ATTRIBUTES[2:])
+    for metric in ("frechet_judge", "frechet_judge_reconstruction"):
+        score = world.row(found, metric)["score"]
+        assert score == pytest.approx(world.row(found, "frechet_judge_real")["score"], rel=1e-3)
+    assert set(world.row(found, "mask_miou")["detail"]) == {"background", "skin", "hair", "cloth"}
+    attributes = world.row(found, "attribute_bacc")
+    assert set(attributes["detail"]) == set(world.strips)
+    assert set(attributes["skipped"]) == set(ATTRIBUTES) - set(world.strips)
 
 
-def test_a_deaf_pipeline_stays_at_the_floor(faces: PreparedFolder, judges: Any) -> None:
-    found = run(faces, judges, listens=False)
-    for metric in ("mask_miou", "attribute_bacc"):
-        scores = row(found, metric)
-        assert abs(scores["share"]) < 0.25
-        assert scores["score"] < scores["ceiling"] - 0.2
-    assert row(found, "attribute_bacc")["floor"] == pytest.approx(0.5, abs=0.15)
-
-
-def test_lossless_reconstructions_are_as_far_as_real_pictures(
-    faces: PreparedFolder, judges: Any
+def test_the_ceiling_does_not_depend_on_the_model(
+    world: Any, faces: PreparedFolder, judges: Judges
 ) -> None:
-    found = run(faces, judges)
-    real, rebuilt = row(found, "frechet_judge_real"), row(found, "frechet_judge_reconstruction")
-    assert rebuilt["score"] == pytest.approx(real["score"], rel=1e-3)
-    samples = row(found, "frechet_judge")
-    assert samples["ceiling"] == rebuilt["score"]
-    assert samples["reference_n"] == len(faces.indices("generator"))
+    good, bad = (
+        world.run(faces, judges, pipeline)
+        for pipeline in (world.Painter(), world.Painter(deaf=True))
+    )
+    for metric in COUNTED:
+        assert world.row(good, metric)["ceiling"] == world.row(bad, metric)["ceiling"]
+        assert world.row(good, metric)["score"] > world.row(bad, metric)["score"] + 0.2
 
 
-def test_conditions_are_complete_and_never_come_twice(faces: PreparedFolder) -> None:
-    rows = condition_rows(faces, None, seed=0)
-    assert len(set(rows)) == len(rows) == TEST_ROWS - 1  # one test face has no mask
-    assert set(faces.splits[rows]) == {"test"}
-    assert faces.has_mask[rows].all()
-    assert (condition_rows(faces, 20, seed=0) == rows[:20]).all()
-    assert (condition_rows(faces, None, seed=1) != rows).any()
-    with pytest.raises(UserError, match=f"{TEST_ROWS - 1} are there.*--n {TEST_ROWS - 1}"):
-        condition_rows(faces, TEST_ROWS, seed=0)
-    assert (condition_rows(faces, TEST_ROWS, seed=0, or_fewer=True) == rows).all()
-    assert (condition_rows(faces, 20, seed=0, or_fewer=True) == rows[:20]).all()
+def test_a_deaf_pipeline_stays_at_the_floor(
+    world: Any, faces: PreparedFolder, judges: Judges
+) -> None:
+    found = world.run(faces, judges, world.Painter(deaf=True))
+    for metric in COUNTED:
+        assert abs(world.row(found, metric)["share"]) < 0.25, metric
+    assert world.row(found, "attribute_bacc")["floor"] == pytest.approx(0.5, abs=0.15)
 
 
-def test_the_batch_size_changes_nothing(faces: PreparedFolder, judges: Any) -> None:
-    one, two = (run(faces, judges, listens=False, n=30, batch_size=b) for b in (30, 7))
+def test_shuffled_conditions_are_the_floor(
+    world: Any, faces: PreparedFolder, judges: Judges
+) -> None:
+    """A pipeline that answers each condition with the picture of its partner scores what the
+    shuffled pairing of the mirror scores."""
+    mirror = world.Mirror(faces)
+    plain = world.run(faces, judges, mirror)
+    rows, partner = plain.indices, plain.context.partner
+    swapped = world.Mirror(faces)
+    # The floor compares sample i with the condition of partner[i].
+    for place, other in enumerate(partner):
+        seed = next(s for s, row in mirror.row_of.items() if row == rows[other])
+        swapped.row_of[seed] = int(rows[place])
+    found = world.run(faces, judges, swapped)
+    for metric in COUNTED:
+        floor = world.row(plain, metric)["floor"]
+        assert world.row(found, metric)["score"] == pytest.approx(floor, abs=1e-12), metric
+
+
+def test_the_batch_size_changes_nothing(world: Any, faces: PreparedFolder, judges: Judges) -> None:
+    one, two = (
+        world.run(faces, judges, world.Painter(), n=30, batch_size=size, protocol="quick")
+        for size in (30, 7)
+    )
     assert (one.samples == two.samples).all()
     for first, second in zip(one.rows, two.rows, strict=True):
         assert first["score"] == pytest.approx(second["score"], rel=1e-4)
 
 
-def test_settings_reach_the_pipeline_and_the_rows(faces: PreparedFolder, judges: Any) -> None:
-    pipeline = Planted(faces, listens=False)
-    found = evaluate(
-        pipeline, faces, *judges, n=20, batch_size=16, seed=5, guidance={"mask": 3.0},
-        num_inference_steps=7, progress=False,
-    )  # fmt: skip
+def test_settings_reach_the_pipeline_and_the_rows(
+    world: Any, faces: PreparedFolder, judges: Judges
+) -> None:
+    pipeline = world.Painter()
+    options = {"guidance": {"mask": 3.0}, "num_inference_steps": 7}
+    found = world.run(faces, judges, pipeline, n=20, batch_size=16, seed=5, **options)
     assert [len(call["seeds"]) for call in pipeline.calls] == [16, 4]
-    assert pipeline.calls[0]["guidance"] == {"mask": 3.0}
-    assert pipeline.calls[0]["num_inference_steps"] == 7
+    for name, value in options.items():
+        assert pipeline.calls[0][name] == value
     seeds = [seed for call in pipeline.calls for seed in call["seeds"]]
     assert len(set(seeds)) == 20
     settings = found.rows[0]
     assert (settings["seed"], settings["guidance"]) == (5, {"mask": 3.0})
-    assert settings["num_inference_steps"] == 7
+    assert (settings["num_inference_steps"], settings["protocol"]) == (7, "adherence")
     assert settings["data"] == faces.data_hash
-    assert settings["parser"] == weights_hash(judges[0]) != settings["classifier"]
-    defaults = run(faces, judges, n=20).provenance
+    assert settings["parser"] == judges.hashes()["parser"] != settings["classifier"]
+    defaults = world.run(faces, judges, world.Painter(), n=20).provenance
     assert (defaults["guidance"], defaults["num_inference_steps"]) == ({"mask": 2.0}, 12)
 
 
-def test_samples_are_kept_on_request(faces: PreparedFolder, judges: Any, tmp_path: Path) -> None:
-    found = run(faces, judges, n=20, keep=5, images_out=tmp_path / "images")
-    assert found.samples.shape == (5, SIZE, SIZE, 3)
-    assert found.parsed.shape == (5, SIZE, SIZE)
+def test_samples_are_kept_on_request(
+    world: Any, faces: PreparedFolder, judges: Judges, tmp_path: Path
+) -> None:
+    found = world.run(
+        faces, judges, world.Painter(), n=20, keep=5, images_out=tmp_path / "images", batch_size=3
+    )
+    side = world.size
+    assert found.samples.shape == (5, side, side, 3) and found.parsed.shape == (5, side, side)
     files = {path.stem for path in (tmp_path / "images").iterdir()}
     assert files == {faces.names[i] for i in found.indices}
     first = np.array(Image.open(tmp_path / "images" / f"{faces.names[found.indices[0]]}.png"))
     assert (first == found.samples[0]).all()
 
 
-def test_another_size_is_a_user_error(faces: PreparedFolder, judges: Any) -> None:
+def test_another_size_is_a_user_error(world: Any, faces: PreparedFolder, judges: Judges) -> None:
+    wrong = Judges(FaceParser(width=8), judges.classifier)
     with pytest.raises(UserError, match="the parser is for 64 px, these faces have 32 px"):
-        evaluate(Planted(faces, True), faces, FaceParser(width=8), judges[1], n=10)
+        world.run(faces, wrong, world.Painter(), n=10)
 
 
-def test_the_hash_names_the_weights() -> None:
-    first = FaceParser(width=8)
-    second = FaceParser(width=8)
-    second.load_state_dict(first.state_dict())
-    assert weights_hash(first) == weights_hash(second)
-    second.network.head[1].bias.data[0] += 1e-6
-    assert weights_hash(first) != weights_hash(second)
-    whole = SimpleNamespace(components={"parser": first, "scheduler": object()})
-    assert weights_hash(whole) == weights_hash(SimpleNamespace(components={"parser": first}))
+def test_two_judges_stand_side_by_side(
+    world: Any, faces: PreparedFolder, judges: Judges, other_judges: Judges
+) -> None:
+    alone = world.run(faces, judges, world.Painter())
+    found = world.run(faces, [judges, other_judges], world.Painter())
+    second = world.run(faces, other_judges, world.Painter())
+    for metric in COUNTED:
+        both = world.row(found, metric)
+        assert both["score"] == world.row(alone, metric)["score"]
+        for key in ("score", "ceiling", "floor"):
+            assert both["second"][key] == world.row(second, metric)[key]
+        gap = both["difference"]
+        assert gap["score"] == pytest.approx(both["score"] - both["second"]["score"])
+        assert gap["low"] <= gap["score"] + 1e-9 and gap["score"] - 1e-9 <= gap["high"]
+    assert found.provenance["second_judges"] == [other_judges.hashes()]
+
+
+def test_papers_give_the_mask_alone(world: Any, faces: PreparedFolder, judges: Judges) -> None:
+    asked: list[np.ndarray] = []
+
+    class Noting(world.Painter):  # type: ignore[name-defined,misc]
+        def face(self, values: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
+            asked.append(values)
+            return super().face(values, labels, seed)
+
+    found = world.run(faces, judges, Noting(), protocol="papers", n=None)
+    assert (np.stack(asked) == -1).all()
+    assert found.provenance["n"] == world.test_rows - 1  # fewer than 2,000 are there
+    metrics = {row["metric"] for row in found.rows}
+    assert {"mask_miou", "frechet_judge_to_test"} <= metrics
+    assert not any(metric.startswith("attribute") for metric in metrics)
+    assert world.row(found, "mask_miou")["share"] > 0.95
+    to_test = world.row(world.run(faces, judges, world.Mirror(faces), protocol="papers"),
+                        "frechet_judge_to_test")  # fmt: skip
+    assert to_test["score"] == pytest.approx(0, abs=1e-3)
+    assert world.row(found, "frechet_judge_to_test")["score"] > 0.01
+
+
+def test_a_probe_without_enough_data_is_noted(
+    world: Any, faces: PreparedFolder, judges: Judges
+) -> None:
+    found = world.run(faces, judges, world.Painter(), n=3, protocol="full")
+    notes = {row["metric"]: row["note"] for row in found.rows if row.get("note")}
+    assert "5 faces with it" in notes["attribute_bacc"]
+    assert "neighbours" in notes["spread"] or "pictures" in notes["spread"]
+    assert {"selectivity", "groups"} <= set(notes)
+    assert world.row(found, "mask_miou")["score"] > 0.9
+    assert {row["probe"] for row in found.rows} == set(PROTOCOLS["full"].probes) - {"diversity"}
+
+
+class Mortal:
+    """A planted pipeline that dies at its k-th call."""
+
+    def __init__(self, pipeline: Any, calls: int) -> None:
+        self.pipeline, self.left = pipeline, calls
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.pipeline, name)
+
+    def __call__(self, **asked: Any) -> SimpleNamespace:
+        self.left -= 1
+        if self.left < 0:
+            raise KeyboardInterrupt
+        answer: SimpleNamespace = self.pipeline(**asked)
+        return answer
+
+
+def test_a_killed_evaluation_goes_on(
+    world: Any, faces: PreparedFolder, judges: Judges, tmp_path: Path
+) -> None:
+    probes = {name: PROTOCOLS["full"].probes[name] for name in ("adherence", "selectivity")}
+    options = {"protocol": Protocol("short", None, probes), "n": 20, "batch_size": 20}
+    options |= {"amounts": Amounts(turned=4, swapped=4), "unfinished": tmp_path / "unfinished"}
+    whole = world.Painter()
+    expected = world.run(faces, judges, whole, **options | {"unfinished": None})
+    with pytest.raises(KeyboardInterrupt):
+        world.run(faces, judges, Mortal(world.Painter(), 2), **options)
+    rest = world.Painter()
+    found = world.run(faces, judges, rest, **options)
+    assert found.rows == expected.rows
+    assert len(rest.calls) == len(whole.calls) - 1  # the samples; the turned ones were not done
+    again = world.Painter()
+    world.run(faces, judges, again, **options)
+    assert not again.calls
+    other = world.Painter()
+    world.run(faces, judges, other, **options | {"seed": 1})  # another evaluation: all anew
+    assert len(other.calls) == len(whole.calls)
+    found.context.parts.clear()
+    assert not (tmp_path / "unfinished").exists()

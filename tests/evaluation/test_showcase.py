@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from facecond.data.prepared import PreparedFolder, PreparedWriter
-from facecond.evaluation.report import Report, describe, render_report
+from facecond.evaluation.conditions import HAIR, OPENED, rivals
+from facecond.evaluation.report import render_report
+from facecond.evaluation.report_parts import Report, describe
 from facecond.evaluation.showcase import (
-    EXCLUSIVE,
-    OPENED,
     TOGGLED,
     Sampler,
     bare_headed,
@@ -114,7 +114,7 @@ def test_toggles_change_one_attribute_and_nothing_else(
         column = ATTRIBUTES.index(name)
         assert np.flatnonzero(off.attributes != on.attributes).tolist() == [column], name
         assert (off.attributes[column], on.attributes[column]) == (0, 1)
-        opened = [ATTRIBUTES.index(n) for n in EXCLUSIVE if n != name] if name in EXCLUSIVE else []
+        opened = rivals(name)
         assert (on.attributes[opened] == -1).all()
         kept = np.setdiff1d(np.arange(40), [column, *opened])
         assert np.array_equal(on.attributes[kept], base[kept]), name
@@ -122,8 +122,8 @@ def test_toggles_change_one_attribute_and_nothing_else(
             assert np.array_equal(face.mask, shown.mask)
             seeds.add(face.seed)
     assert len(seeds) == 1
-    assert any(name in EXCLUSIVE for name in shown.names)
-    assert any(name not in EXCLUSIVE for name in shown.names)
+    assert any(name in HAIR for name in shown.names)
+    assert any(name not in HAIR for name in shown.names)
 
 
 def test_toggles_take_only_attributes_that_are_judged(

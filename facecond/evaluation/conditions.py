@@ -1,0 +1,100 @@
+"""Which conditions are asked for: test rows, noise seeds, and changes of one thing at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from facecond.data.prepared import PreparedFolder
+from facecond.errors import UserError
+from facecond.labels import ABSENT, ANYTHING, ATTRIBUTES, MASK_CLASSES, PRESENT, UNSPECIFIED
+from facecond.seeding import key_of, numpy_generator
+
+APPEARANCE: frozenset[str] = frozenset(
+    {
+        "5_o_Clock_Shadow", "Attractive", "Bags_Under_Eyes", "Black_Hair", "Blond_Hair", "Blurry",
+        "Brown_Hair", "Goatee", "Gray_Hair", "Heavy_Makeup", "Male", "Mustache", "No_Beard",
+        "Pale_Skin", "Rosy_Cheeks", "Sideburns", "Straight_Hair", "Wavy_Hair", "Wearing_Lipstick",
+        "Young",
+    }
+)  # fmt: skip
+"""Attributes that a mask leaves open, by what their names mean: they can change while it stays."""
+
+HAIR = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair", "Bald")
+RIVALS: tuple[tuple[str, ...], ...] = (
+    HAIR,
+    ("Straight_Hair", "Wavy_Hair"),
+    ("Bangs", "Receding_Hairline"),
+    ("Oval_Face", "Chubby"),
+    *(("No_Beard", name) for name in ("Goatee", "Mustache", "5_o_Clock_Shadow")),
+)
+"""At most one attribute of each group is present; switching one leaves the others open."""
+
+OPENED = (("hair", "hat"), ("nose", "mouth", "u_lip", "l_lip"), ("eye_g", "l_eye", "r_eye"))
+"""Groups of classes that a partial mask leaves open; one more variant opens its left half."""
+
+
+def condition_rows(
+    folder: PreparedFolder, n: int | None, seed: int, or_fewer: bool = False
+) -> np.ndarray:
+    """`n` rows (None: all) of the test split that have both a mask and attributes, int64 [n], in an
+    order drawn by `seed`; none comes twice. Raises `UserError` when there are fewer, unless
+    `or_fewer`, and when there are not even 2."""
+    indices = folder.indices("test")
+    order = numpy_generator(seed, "evaluate", "rows").permutation(len(indices))
+    chosen: list[int] = []
+    for i in map(int, indices[order]):
+        known = (folder.attributes[i] != UNSPECIFIED).any()
+        if len(chosen) != n and known and (folder.mask(i) != ANYTHING).any():
+            chosen.append(i)
+    wanted = 2 if n is None or or_fewer else max(n, 2)
+    if len(chosen) < wanted:
+        raise UserError(
+            f"{wanted} test faces with mask and attributes are wanted, {len(chosen)} are there",
+            folder.root,
+            f"Use --n {len(chosen)}." if len(chosen) > 1 else "Prepare more test faces.",
+        )
+    return np.array(chosen, np.int64)
+
+
+def noise_seed(seed: int, row: int, sample: int = 0) -> int:
+    """The seed of a face for this row; sample 0 is the one that the main scores read."""
+    keys = (seed, "evaluate", row) if sample == 0 else (seed, "evaluate", row, sample)
+    return key_of(*keys) >> 33
+
+
+def masks_of(folder: PreparedFolder, rows: np.ndarray) -> np.ndarray:
+    """Masks of rows, uint8 [n, S, S]."""
+    return np.stack([folder.mask(int(row)) for row in rows])
+
+
+def images_of(folder: PreparedFolder, rows: np.ndarray) -> np.ndarray:
+    """Pictures of rows, uint8 [n, S, S, 3]."""
+    return np.stack([folder.image(int(row)) for row in rows])
+
+
+def rivals(name: str) -> list[int]:
+    """Columns of the attributes that exclude `name` or are excluded by it, without its own."""
+    others = {other for group in RIVALS if name in group for other in group} - {name}
+    return sorted(ATTRIBUTES.index(other) for other in others)
+
+
+def switched(values: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """int8 [..., 40] -> the same with `name` absent and with it present; its rivals are open."""
+    base = values.copy()
+    base[..., rivals(name)] = UNSPECIFIED
+    off, on = base.copy(), base
+    column = ATTRIBUTES.index(name)
+    off[..., column], on[..., column] = ABSENT, PRESENT
+    return off, on
+
+
+def partly_open(mask: np.ndarray, variant: int) -> np.ndarray:
+    """A copy of a mask uint8 [S, S] with a region left open (255); there are `len(OPENED) + 1`
+    variants, used in turn."""
+    opened = mask.copy()
+    group = variant % (len(OPENED) + 1)
+    if group == len(OPENED):
+        opened[:, : opened.shape[1] // 2] = ANYTHING
+    else:
+        opened[np.isin(mask, [MASK_CLASSES.index(name) for name in OPENED[group]])] = ANYTHING
+    return opened

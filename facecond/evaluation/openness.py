@@ -1,0 +1,153 @@
+"""Probe: what is left open stays as diverse as in the data, and what is given is still obeyed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from facecond import metrics
+from facecond.evaluation.adherence import scored_by_judges
+from facecond.evaluation.conditions import masks_of, noise_seed, partly_open
+from facecond.evaluation.context import Context, Finding, TooFew
+from facecond.evaluation.generation import Arrays, Requests
+from facecond.evaluation.rows import Row, counted_row, mean_row, note_row
+from facecond.evaluation.survey import real
+from facecond.evaluation.verdicts import look, parse
+from facecond.labels import ANYTHING, ATTRIBUTES, MASK_CLASSES, UNSPECIFIED
+from facecond.seeding import numpy_generator
+
+GIVEN = 3
+"""Attributes that a partial condition names; the other 37 stay open."""
+RATED = 512
+"""Most masks that the rates of the classes are counted in."""
+
+
+def openness(context: Context) -> Finding:
+    """Rows `open_attribute_entropy` and `partial_attribute_bacc` from conditions that name a few
+    attributes and no mask; `open_region_entropy` and `partial_mask_miou` from masks with an open
+    region and no attributes. Several samples of each, on the first conditions."""
+    places = np.arange(len(context.rows))[: context.amounts.open]
+    if len(places) < 2:
+        raise TooFew("fewer than two conditions")
+    return Finding([*open_attributes(context, places), *open_regions(context, places)])
+
+
+def open_attributes(context: Context, places: np.ndarray) -> list[Row]:
+    """The open attributes' entropy in bits beside that of the judge's verdicts on real pictures
+    (ceiling; the same bias of few samples) and 0 (floor: all samples alike); and the accuracy of
+    the few that were named."""
+    samples, scored = context.amounts.samples_open, scored_by_judges(context).columns
+    asked = few_attributes(context, places)
+    size = context.folder.image_size
+    requests = Requests(
+        attributes=np.repeat(asked, samples, 0),
+        masks=lambda part: np.full((part.stop - part.start, size, size), ANYTHING, np.uint8),
+        seeds=_seeds(context, places, samples),
+        group=samples,
+    )
+
+    def measure(images: np.ndarray, part: slice) -> Arrays:
+        present = look(context.judges[0], images).present
+        return {"present": present.reshape(-1, samples, present.shape[1])}
+
+    found = context.parts.get(
+        "open_attributes", lambda: context.sample(requests, measure, "open attributes")
+    )["present"]  # bool [C, n, 40]
+    base = np.where(scored, real(context)["present0"].mean(0), np.nan)
+    sums = metrics.open_entropy_counts(found, (asked == UNSPECIFIED) & scored, base)
+    rows = [_entropy_row("open_attribute_entropy", sums, context.seed) | {"samples": samples}]
+    given = np.where(context.known, asked, np.int8(UNSPECIFIED))
+    partner = metrics.derangement(len(places), context.seed)
+    truth = real(context)["present0"][places]
+    own, other = (
+        metrics.attribute_counts(np.repeat(values, samples, 0), found.reshape(-1, len(ATTRIBUTES)))
+        .reshape(len(places), samples, len(ATTRIBUTES), 4)
+        .sum(1)
+        for values in (given, given[partner])
+    )
+    counts = own, metrics.attribute_counts(given, truth), other
+    keep = scored & ~np.isnan(metrics.attribute_accuracy(own.sum(0), metrics.MINIMUM_CASES))
+    if keep.any():
+        triple = (counts[0][:, keep], counts[1][:, keep], counts[2][:, keep])
+        rows.append(
+            counted_row("partial_attribute_bacc", metrics.balanced_accuracy, [triple], context.seed)
+            | {"samples": samples, "attributes": int(keep.sum())}
+        )
+    else:
+        rows.append(note_row("partial_attribute_bacc", "too few cases of any attribute"))
+    return rows
+
+
+def open_regions(context: Context, places: np.ndarray) -> list[Row]:
+    """The entropy in bits of the parsed class at open pixels beside that of the data's masks there
+    (ceiling) and that at painted pixels (floor); and the mean IoU of what was painted."""
+    samples, folder = context.amounts.samples_open, context.folder
+    rows = context.rows[places]
+    partner = metrics.derangement(len(places), context.seed)
+    rates = metrics.class_rates(masks_of(folder, context.rows[:RATED]), len(MASK_CLASSES))
+    requests = Requests(
+        attributes=np.full((len(places) * samples, len(ATTRIBUTES)), UNSPECIFIED, np.int8),
+        masks=lambda part: _opened(context, rows, np.arange(part.start, part.stop) // samples),
+        seeds=_seeds(context, places, samples, 100),
+        group=samples,
+    )
+
+    def measure(images: np.ndarray, part: slice) -> Arrays:
+        which = np.arange(part.start, part.stop, samples) // samples
+        parsed = parse(context.judges[0], images)
+        parsed = parsed.reshape(len(which), samples, *parsed.shape[1:])
+        asked, swapped = (_opened(context, rows, part) for part in (which, partner[which]))
+        truth = parse(context.judges[0], np.stack([folder.image(int(rows[i])) for i in which]))
+        entropies = [
+            metrics.region_entropy_counts(parsed, region, rates)
+            for region in (asked == ANYTHING, asked != ANYTHING)
+        ]
+        own, other = (
+            metrics.mask_counts(
+                np.repeat(masks, samples, 0), parsed.reshape(-1, *parsed.shape[2:])
+            ).reshape(len(which), samples, -1, 2)
+            for masks in (asked, swapped)
+        )
+        return {
+            "open": entropies[0], "painted": entropies[1], "own": own.sum(1), "other": other.sum(1),
+            "real": metrics.mask_counts(asked, truth),
+        }  # fmt: skip
+
+    found = context.parts.get(
+        "open_regions", lambda: context.sample(requests, measure, "open regions")
+    )
+    floor = metrics.entropy_score(found["painted"].sum(0)).score
+    entropy = _entropy_row("open_region_entropy", found["open"], context.seed, floor)
+    counts = [(found["own"], found["real"], found["other"])]
+    miou = counted_row("partial_mask_miou", metrics.mean_iou, counts, context.seed)
+    return [entropy | {"samples": samples}, miou | {"samples": samples}]
+
+
+def few_attributes(context: Context, places: np.ndarray) -> np.ndarray:
+    """int8 [C, 40]: up to `GIVEN` of the scored attributes of each condition, the rest open."""
+    scored = scored_by_judges(context).columns
+    values = np.full((len(places), len(ATTRIBUTES)), UNSPECIFIED, np.int8)
+    for i, row in enumerate(context.rows[places]):
+        true = context.folder.attributes[row]
+        known = np.flatnonzero((true != UNSPECIFIED) & scored)
+        generator = numpy_generator(context.seed, "evaluate", "given", int(row))
+        chosen = generator.permutation(known)[:GIVEN]
+        values[i, chosen] = true[chosen]
+    return values
+
+
+def _opened(context: Context, rows: np.ndarray, which: np.ndarray) -> np.ndarray:
+    return np.stack([partly_open(context.folder.mask(int(rows[i])), int(i)) for i in which])
+
+
+def _seeds(context: Context, places: np.ndarray, samples: int, first: int = 0) -> list[int]:
+    return [
+        noise_seed(context.seed, int(row), first + number)
+        for row in context.rows[places]
+        for number in range(samples)
+    ]
+
+
+def _entropy_row(metric: str, sums: np.ndarray, seed: int, floor: float = 0.0) -> Row:
+    """From sums float [C, 3]: entropy, entropy of the data, how many."""
+    ceiling = metrics.entropy_score(sums.sum(0)).data
+    return mean_row(metric, sums[:, [0, 2]], seed, ceiling=ceiling, floor=floor)

@@ -1,0 +1,187 @@
+"""Rows -> tables of plain text: for Markdown, for the terminal, and for the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from facecond.evaluation.published import Comparison
+
+Table = tuple[list[str], list[list[str]]]
+"""Head, and the rows as text."""
+
+MEANINGS: dict[str, str] = {
+    "mask_miou": "mean IoU between the mask asked for and the parser's reading of the sample",
+    "pixel_accuracy": "share of pixels whose class is as asked; large classes rule it",
+    "attribute_bacc": "balanced accuracy of the classifier's reading, mean over attributes",
+    "attribute_f1": "F1 of 'present', mean over attributes; it moves with how common they are",
+    "frechet_judge": "Fréchet distance to training pictures in features of the attribute judge; "
+    "lower is better, the ceiling is that of first-stage reconstructions; it is not an FID",
+    "fid": "clean-fid's FID to training pictures; the ceiling is that of reconstructions",
+    "kernel_judge": "kernel distance (KID's estimate) in the judge's features; it is not a KID",
+    "manifold_precision": "share of samples that lie among real pictures (k-nearest balls)",
+    "manifold_recall": "share of real pictures that lie among samples",
+    "manifold_density": "how many real balls hold a sample, over k; 1 where both sets agree",
+    "manifold_coverage": "share of real balls that hold a sample",
+    "memorised_share": "samples nearer to a training picture than all but 1% of new real pictures;"
+    " lower is better; ceiling: what new pictures give, floor: what copies give",
+    "nearest_distance": "mean distance to the nearest training picture; ceiling: of new pictures",
+    "attribute_effect": "rise of the judge's probability when an attribute of appearance is turned"
+    " on, mask and seed fixed; ceiling: real pictures with it against without it",
+    "off_target_effect": "change of unrelated attributes meanwhile; lower is better; ceiling: noise"
+    " of so few conditions, floor: all change as much as the one that is turned",
+    "mask_stability": "mean IoU of the masks parsed with the attribute off and on; floor: of "
+    "different conditions",
+    "attribute_stability": "share of attributes of appearance read alike with the mask exchanged",
+    "open_attribute_entropy": "bits of attributes left open, over samples of one condition; "
+    "ceiling: the data's",
+    "partial_attribute_bacc": "accuracy of the few attributes that were named, the rest open",
+    "open_region_entropy": "bits of the class at pixels left open; ceiling: the data's, floor: at "
+    "painted pixels",
+    "partial_mask_miou": "mean IoU of what was painted, the rest open",
+    "diversity": "perceptual distance between samples of one condition; ceiling: between different "
+    "real pictures, floor: 0",
+}
+"""What a metric says; names that begin with one of these share it."""
+
+READING = (
+    "Ceiling: real test pictures through the same judge. Floor: the same samples against the "
+    "conditions of other rows. Both where nothing else is said; higher is better where nothing "
+    "else is said."
+)
+
+
+def markdown(
+    rows: Sequence[Mapping[str, Any]],
+    notes: Sequence[str] = (),
+    comparisons: Sequence[Comparison] = (),
+) -> str:
+    """All tables and notes as Markdown, with how to read them."""
+    parts = [_markdown(score_table(rows)), READING]
+    parts.append("\n".join(f"- `{name}`: {text}." for name, text in meanings(rows).items()))
+    for title, table in (
+        ("How much it depends on the judge", judge_table(rows)),
+        ("By group", group_table(rows)),
+        ("Beside published figures", published_table(comparisons)),
+    ):
+        if table[1]:
+            parts += [f"## {title}", _markdown(table)]
+    found = all_notes(rows, notes)
+    if found:
+        parts += ["## Notes", "\n".join(f"- {note}." for note in found)]
+    return "\n\n".join(parts) + "\n"
+
+
+def score_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """One line for each score of all faces together."""
+    head = ["metric", "score", "95% interval", "floor", "ceiling", "share of the way", "n"]
+    return head, [cells(row) for row in rows if row["score"] is not None and "group" not in row]
+
+
+def judge_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Both judges and their difference; empty with one judge."""
+    head = ["metric", "first judge", "second judge", "difference (95%)"]
+    head += ["of the way: first", "second"]
+    body = []
+    for row in rows:
+        if row.get("second"):
+            gap, second = row["difference"], row["second"]
+            change = f"{number(gap['score'])} ({number(gap['low'])} – {number(gap['high'])})"
+            body.append(
+                [row["metric"], number(row["score"]), number(second["score"]), change,
+                 percent(row["share"]), percent(second["share"])]
+            )  # fmt: skip
+    return head, body
+
+
+def group_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """One line for each group; score with its interval, and the share of the way."""
+    figures: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for row in rows:
+        if "group" in row:
+            figures.setdefault(row["group"], {})[row["metric"].partition("@")[0]] = row
+    names = list(dict.fromkeys(name for by_name in figures.values() for name in by_name))
+    body = []
+    for group, by_name in figures.items():
+        line = [group]
+        for name in names:
+            if name not in by_name:
+                line.append("–")
+                continue
+            row = by_name[name]
+            text = f"{number(row['score'])} ({number(row['low'])} – {number(row['high'])})"
+            share = "" if row["share"] is None else f", {percent(row['share'])}"
+            line.append(f"{text}{share}, n {row['n']}")
+        body.append(line)
+    return ["group", *names], body
+
+
+def published_table(comparisons: Sequence[Comparison]) -> Table:
+    """Published figures, ours, and whether they may be compared."""
+    head = ["model", "metric", "published", "ours", "comparable", "because", "source", "tag"]
+    body = []
+    for each in comparisons:
+        told = each.published
+        digits = 2 if told.metric == "fid" else 3
+        body.append(
+            [told.model, told.metric, f"{told.value:.{digits}f}",
+             "–" if each.ours is None else f"{each.ours:.{digits}f}",
+             each.verdict, "; ".join(each.reasons) or "–", told.source, told.tag]
+        )  # fmt: skip
+    return head, body
+
+
+def meanings(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """What the metrics of these rows say."""
+    names = [row["metric"] for row in rows if row["score"] is not None]
+    return {
+        key: text
+        for key, text in MEANINGS.items()
+        if any(name == key or name.startswith(f"{key}_") for name in names)
+    }
+
+
+def all_notes(rows: Sequence[Mapping[str, Any]], notes: Sequence[str] = ()) -> list[str]:
+    """Notes of the evaluation and of its rows, and what was not scored, without repeats."""
+    found = list(notes)
+    for row in rows:
+        if row.get("note"):
+            found.append(f"{row['metric']}: {row['note']}")
+        for key, why in (("skipped", "too rare here, or not known to the judge"),
+                         ("unseen", "the judge cannot tell them in real pictures")):  # fmt: skip
+            if row.get(key):
+                names = ", ".join(name.replace("_", " ") for name in row[key])
+                found.append(f"attributes not scored ({why}): {names}")
+    return list(dict.fromkeys(found))
+
+
+def cells(row: Mapping[str, Any]) -> list[str]:
+    """One row as text: metric, score, interval, floor, ceiling, share, n."""
+    low, high = row.get("low"), row.get("high")
+    return [
+        row["metric"],
+        number(row["score"]),
+        "–" if low is None else f"{number(low)} – {number(high)}",
+        number(row.get("floor")),
+        number(row.get("ceiling")),
+        percent(row.get("share")),
+        str(row.get("n") or "–"),
+    ]
+
+
+def number(value: float | None) -> str:
+    """Three digits after the point; small values get three that count."""
+    if value is None:
+        return "–"
+    return f"{value:.3g}" if 0 < abs(value) < 0.01 else f"{value:.3f}"
+
+
+def percent(value: float | None) -> str:
+    """A share as per cent."""
+    return "–" if value is None else f"{value:.0%}"
+
+
+def _markdown(table: Table) -> str:
+    head, body = table
+    lines = [head, ["---"] * len(head), *body]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
