@@ -45,7 +45,7 @@ SLEEPERS = """
 from facecond.data.parallel import ordered_map
 
 if __name__ == "__main__":
-    report = "(os := __import__('os')).write(1, b'%5d ' % os.getpid())"
+    report = "(os := __import__('os')).write(1, b'%9d ' % os.getpid())"
     report += " and __import__('time').sleep(600)"
     list(ordered_map(eval, [report] * 64, 2, "x"))
 """
@@ -57,7 +57,7 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path):
     parent = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert parent.stdout is not None
     try:
-        workers = [int(word) for word in parent.stdout.read(12).split()]
+        workers = [int(word) for word in parent.stdout.read(20).split()]
         assert len({*workers, parent.pid}) == 3
     finally:
         parent.kill()
