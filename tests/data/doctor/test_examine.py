@@ -149,6 +149,26 @@ def test_a_face_without_mask_or_attributes_is_no_fault(plain):
     assert examine(plain, workers=1).findings == []
 
 
+def test_odd_files_stop_nothing(plain, codes):
+    images, masks = plain / "images", plain / "masks"
+    (images / "000000.png").unlink()
+    (images / "000000.png").mkdir()
+    Image.new("RGB", (1, 1), (3, 4, 5)).save(images / "000001.png")
+    Image.new("L", (1, 1)).save(masks / "000002.png")
+    _rewrite(masks / "000003.png", lambda mask: mask[:1])
+    _rewrite(images / "000004.png", lambda image: image[:, :2])
+    _rewrite(masks / "000005.png", lambda mask: np.where(mask, 1, 0).astype(np.uint8))
+    (masks / "000006.png").write_bytes(b"")
+    (images / ".DS_Store").write_bytes(b"x")
+    (images / "notes.txt").write_text("x")
+    found = codes(examine(plain, workers=1))
+    assert {
+        ("unreadable-image", "000000"), ("blank-image", "000001"), ("empty-mask", "000002"),
+        ("size-mismatch", "000003"), ("size-mismatch", "000004"), ("unreadable-mask", "000006"),
+    } <= set(found)  # fmt: skip
+    assert {name for _, name in found} <= {f"00000{index}" for index in range(7)}
+
+
 def test_bad_input_is_a_user_error(tmp_path):
     with pytest.raises(UserError, match="no such folder"):
         examine(tmp_path / "gone")
