@@ -46,5 +46,6 @@ def run(args: argparse.Namespace) -> int:
     if args.fix:
         added = report.quarantine()
         left = sum(not finding.leave_out for finding in report.findings)
-        print(f"{args.root}/excluded.txt: {len(added)} names added; {left} findings need your hand")
+        words = f"{len(added)} name{'' if len(added) == 1 else 's'} added"
+        print(f"{args.root}/excluded.txt: {words}; findings that need your hand: {left}")
     return 1 if report.findings else 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from facecond.data.doctor import alignment, geometry
-from facecond.data.doctor.classes import check_values
+from facecond.data.doctor.classes import check_skin, check_values
 from facecond.data.doctor.contradictions import contradictions
 from facecond.data.doctor.duplicates import small_copy
 from facecond.data.doctor.files import read_contents
@@ -62,14 +62,15 @@ def examine_face(face: Face, folder: Folder) -> Examined:
     if contents.mask is None:
         return found
     faults = check_values(face.name, contents.mask)
-    found.findings += faults
-    if any(fault.code != "no-skin" for fault in faults):
+    if faults:
+        found.findings += faults
         return found
     mask = alignment.at_side(contents.mask)
     mask, reordered = _in_home_order(face.name, mask, folder.order)
     found.findings += reordered
     if not reordered and folder.order != geometry.UNKNOWN:
         where = geometry.places(mask)
+        found.findings += check_skin(face.name, mask)
         found.findings += _left_right(face.name, where)
         known = float((mask != ANYTHING).mean())
         found.findings += contradictions(face.name, face.attributes, where, known)

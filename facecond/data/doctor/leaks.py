@@ -40,15 +40,18 @@ def find_duplicates(
     copies = {i: one.copy for i, one in enumerate(examined) if one.copy is not None}
     rest = [index for index in copies if index not in twins]
     scores: dict[tuple[int, int], tuple[float, bool]] = {}
-    for a, b, score, mirrored in alike_pairs([copies[i] for i in rest]):
+    for a, b, likeness, mirrored in alike_pairs([copies[i] for i in rest]):
         pair = rest[a], rest[b]
-        if pair not in scores or score > scores[pair][0]:
-            scores[pair] = score, mirrored
+        scores[pair] = max(scores.get(pair, (likeness, mirrored)), (likeness, mirrored))
     ties = [(group[0], other) for group in equal for other in group[1:]]
-    for group in clusters([*ties, *scores]):
-        group = sorted(group, key=lambda i: _rank(faces[i], examined[i], faults))
-        inside = {pair: how for pair, how in scores.items() if set(pair) <= set(group)}
-        found.append(_duplicate([faces[i] for i in group], list(inside.values())))
+    groups = clusters([*ties, *scores])
+    group_of = {index: number for number, group in enumerate(groups) for index in group}
+    how: list[list[tuple[float, bool]]] = [[] for _ in groups]
+    for (index, _), score in scores.items():
+        how[group_of[index]].append(score)
+    for group, likenesses in zip(groups, how, strict=True):
+        group.sort(key=lambda i: _rank(faces[i], examined[i], faults))
+        found.append(_duplicate([faces[i] for i in group], likenesses))
     return found
 
 

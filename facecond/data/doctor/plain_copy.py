@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from facecond.data.exclusions import read_exclusions
 from facecond.data.splits import assign_splits
 from facecond.data.table import IMAGE_SUFFIXES, FaceTable, find_table, read_table
 from facecond.errors import UserError
@@ -53,12 +54,14 @@ class PlainCopy:
     def make(cls, source: Path, root: Path, seed: int, count: int | None) -> PlainCopy:
         """Copy the faces of `source` that have image and mask, at most `count` of them.
 
+        Those that its excluded.txt names stay behind: so known faults do not count as clean.
+
         Raises:
             UserError: the source is no plain folder, or the copy exists already.
         """
         images = {p.stem: p for p in _files(source / "images")}
         masks = {p.stem: p for p in _files(source / "masks")}
-        names = sorted(images.keys() & masks.keys())
+        names = sorted((images.keys() & masks.keys()) - read_exclusions(source).keys())
         if not names:
             raise UserError("holds no images with masks", source, "Give a plain folder.")
         if root.exists():
