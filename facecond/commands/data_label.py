@@ -82,9 +82,6 @@ def attribute_table(section: dict[str, Any]) -> str:
         for row in rows
     ]
     every = section["per_attribute"].values()
-    unchecked = [
-        n for n, found in section["per_attribute"].items() if found["checked_on"] != "folder"
-    ]
     here = [found["accuracy"] for found in every if found["checked_on"] == "folder"]
     if here:
         made, own = section["calibration"], section["scores"].get("attribute_bacc")
@@ -96,11 +93,10 @@ def attribute_table(section: dict[str, Any]) -> str:
             f"confidence {_share(made['mean_confidence'])}, right {_share(made['share_right'])}, "
             f"expected calibration error {_share(made['error'])} (cross-fitted)"
         )
-    if unchecked:
+    else:
         lines.append(
-            f"warning: too few true attributes to check {len(unchecked)} of them here "
-            f"({', '.join(unchecked[:3])}{', ...' if unchecked[3:] else ''}); "
-            "their figures are the judge's own, for faces of the kind it was trained on"
+            "warning: no true attributes to check this judge on; its figures are its own, for "
+            "faces of the kind it was trained on"
         )
     lines.append(
         f"attributes: {sum(found['filled'] for found in every)} values filled in "

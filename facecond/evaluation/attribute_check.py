@@ -25,8 +25,8 @@ class AttributeCheck:
         accuracy: float [40]; balanced accuracy, NaN where nothing is known about it.
         low, high: float [40]; 95 % bootstrap interval, NaN unless `by_folder`.
         cases: int [40, 2]; faces with the attribute and without it.
-        by_folder: bool [40]; checked on true attributes of the folder. Elsewhere `accuracy` is
-            the judge's own figure for faces of the kind it was trained on.
+        by_folder: bool [40]; checked on true attributes of the folder. Where the folder can check
+            none of them, `accuracy` is the judge's own figure for faces as it was trained on.
         used: bool [40]; whether the judge labels this attribute.
         slope, offset: float [40]; Platt scaling, NaN unless `by_folder`.
         error: expected calibration error of the scaled answers, cross-fitted over `FOLDS` parts.
@@ -49,8 +49,8 @@ class AttributeCheck:
         """Logits [n, 40] -> the likelier value, int8 [n, 40] with -1 where the judge is not used,
         and the probability that it is right, float [n, 40].
 
-        An attribute that could not be checked here is decided by the judge's threshold, and its
-        confidence is the judge's own balanced accuracy.
+        Where the folder could check nothing, the judge's thresholds decide, and the confidence is
+        the judge's own balanced accuracy.
         """
         probability = apply_platt(logits, self.slope, self.offset)  # NaN unless by_folder
         present = np.where(self.by_folder, probability >= 0.5, logits > thresholds)
@@ -85,8 +85,10 @@ def check_attributes(
     for a in np.flatnonzero(by_folder):
         known = truth[:, a] != UNSPECIFIED
         slope[a], offset[a] = fit_platt(logits[known, a], truth[known, a] == PRESENT)
-    told = np.array([own.get(name, np.nan) for name in ATTRIBUTES])
-    accuracy = np.where(by_folder, accuracy, np.where(trained, told, np.nan))
+    accuracy = np.where(by_folder, accuracy, np.nan)
+    if not by_folder.any():
+        told = np.array([own.get(name, np.nan) for name in ATTRIBUTES])
+        accuracy = np.where(trained, told, np.nan)
     enough = np.nan_to_num(accuracy) >= LEAST_ACCURACY
     used = enough & (~by_folder | (np.nan_to_num(low) > 0.5))
     confidence, right = _cross_fitted(logits, truth, by_folder & used)

@@ -84,6 +84,16 @@ def test_without_true_cases_the_judges_own_figure_stands() -> None:
     assert np.isnan(check.error) and np.isnan(check.confidence)
 
 
+def test_an_attribute_too_rare_to_check_stays_open_beside_checked_ones(
+    planted: tuple[np.ndarray, np.ndarray],
+) -> None:
+    logits, truth = (array.copy() for array in planted)
+    truth[:, 8] = 0
+    truth[:4, 8] = 1
+    check = check_attributes(logits, truth, ZERO, ALL, {ATTRIBUTES[8]: 0.95})
+    assert np.flatnonzero(~check.used).tolist() == [8] and np.isnan(check.accuracy[8])
+
+
 def test_a_column_that_was_not_trained_is_never_used(
     planted: tuple[np.ndarray, np.ndarray],
 ) -> None:
