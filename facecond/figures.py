@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 from facecond.labels import colour_mask
 
 SERIES_COLOURS = 6  # the page's --c1 to --c6
+LONG = 44  # characters; longer cells of a table are wrapped
 
 
 def enlarge(image: np.ndarray, scale: int) -> Image.Image:
@@ -224,15 +225,12 @@ def html_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Table of plain texts; the first column is a heading, the others are numbers."""
     top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
     top = f"<thead><tr>{top}</tr></thead>" if top else ""
-    body = "".join(
-        "<tr>"
-        + "".join(
-            f"<{'td' if c else 'th'}>{html.escape(cell)}</{'td' if c else 'th'}>"
-            for c, cell in enumerate(row)
-        )
-        + "</tr>"
-        for row in rows
-    )
+    body = ""
+    for row in rows:
+        kinds = [' class="long"' if len(cell) > LONG else "" for cell in row]
+        tags = ["th", *["td"] * (len(row) - 1)]
+        parts = zip(tags, kinds, map(html.escape, row), strict=True)
+        body += f"<tr>{''.join(f'<{t}{kind}>{cell}</{t}>' for t, kind, cell in parts)}</tr>"
     return f'<div class="scroll"><table>{top}<tbody>{body}</tbody></table></div>'
 
 
@@ -333,6 +331,7 @@ line-height:1.4}.pair{display:grid;
 grid-template-columns:repeat(auto-fit,minmax(min(100%,25rem),1fr));gap:0 2rem}table{
 border-collapse:collapse;font-size:.92rem;font-variant-numeric:tabular-nums;width:100%}th,td{
 text-align:right;padding:.45rem .7rem;border-bottom:1px solid var(--line);white-space:nowrap}
+td.long{white-space:normal;text-align:left;min-width:19rem;font-size:.84rem;line-height:1.4}
 th:first-child{text-align:left;padding-left:0;font-weight:500}thead th{color:var(--soft);
 font-weight:500;font-size:.84rem}code,pre{
 font:.86rem/1.6 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}pre{overflow-x:auto;

@@ -1,4 +1,8 @@
-"""`facecond evaluate` for launchers: scores of a trained model."""
+"""`facecond evaluate` for launchers: scores of a trained model.
+
+torchrun --nproc_per_node=N -- tools/evaluate.py MODEL --data DIR (the `--` keeps torchrun from
+reading `--n`)
+"""
 
 import sys
 

@@ -1,7 +1,8 @@
 """`facecond evaluate MODEL --data DIR`: scores with ceilings and floors.
 
-Under torchrun (`torchrun --nproc_per_node=N tools/evaluate.py MODEL ...`) the processes share the
-sampling; the pictures are those of one process, bit for bit.
+Under torchrun (`torchrun --nproc_per_node=N -- tools/evaluate.py MODEL ...`; without the `--` it
+takes `--n` for its own) the processes share the sampling; the pictures are those of one process,
+bit for bit.
 """
 
 from __future__ import annotations
@@ -151,6 +152,7 @@ def compare_published(
     found: Evaluation, folder: PreparedFolder, trained_on: dict[str, str | None]
 ) -> list[Comparison]:
     """Published figures beside those of the protocol `papers`; nothing for the other protocols."""
+    from facecond.evaluation.independence import data_names
     from facecond.evaluation.published import Setting, compare
 
     told = found.provenance
@@ -167,7 +169,7 @@ def compare_published(
             features=told["features"],
             distance=told["perceptual_distance"],
             samples=found.context.amounts.samples,
-            trained_on_split=trained_on["the model"] == folder.data_hash,
+            trained_on_split=trained_on["the model"] in data_names(folder),
         ),
     )
 

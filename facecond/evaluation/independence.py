@@ -10,7 +10,7 @@ from facecond.data.prepared import PreparedFolder
 from facecond.errors import UserError
 from facecond.evaluation.judge_overlap import compare_scores
 from facecond.evaluation.verdicts import KINDS, Judges
-from facecond.storage import read_json
+from facecond.storage import hash_of, read_json
 
 LABELLED = Path("predicted") / "manifest.json"
 """What `facecond data label` writes into a prepared folder."""
@@ -45,13 +45,21 @@ def check_judges(
                 )
             first, second = (dict(each.scores.get(kind, {})) for each in judges)
             notes += _shared(f"the {WORDS[kind]}s of the two judges", first, second)
-    foreign = [name for name, data in trained_on.items() if data != folder.data_hash]
+    foreign = [name for name, data in trained_on.items() if data not in data_names(folder)]
     if foreign:
         notes.append(
             f"trained on other data than {folder.root}: {', '.join(foreign)}; whether it holds "
             "pictures of the test split is for you to know"
         )
     return notes
+
+
+def data_names(folder: PreparedFolder) -> set[str]:
+    """Hashes that name this data: of its true labels, and of these with the judges' labels."""
+    names, path = {folder.data_hash}, folder.root / LABELLED
+    if path.is_file():
+        names.add(hash_of([folder.data_hash, read_json(path).get("labels_hash")]))
+    return names
 
 
 def trained_on(model: str | Path, judges: Sequence[Judges]) -> dict[str, str | None]:

@@ -149,6 +149,7 @@ def test_papers_say_what_may_be_compared(
     assert "## Beside published figures" in (tmp_path / "results.md").read_text()
 
 
+@pytest.mark.slow
 def test_two_processes_make_the_pictures_and_scores_of_one(
     model: Path,
     faces: Path,

@@ -12,7 +12,7 @@ from facecond.data.prepared import PreparedFolder
 from facecond.errors import UserError
 from facecond.evaluation.independence import LABELLED, check_judges, trained_on
 from facecond.evaluation.verdicts import Judges
-from facecond.storage import write_json
+from facecond.storage import hash_of, write_json
 
 
 @pytest.fixture
@@ -84,6 +84,15 @@ def test_what_judges_share_is_said(
 def test_one_judge_twice_is_refused(faces: PreparedFolder, judges: Judges) -> None:
     with pytest.raises(UserError, match="both judges have the same parser"):
         check_judges([judges, judges], faces, known(faces))
+
+
+def test_a_model_that_learned_from_filled_labels_knows_this_data(
+    faces: PreparedFolder, judges: Judges, labelled: Any
+) -> None:
+    folder = labelled(labels_hash="b" * 64)
+    both = hash_of([folder.data_hash, "b" * 64])
+    assert check_judges([judges], folder, {"the model": both}) == []
+    assert len(check_judges([judges], faces, {"the model": both})) == 1
 
 
 def test_other_training_data_is_said(faces: PreparedFolder, judges: Judges, tmp_path: Path) -> None:
