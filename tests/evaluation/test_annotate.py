@@ -51,8 +51,8 @@ def parser() -> Witness:
     with torch.random.fork_rng():
         torch.manual_seed(key_of("parser") >> 1)
         model = FaceParser(width=8, image_size=SIZE).eval()
-        torch.nn.init.normal_(model.head[1].weight, std=3)
-        model.head[1].bias.data.zero_()
+        torch.nn.init.normal_(model.network.head[1].weight, std=3)
+        model.network.head[1].bias.data.zero_()
     return Witness(model, Path("judges/parser"))
 
 
