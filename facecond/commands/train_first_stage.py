@@ -11,6 +11,12 @@ from facecond.commands.train import train_into
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     run_arguments(parser)
+    parser.add_argument(
+        "--init",
+        metavar="MODEL",
+        help="fine-tune: begin with the weights of a first stage or autoencoder (folder or hub "
+        "id); what fits by name and shape is taken over",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -26,4 +32,6 @@ def run(args: argparse.Namespace) -> int:
     from facecond.training.first_stage import train_first_stage
 
     advice = "facecond evaluate first-stage MODEL --data DIR"
-    return train_into(args, lambda out: train_first_stage(config, out, args.resume), advice)
+    return train_into(
+        args, lambda out: train_first_stage(config, out, args.resume, args.init), advice
+    )

@@ -35,11 +35,10 @@ from facecond.evaluation.openness import openness
 from facecond.evaluation.parts import Parts
 from facecond.evaluation.rows import Row, note_row
 from facecond.evaluation.selectivity import selectivity
-from facecond.evaluation.verdicts import Judges, weights_hash
+from facecond.evaluation.verdicts import Judges
+from facecond.models.weights_hash import weights_hash
 from facecond.provenance import commit, versions
 from facecond.storage import hash_of, make_folder
-
-__all__ = ["PROTOCOLS", "Evaluation", "Protocol", "check_sizes", "evaluate", "weights_hash"]
 
 Probe = Callable[[Context], Finding]
 

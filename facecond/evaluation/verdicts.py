@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from facecond.models.judges import AttributeClassifier, FaceParser, load_classifier, load_parser
+from facecond.models.weights_hash import weights_hash
 from facecond.storage import read_json
 
 JUDGE_BATCH = 64
@@ -103,17 +103,3 @@ def to_network(images: np.ndarray, device: str | torch.device) -> Tensor:
     """Pictures uint8 [B, S, S, 3] -> float [B, 3, S, S] in [-1, 1]."""
     tensor = torch.from_numpy(np.ascontiguousarray(images)).to(device)
     return tensor.permute(0, 3, 1, 2).float() / 127.5 - 1  # [B, 3, S, S]
-
-
-def weights_hash(owner: Any) -> str:
-    """SHA-256 over the names and values of all weights of a module or pipeline."""
-    parts = {"": owner} if isinstance(owner, nn.Module) else dict(getattr(owner, "components", {}))
-    digest = hashlib.sha256()
-    for part, module in sorted(parts.items()):
-        if isinstance(module, nn.Module):
-            for name, tensor in sorted(module.state_dict().items()):
-                digest.update(f"{part}.{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
-                digest.update(
-                    tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
-                )
-    return digest.hexdigest()

@@ -18,9 +18,9 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from facecond.data.prepared import PreparedFolder
-from facecond.evaluation.protocol import weights_hash
 from facecond.labels import ATTRIBUTES
 from facecond.models.judges import FaceParser
+from facecond.models.weights_hash import weights_hash
 from facecond.storage import read_json
 
 BATCH = 64

@@ -27,6 +27,7 @@ from facecond.models.kl_autoencoder import KlAutoencoder
 from facecond.seeding import torch_generator
 from facecond.storage import make_folder, read_json, write_json, write_text
 from facecond.training import checkpoint, export, first_stage_export, session, setup
+from facecond.training.first_stage_init import begin_from
 from facecond.training.first_stage_loss import (
     AutoencoderLoss,
     discriminator_hinge,
@@ -44,7 +45,9 @@ DISCRIMINATOR_BETAS = (0.5, 0.9)
 """Of AdamW, as in the code of Esser et al."""
 
 
-def train_first_stage(config: FirstStageRunConfig, out: str | Path, resume: str = "auto") -> Path:
+def train_first_stage(
+    config: FirstStageRunConfig, out: str | Path, resume: str = "auto", init: str | None = None
+) -> Path:
     """Train an autoencoder into the run folder `out` and return the model folder `out/model`.
 
     Args:
@@ -52,6 +55,8 @@ def train_first_stage(config: FirstStageRunConfig, out: str | Path, resume: str 
         out: run folder: config, checkpoints, logs, model (a `FirstStage` folder).
         resume: `auto` goes on from the newest whole checkpoint, `never` starts anew, a path names
             a checkpoint folder.
+        init: first stage, autoencoder or model (folder or hub id) whose weights a new run begins
+            with.
 
     Raises:
         UserError: a fault in config or data; a checkpoint of another run; a loss that stays
@@ -68,12 +73,20 @@ def train_first_stage(config: FirstStageRunConfig, out: str | Path, resume: str 
     with accelerator.main_process_first():  # one process fetches the perceptual trunk
         criterion = AutoencoderLoss(**asdict(config.loss)).to(device)
     out = make_folder(out)
-    run = export.provenance(config, folder.data_hash)
+    run, before = export.provenance(config, folder.data_hash), None
     if resume != "never" and (out / "run.json").is_file():
-        session.check_same(read_json(out / "run.json"), run, out)
+        before = read_json(out / "run.json")
+        session.check_same(before, run, out)
 
     # Autoencoder, adversary, optimisers, average.
     model = KlAutoencoder(autoencoder_for(config, folder.image_size))
+    state = session.state_to_resume(out, resume, main)
+    before = before if state is None else state["run"]
+    began, report = begin_from(init, model.autoencoder, out, before, state is not None)
+    if began is not None:
+        run["init"] = began
+    if main and report:
+        tqdm.write(report)
     model.to(device).to(memory_format=torch.channels_last)
     if knobs.gradient_checkpointing:
         model.autoencoder.enable_gradient_checkpointing()
@@ -92,7 +105,6 @@ def train_first_stage(config: FirstStageRunConfig, out: str | Path, resume: str 
     step, steps, bad_steps = 0, knobs.steps, 0
 
     # Resume.
-    state = session.state_to_resume(out, resume, main)
     if state is not None:
         session.check_same(state["run"], run, out)
         step, steps = state["step"], state["steps"]

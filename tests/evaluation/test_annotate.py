@@ -12,10 +12,10 @@ from facecond.data.predicted import read_predicted
 from facecond.data.prepared import PreparedFolder, PreparedWriter
 from facecond.errors import UserError
 from facecond.evaluation.annotate import label_folder
-from facecond.evaluation.protocol import weights_hash
 from facecond.evaluation.witness import Witness, check_rows, resized
 from facecond.labels import ANYTHING, ATTRIBUTES, UNSPECIFIED
 from facecond.models.judges import AttributeClassifier, FaceParser
+from facecond.models.weights_hash import weights_hash
 from facecond.seeding import key_of
 
 SIZE, COUNT = 16, 160
