@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,9 +16,7 @@ from facecond.evaluation.verdicts import (
     look,
     parse,
     probabilities,
-    weights_hash,
 )
-from facecond.models.judges import FaceParser
 
 
 def test_judges_bring_their_own_scores(judges: Judges, other_judges: Judges) -> None:
@@ -49,14 +46,3 @@ def test_what_is_seen_has_one_order(faces: PreparedFolder, judges: Judges) -> No
 def test_a_folder_without_judges_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no parser judge here"):
         Judges.load(tmp_path)
-
-
-def test_the_hash_names_the_weights() -> None:
-    first = FaceParser(width=8)
-    second = FaceParser(width=8)
-    second.load_state_dict(first.state_dict())
-    assert weights_hash(first) == weights_hash(second)
-    next(second.parameters()).data.flatten()[0] += 1e-6
-    assert weights_hash(first) != weights_hash(second)
-    whole = SimpleNamespace(components={"parser": first, "scheduler": object()})
-    assert weights_hash(whole) == weights_hash(SimpleNamespace(components={"parser": first}))
