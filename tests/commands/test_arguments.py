@@ -16,6 +16,7 @@ from facecond.commands.arguments import (
     positive_int,
     positive_number,
     sampling_steps,
+    share_of_one,
     source_scales,
 )
 
@@ -28,6 +29,7 @@ from facecond.commands.arguments import (
         (sampling_steps, "1000", 1000),
         (condition_count, "2", 2),
         (positive_number, "0.25", 0.25),
+        (share_of_one, "1", 1.0),
         (override, "a.b=c=d", "a.b=c=d"),
         (source_scales, "mask=2, attributes=0.5", {"mask": 2.0, "attributes": 0.5}),
     ],
@@ -49,6 +51,8 @@ def test_the_edge_of_the_range_is_inside(
         (positive_number, "0", "above 0"),
         (positive_number, "nan", "finite"),
         (positive_number, "inf", "finite"),
+        (share_of_one, "1.01", "up to 1"),
+        (share_of_one, "0", "above 0"),
         (override, "a.b", "section.key=value"),
         (override, "=1", "section.key=value"),
         (source_scales, "mask", "mask=2,attributes=3"),
