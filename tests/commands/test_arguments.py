@@ -17,6 +17,7 @@ from facecond.commands.arguments import (
     positive_number,
     sampling_steps,
     share,
+    share_of_one,
     source_scales,
 )
 
@@ -31,6 +32,7 @@ from facecond.commands.arguments import (
         (positive_number, "0.25", 0.25),
         (share, "0", 0.0),
         (share, "1", 1.0),
+        (share_of_one, "1", 1.0),
         (override, "a.b=c=d", "a.b=c=d"),
         (source_scales, "mask=2, attributes=0.5", {"mask": 2.0, "attributes": 0.5}),
     ],
@@ -55,6 +57,8 @@ def test_the_edge_of_the_range_is_inside(
         (share, "1.01", "from 0 to 1, not '1.01'"),
         (share, "-0.1", "from 0 to 1"),
         (share, "nan", "finite"),
+        (share_of_one, "1.01", "up to 1"),
+        (share_of_one, "0", "above 0"),
         (override, "a.b", "section.key=value"),
         (override, "=1", "section.key=value"),
         (source_scales, "mask", "mask=2,attributes=3"),

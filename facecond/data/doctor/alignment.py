@@ -36,7 +36,7 @@ CLEAR = 3.0
 """A peak of less than this many deviations is no shift but a mask that fits nowhere."""
 MIRRORED = 0.02
 """Edge agreement that the mirrored mask must win by."""
-FOREIGN = 7.0
+FOREIGN = 7.25
 """Below this sum of peak, edge fit and half the colour fit, a mask is that of another picture."""
 
 GROUPS = np.full(256, 12)

@@ -97,11 +97,12 @@ def _know_folder(
 ) -> tuple[Folder, list[Finding]]:
     """The label order of the folder, masks to compare with, and a finding if the order is wrong."""
     tables = [geometry.fit(geometry.places(mask)) for _, mask in masks]
-    order = geometry.majority([geometry.likely_order(table)[0] for table in tables])
-    bank = alignment.Bank(
-        tuple(name for name, _ in masks[: alignment.BANK]),
-        np.array([home_order(mask, order) for _, mask in masks[: alignment.BANK]]),
-    )
+    orders = [geometry.likely_order(table)[0] for table in tables]
+    order = geometry.majority(orders)
+    usual = [pair for pair, own in zip(masks, orders, strict=True) if own == order]
+    usual = usual[: alignment.BANK]
+    lent = np.array([home_order(mask, order) for _, mask in usual])
+    bank = alignment.Bank(tuple(name for name, _ in usual), lent)
     found = []
     if order == geometry.UNKNOWN:
         _, meaning = geometry.likely_order(np.mean(tables, axis=0))

@@ -106,7 +106,8 @@ def _left_right(name: str, where: geometry.Places) -> list[Finding]:
     pairs = geometry.swapped_pairs(where)
     if not pairs:
         return []
-    message = f"the left {' and '.join(pairs)} lies on the left side of the picture"
+    listed = ", ".join(f"l_{pair}" for pair in pairs)
+    message = f"{listed} to the left of r_ in the picture: relabel, or the picture is mirrored"
     return [Finding("left-right", (name,), message, {"pairs": pairs})]
 
 

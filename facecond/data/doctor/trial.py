@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from facecond.data.doctor.examine import Report, examine
-from facecond.data.doctor.faults import FAULTS, Planted, plant_faults
+from facecond.data.doctor.fault_kinds import FAULTS
+from facecond.data.doctor.faults import Planted, plant_faults
 
 
 @dataclass

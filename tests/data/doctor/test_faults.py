@@ -3,7 +3,8 @@ import json
 import pytest
 
 from facecond.data.doctor.examine import examine
-from facecond.data.doctor.faults import FAULTS, plant_faults
+from facecond.data.doctor.fault_kinds import FAULTS
+from facecond.data.doctor.faults import plant_faults
 from facecond.data.doctor.findings import KINDS
 from facecond.data.doctor.trial import Trial, run_trial
 from facecond.data.exclusions import write_exclusions
