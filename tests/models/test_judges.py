@@ -107,7 +107,14 @@ def test_another_class_list_is_a_user_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("key", "value", "message"),
-    [("attributes", ["Smilling"], "Did you mean 'Smiling'"), ("thresholds", [0.0], "40 numbers")],
+    [
+        ("attributes", ["Smilling"], "Did you mean 'Smiling'"),
+        ("attributes", None, "'attributes' is no list of names"),
+        ("thresholds", [0.0], "40 numbers"),
+        ("thresholds", 0.5, "40 numbers"),
+        ("thresholds", ["0"] * 40, "40 numbers"),
+        ("width", "wide", "its weights do not fit its config"),
+    ],
 )
 def test_a_bad_config_is_a_user_error(
     tmp_path: Path, key: str, value: object, message: str

@@ -41,7 +41,7 @@ def load_parser(path: str | Path) -> FaceParser:
     config = _read_config(path, FaceParser, "parser")
     if config.get("model_type") == "segformer":
         return load_segformer(path, config)
-    if tuple(config.get("classes", ())) != MASK_CLASSES:
+    if _names(config, "classes", path) != list(MASK_CLASSES):
         raise UserError(
             "'classes' is another list of mask classes",
             path / "config.json",
@@ -56,11 +56,13 @@ def load_classifier(folder: str | Path) -> AttributeClassifier:
     folder = Path(folder)
     config = _read_config(folder, AttributeClassifier, "attributes")
     place = folder / "config.json"
-    for name in config.get("attributes", ()):
+    for name in _names(config, "attributes", folder):
         if name not in ATTRIBUTES:
-            advice = nearest(str(name), ATTRIBUTES)
+            advice = nearest(name, ATTRIBUTES)
             raise UserError(f"this classifier has an unknown attribute '{name}'", place, advice)
-    if len(config.get("thresholds", ())) != len(ATTRIBUTES):
+    thresholds = config.get("thresholds")
+    found = thresholds if isinstance(thresholds, list) else []
+    if [isinstance(t, float | int) for t in found] != [True] * len(ATTRIBUTES):
         raise UserError(
             f"'thresholds' must hold {len(ATTRIBUTES)} numbers",
             place,
@@ -108,6 +110,13 @@ def _read_config(folder: Path, kind: type, word: str) -> dict[str, Any]:
         advice = nearest(str(backbone), (SMALL, *BACKBONES))
         raise UserError(f"'backbone' is an unknown '{backbone}'", place, advice)
     return config
+
+
+def _names(config: dict[str, Any], key: str, folder: Path) -> list[str]:
+    value = config.get(key)
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise UserError(f"'{key}' is no list of names", folder / "config.json", _AGAIN)
+    return value
 
 
 def _read_weights(folder: Path, kind: type[Judge], config: dict[str, Any]) -> Judge:
