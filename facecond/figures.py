@@ -331,7 +331,9 @@ line-height:1.4}.pair{display:grid;
 grid-template-columns:repeat(auto-fit,minmax(min(100%,25rem),1fr));gap:0 2rem}table{
 border-collapse:collapse;font-size:.92rem;font-variant-numeric:tabular-nums;width:100%}th,td{
 text-align:right;padding:.45rem .7rem;border-bottom:1px solid var(--line);white-space:nowrap}
-td.long{white-space:normal;text-align:left;min-width:19rem;font-size:.84rem;line-height:1.4}
+th small{display:block;white-space:normal;color:var(--soft);font-weight:400;font-size:.8rem;
+line-height:1.35;max-width:24rem}th.part:first-child{padding-top:1.5rem;
+font-weight:600}td.long{white-space:normal;text-align:left;min-width:19rem;font-size:.84rem;line-height:1.4}
 th:first-child{text-align:left;padding-left:0;font-weight:500}thead th{color:var(--soft);
 font-weight:500;font-size:.84rem}code,pre{
 font:.86rem/1.6 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}pre{overflow-x:auto;

@@ -16,7 +16,7 @@ def change_map(part: ChangeMap) -> str:
     attributes of appearance first; blue where the reading rises, orange where it falls."""
     turned, read = (_ordered(names) for names in (part.turned, part.read))
     free = sum(part.turned[row] in APPEARANCE for row in turned)
-    width, height = LEFT + CELL * len(read) + 40, TOP + CELL * len(turned) + 8
+    width, height = LEFT + CELL * len(read) + 84, TOP + CELL * len(turned) + 8
     marks = []
     for c, column in enumerate(read):
         x, y = LEFT + CELL * (c + 0.62), TOP - 8
@@ -37,10 +37,11 @@ def change_map(part: ChangeMap) -> str:
             place = f'x="{LEFT + CELL * c + 1}" y="{y + 1}" width="{CELL - 2}" height="{CELL - 2}"'
             title = f"{_plain(name)} on: {_plain(part.read[column])} {value:+.2f}"
             colour = "var(--c1)" if value >= 0 else "var(--c2)"
+            shade = min(abs(value), 1) ** 0.7
             edge = ' stroke="var(--ink)" stroke-width="1.2"' if own else ""
             marks.append(
                 f'<rect class="cell" {place} rx="2"/><rect {place} rx="2" fill="{colour}" '
-                f'fill-opacity="{min(abs(value), 1):.2f}"{edge}><title>{title}</title></rect>'
+                f'fill-opacity="{shade:.2f}"{edge}><title>{title}</title></rect>'
             )
     if 0 < free < len(turned):
         y = TOP + CELL * free

@@ -78,7 +78,7 @@ OURS: dict[str, str] = {
 }
 """Which of our rows stands beside a published metric."""
 
-_SCDM = "SCDM, arXiv 2402.16506, as listed at beta.hyper.ai"
+_SCDM = "beta.hyper.ai"
 _MMFACE = "MMFace-DiT's project page, table 1"
 _LDM = "LDM, arXiv 2112.10752, table 1"
 _LFM = "README of VinAIResearch/LFM"
@@ -88,9 +88,9 @@ PUBLISHED: tuple[Published, ...] = (
     Published("SCDM", "fid", 17.4, "mask", _SCDM, "secondary"),
     Published("SCDM", "mask_miou", 0.772, "mask", _SCDM, "secondary"),
     Published("SCDM", "lpips", 0.418, "mask", _SCDM, "secondary"),
-    Published("SDM", "fid", 18.8, "mask", "as listed at wizwand.com", "secondary"),
-    Published("SISMA", "fid", 18.3, "mask", "as listed at arxivlens.com", "secondary, doubtful"),
-    Published("SPADE", "fid", 29.2, "mask", "a machine-written page", "secondary, machine-written"),
+    Published("SDM", "fid", 18.8, "mask", "wizwand.com", "secondary"),
+    Published("SISMA", "fid", 18.3, "mask", "arxivlens.com", "secondary, doubtful"),
+    Published("SPADE", "fid", 29.2, "mask", "a third-party page", "secondary, machine-written"),
     *(
         Published(model, metric, value, "text and mask", _MMFACE, "page")
         for model, *values in (

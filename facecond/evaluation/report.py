@@ -52,7 +52,7 @@ def render_report(report: Report) -> str:
         ("A mask that leaves regions open", _partial(report.partial)),
         ("Several samples of one condition", _diverse(report.diverse)),
         ("Scores", scores(report.rows)),
-        ("What changes when one attribute is turned on", changes(report.changes)),
+        ("What changes when one attribute is turned on", changes(report.changes, report.rows)),
         ("By group", group_audit(report.rows)),
         ("How much it depends on the judge", judge_dependence(report.rows)),
         ("Where it fails", failures(report.failures, report.wrong_attributes)),
@@ -175,9 +175,8 @@ def _provenance(report: Report) -> str:
     if report.provenance:
         flat = [(str(key), _plain(value)) for key, value in report.provenance.items()]
         body.append(html_table([], flat))
-    columns = f'<div class="pair">{"".join(f"<div>{part}</div>" for part in body)}</div>'
     commands = "\n".join(html.escape(command) for command in report.commands)
-    return (columns if body else "") + (f"<pre>{commands}</pre>" if commands else "")
+    return "".join(body) + (f"<pre>{commands}</pre>" if commands else "")
 
 
 def _plain(value: Any) -> str:

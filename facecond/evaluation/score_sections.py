@@ -10,6 +10,7 @@ import numpy as np
 
 from facecond.evaluation import tables
 from facecond.evaluation.charts import change_map
+from facecond.evaluation.conditions import APPEARANCE
 from facecond.evaluation.published import Comparison
 from facecond.evaluation.report_parts import (
     AttributeFailures,
@@ -26,34 +27,54 @@ Rows = Sequence[Mapping[str, Any]]
 _CHARTS = {
     "mask_miou": ("IoU by mask class", 0.0),
     "attribute_bacc": ("Balanced accuracy by attribute", 0.4),
-    "attribute_effect": ("Effect of turning an attribute on", 0.0),
 }
 """Metric -> title of its chart of details, and where its bars begin."""
+_EFFECTS = {
+    "Effect of attributes that a mask leaves open": True,
+    "Effect of attributes that it shows": False,
+}
+_BARS = "Bar: score. Tick across its end: ceiling. Coloured tick: floor"
 
 
 def scores(rows: Rows) -> str:
-    """The table of scores, bars by class and by attribute, and what the metrics mean."""
+    """The table of scores with what they mean, and bars by class and by attribute."""
     if not rows:
         return ""
-    head, body = tables.score_table(rows)
-    parts = [f"<p>{html.escape(tables.READING)}</p>", html_table(head, body)]
-    told = "".join(
-        f"<li><code>{name}</code> {html.escape(text)}</li>"
-        for name, text in tables.meanings(rows).items()
-    )
-    parts.append(f'<ul class="note">{told}</ul>')
-    charts = []
-    for row in rows:
-        if row["metric"] in _CHARTS and row.get("detail"):
-            title, start = _CHARTS[row["metric"]]
-            charts.append(f"<div><h3>{title}</h3>{svg_bars(row['detail'], start=start)}</div>")
-    if charts:
+    parts = [f"<p>{html.escape(tables.READING)}</p>", _score_table(rows)]
+    charts = [_chart(row) for row in rows if row["metric"] in ("mask_miou", "attribute_bacc")]
+    if any(charts):
         parts.append(f'<div class="pair">{"".join(charts)}</div>')
-        parts.append(
-            '<p class="note">Bar: score. Tick across its end: ceiling. Coloured tick: floor '
-            "(chance is 0.5 for balanced accuracy).</p>"
-        )
+        parts.append(f'<p class="note">{_BARS} (chance is 0.5 for balanced accuracy).</p>')
     return "".join(parts)
+
+
+def _score_table(rows: Rows) -> str:
+    """A line for each score under the question that its probe asks, with its meaning below it."""
+    head, _ = tables.score_table(())
+    body, question = "", ""
+    for row in rows:
+        if row["score"] is None or "group" in row:
+            continue
+        title = tables.TITLES.get(row.get("probe", ""), "")
+        if title and title != question:
+            body += f'<tr><th class="part" colspan="{len(head)}">{html.escape(title)}</th></tr>'
+            question = title
+        name, *figures = map(html.escape, tables.cells(row))
+        meaning = f"<small>{html.escape(tables.meaning(row['metric']))}</small>"
+        body += (
+            f"<tr><th>{name}{meaning}</th>{''.join(f'<td>{cell}</td>' for cell in figures)}</tr>"
+        )
+    top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
+    table = f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<div class="scroll">{table}</div>'
+
+
+def _chart(row: Mapping[str, Any]) -> str:
+    """Bars of a row's details; empty where there are none."""
+    if not row.get("detail"):
+        return ""
+    title, start = _CHARTS[row["metric"]]
+    return f"<div><h3>{title}</h3>{svg_bars(row['detail'], start=start)}</div>"
 
 
 def judge_dependence(rows: Rows) -> str:
@@ -79,12 +100,11 @@ def group_audit(rows: Rows) -> str:
         "appearance turned off and on over faces of the group. <code>moves_…</code>: how far the "
         "judge's reading of that attribute moves meanwhile."
     )
-    turned = [list(line) for line in zip(head, *body, strict=True)]  # groups side by side
-    return f"<p>{note}</p>{html_table(['', *turned[0][1:]], turned[1:])}"
+    return f"<p>{note}</p>{html_table(head, body)}"
 
 
-def changes(part: ChangeMap | None) -> str:
-    """The map of what changes with what."""
+def changes(part: ChangeMap | None, rows: Rows) -> str:
+    """The map of what changes with what, and bars of the effects aimed at."""
     if part is None or not len(part.turned):
         return ""
     note = (
@@ -93,7 +113,14 @@ def changes(part: ChangeMap | None) -> str:
         "them nothing. Above the line are attributes that a mask leaves open; those below are "
         "partly drawn in the mask, which stays, so they can change little."
     )
-    return f"<p>{note}</p>{change_map(part)}"
+    charts = ""
+    for row in rows:
+        if row["metric"] == "attribute_effect" and row.get("detail"):
+            for title, free in _EFFECTS.items():
+                bars = {n: d for n, d in row["detail"].items() if (n in APPEARANCE) == free}
+                charts += f"<div><h3>{title}</h3>{svg_bars(bars)}</div>" if bars else ""
+    bars_note = f'<div class="pair">{charts}</div><p class="note">{_BARS}.</p>' if charts else ""
+    return f"<p>{note}</p>{change_map(part)}{bars_note}"
 
 
 def failures(faces: FaceFailures | None, attributes: AttributeFailures | None) -> str:
@@ -147,12 +174,16 @@ def comparisons(found: Sequence[Comparison]) -> str:
     """Published figures and whether they may be compared."""
     if not found:
         return ""
-    head, body = tables.published_table(found)
     note = (
         "A figure may stand beside another of the same name only where pictures, split, number, "
         "size, features and judge are the same."
     )
-    return f"<p>{note}</p>{html_table(head, body)}"
+    parts = [f"<p>{note}</p>"]
+    for heading, (head, body) in tables.published_tables(found):
+        verdict, _, reasons = heading.partition(": ")
+        parts.append(f'<h3>{verdict}</h3><p class="note">{html.escape(reasons)}</p>')
+        parts.append(html_table(head, body))
+    return "".join(parts)
 
 
 def notes(rows: Rows, more: Sequence[str]) -> str:

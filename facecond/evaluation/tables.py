@@ -44,6 +44,25 @@ MEANINGS: dict[str, str] = {
 }
 """What a metric says; names that begin with one of these share it."""
 
+TITLES: dict[str, str] = {
+    "adherence": "Do samples show what was asked for?",
+    "mask_adherence": "Do samples show what was asked for?",
+    "against_test": "How far are they from the real test pictures?",
+    "fidelity": "How far are they from real pictures?",
+    "spread": "Do they look like real pictures, and cover them all?",
+    "memorisation": "Are they copies?",
+    "selectivity": "Does one thing change at a time?",
+    "openness": "What becomes of what is left open?",
+    "diversity": "Do samples of one condition differ?",
+}
+"""The question that a probe asks."""
+
+VERDICTS = {
+    "yes": "May be compared",
+    "with care": "May be compared with care",
+    "no": "Not comparable",
+}
+EMPTY: Mapping[str, Any] = dict.fromkeys(("score", "low", "high", "share"))
 READING = (
     "Ceiling: real test pictures through the same judge. Floor: the same samples against the "
     "conditions of other rows. Both where nothing else is said; higher is better where nothing "
@@ -62,10 +81,13 @@ def markdown(
     for title, table in (
         ("How much it depends on the judge", judge_table(rows)),
         ("By group", group_table(rows)),
-        ("Beside published figures", published_table(comparisons)),
     ):
         if table[1]:
             parts += [f"## {title}", _markdown(table)]
+    if comparisons:
+        parts.append("## Beside published figures")
+        for heading, table in published_tables(comparisons):
+            parts += [f"{heading}.", _markdown(table)]
     found = all_notes(rows, notes)
     if found:
         parts += ["## Notes", "\n".join(f"- {note}." for note in found)]
@@ -86,7 +108,7 @@ def judge_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     for row in rows:
         if row.get("second"):
             gap, second = row["difference"], row["second"]
-            change = f"{number(gap['score'])} ({number(gap['low'])} – {number(gap['high'])})"
+            change = f"{number(gap['score'])}{_interval(gap)}"
             body.append(
                 [row["metric"], number(row["score"]), number(second["score"]), change,
                  percent(row["share"]), percent(second["share"])]
@@ -95,40 +117,55 @@ def judge_table(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def group_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """One line for each group; score with its interval, and the share of the way."""
+    """One column for each group: scores with their intervals, shares of the way, and on how many
+    faces the scores and the effects rest."""
     figures: dict[str, dict[str, Mapping[str, Any]]] = {}
+    groups = list(dict.fromkeys(row["group"] for row in rows if "group" in row))
     for row in rows:
         if "group" in row:
-            figures.setdefault(row["group"], {})[row["metric"].partition("@")[0]] = row
-    names = list(dict.fromkeys(name for by_name in figures.values() for name in by_name))
+            figures.setdefault(row["metric"].partition("@")[0], {})[row["group"]] = row
     body = []
-    for group, by_name in figures.items():
-        line = [group]
-        for name in names:
-            if name not in by_name:
-                line.append("–")
-                continue
-            row = by_name[name]
-            text = f"{number(row['score'])} ({number(row['low'])} – {number(row['high'])})"
-            share = "" if row["share"] is None else f", {percent(row['share'])}"
-            line.append(f"{text}{share}, n {row['n']}")
-        body.append(line)
-    return ["group", *names], body
+    for metric, by_group in figures.items():
+        there = [by_group.get(group, EMPTY) for group in groups]
+        body.append([metric, *(f"{number(row['score'])}{_interval(row)}" for row in there)])
+        if any(row["share"] is not None for row in there):
+            body.append(["of the way", *(percent(row["share"]) for row in there)])
+    for title, has_floor in (("faces scored", True), ("faces turned", False)):
+        counts = {
+            row["group"]: str(row["n"])
+            for by_group in figures.values()
+            for row in by_group.values()
+            if (row["share"] is not None) == has_floor
+        }
+        if counts:
+            body.append([title, *(counts.get(group, "–") for group in groups)])
+    return ["", *groups], body
 
 
-def published_table(comparisons: Sequence[Comparison]) -> Table:
-    """Published figures, ours, and whether they may be compared."""
-    head = ["model", "metric", "published", "ours", "comparable", "because", "source", "tag"]
-    body = []
+def published_tables(comparisons: Sequence[Comparison]) -> list[tuple[str, Table]]:
+    """Published figures beside ours, by whether they may be compared and why: heading and table,
+    with one line for each model."""
+    found: dict[str, list[Comparison]] = {}
     for each in comparisons:
-        told = each.published
-        digits = 2 if told.metric == "fid" else 3
-        body.append(
-            [told.model, told.metric, f"{told.value:.{digits}f}",
-             "–" if each.ours is None else f"{each.ours:.{digits}f}",
-             each.verdict, "; ".join(each.reasons) or "–", told.source, told.tag]
-        )  # fmt: skip
-    return head, body
+        heading = ": ".join(filter(None, [VERDICTS[each.verdict], "; ".join(each.reasons)]))
+        found.setdefault(heading, []).append(each)
+    tables = []
+    for heading, group in found.items():
+        figures: dict[str, dict[str, str]] = {}
+        head: dict[str, str] = {}
+        told: dict[str, str] = {}
+        for each in group:
+            metric, model = each.published.metric, each.published.model
+            digits = 2 if metric == "fid" else 3
+            head[metric] = f"{metric} (ours {_digits(each.ours, digits)})"
+            figures.setdefault(model, {})[metric] = f"{each.published.value:.{digits}f}"
+            told[model] = f"{each.published.source} ({each.published.tag})"
+        body = [
+            [model, *(by_metric.get(metric, "–") for metric in head), told[model]]
+            for model, by_metric in figures.items()
+        ]
+        tables.append((heading, (["model", *head.values(), "read in"], body)))
+    return tables
 
 
 def meanings(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -139,6 +176,16 @@ def meanings(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         for key, text in MEANINGS.items()
         if any(name == key or name.startswith(f"{key}_") for name in names)
     }
+
+
+def meaning(metric: str) -> str:
+    """What one metric says; empty where nothing is told."""
+    for end, text in (("_reconstruction", "the same for first-stage reconstructions"),
+                      ("_real", "the same for real test pictures")):  # fmt: skip
+        if metric.endswith(end):
+            return text
+    keys = [key for key in MEANINGS if metric == key or metric.startswith(f"{key}_")]
+    return MEANINGS[max(keys, key=len)] if keys else ""
 
 
 def all_notes(rows: Sequence[Mapping[str, Any]], notes: Sequence[str] = ()) -> list[str]:
@@ -179,6 +226,15 @@ def number(value: float | None) -> str:
 def percent(value: float | None) -> str:
     """A share as per cent."""
     return "–" if value is None else f"{value:.0%}"
+
+
+def _interval(row: Mapping[str, Any]) -> str:
+    low, high = row["low"], row["high"]
+    return "" if low is None else f" ({number(low)} – {number(high)})"
+
+
+def _digits(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
 
 
 def _markdown(table: Table) -> str:

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from facecond.evaluation.protocol import PROTOCOLS
 from facecond.evaluation.published import Comparison, Published
 from facecond.evaluation.rows import note_row, score_row
 from facecond.evaluation.tables import (
     MEANINGS,
+    TITLES,
     all_notes,
     group_table,
     judge_table,
     markdown,
+    meaning,
     meanings,
     number,
+    published_tables,
     score_table,
 )
 from facecond.metrics import Interval
 
 ROW = score_row("mask_miou", 0.6, Interval(0.55, 0.65), ceiling=1.0, floor=0.2, n=8)
 GROUPS = [
-    ROW | {"metric": f"mask_miou@{name}", "group": name, "n": n, "share": None}
-    for name, n in (("Male", 3), ("not Male", 5))
+    *(
+        ROW | {"metric": f"mask_miou@{name}", "group": name, "n": n}
+        for name, n in (("Male", 3), ("not Male", 5))
+    ),
+    ROW | {"metric": "moves_Young@Male", "group": "Male", "n": 2, "share": None},
 ]
 
 
@@ -35,8 +42,14 @@ def test_groups_and_notes_have_their_own_place() -> None:
     rows = [ROW | {"skipped": ["Attractive"], "unseen": ["Big_Nose"]}, *GROUPS, empty]
     assert [line[0] for line in score_table(rows)[1]] == ["mask_miou"]
     head, body = group_table(rows)
-    assert head == ["group", "mask_miou"]
-    assert body[1] == ["not Male", "0.600 (0.550 – 0.650), n 5"]
+    assert head == ["", "Male", "not Male"]
+    assert body == [
+        ["mask_miou", *["0.600 (0.550 – 0.650)"] * 2],
+        ["of the way", "50%", "50%"],
+        ["moves_Young", "0.600 (0.550 – 0.650)", "–"],
+        ["faces scored", "3", "5"],
+        ["faces turned", "2", "–"],
+    ]
     notes = all_notes(rows, ["first"])
     assert notes[0] == "first" and "diversity: the network needs 32 px" in notes
     assert any("Big Nose" in note and "cannot tell" in note for note in notes)
@@ -55,16 +68,38 @@ def test_two_judges_are_compared() -> None:
     assert judge_table([ROW])[1] == []
 
 
-def test_published_figures_stand_beside_ours_with_the_reason() -> None:
-    told = Published("SCDM", "fid", 17.4, "mask", "a page", "secondary")
-    table = markdown([ROW], (), [Comparison(told, None, "no", ["one", "two"])])
-    assert "| SCDM | fid | 17.40 | – | no | one; two | a page | secondary |" in table
+def test_published_figures_are_grouped_by_the_reason() -> None:
+    told = [
+        Comparison(Published("A", "fid", 17.4, "mask", "a page", "page"), 20.0, "yes", []),
+        Comparison(Published("B", "fid", 3.0, "mask", "other", "code"), 20.0, "no", ["one", "two"]),
+        Comparison(Published("B", "lpips", 0.4, "mask", "other", "code"), None, "no", ["one"]),
+        Comparison(Published("C", "lpips", 0.5, "mask", "third", "code"), None, "no", ["one"]),
+    ]
+    yes, both, one = published_tables(told)
+    assert yes == (
+        "May be compared",
+        (["model", "fid (ours 20.00)", "read in"], [["A", "17.40", "a page (page)"]]),
+    )
+    assert both[0] == "Not comparable: one; two"
+    assert one[1][0][1] == "lpips (ours –)"
+    assert [line[:2] for line in one[1][1]] == [["B", "0.400"], ["C", "0.500"]]
+    table = markdown([ROW], (), told)
+    assert "Not comparable: one; two." in table and "| A | 17.40 | a page (page) |" in table
 
 
 def test_names_that_begin_alike_are_not_mixed_up() -> None:
     rows = [ROW | {"metric": name} for name in ("fid_to_test", "diversity_lpips_alex")]
     assert set(meanings(rows)) == {"fid", "diversity"}
     assert set(meanings([ROW | {"metric": "manifold_density"}])) == {"manifold_density"}
+
+
+def test_the_meaning_of_a_metric_is_that_of_its_longest_beginning() -> None:
+    assert meaning("diversity_lpips_alex") == MEANINGS["diversity"]
+    assert meaning("frechet_judge_to_test") == MEANINGS["frechet_judge"]
+    assert "reconstructions" in meaning("kernel_judge_reconstruction")
+    assert meaning("kernel_judge") == MEANINGS["kernel_judge"]
+    assert meaning("fdx") == ""
+    assert set(TITLES) == {name for plan in PROTOCOLS.values() for name in plan.probes} - {"groups"}
 
 
 def test_numbers() -> None:
