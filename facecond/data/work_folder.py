@@ -117,9 +117,9 @@ class WorkFolder:
         else:
             shutil.rmtree(self.folder, ignore_errors=True)
             self._journal.unlink(missing_ok=True)
-        self._lock.release()
-        if not self.is_kept:
+            # Before the lock is let go: a run that starts then makes its own.
             shutil.rmtree(self.path, ignore_errors=True)
+        self._lock.release()
 
     @property
     def is_kept(self) -> bool:

@@ -39,6 +39,9 @@ def condition_rows(
     """`n` rows (None: all) of the test split that have both a mask and attributes, int64 [n], in an
     order drawn by `seed`; none comes twice. Raises `UserError` when there are fewer, unless
     `or_fewer`, and when there are not even 2."""
+    if n is not None and n < 2:
+        what = "the floor pairs each face with the condition of another"
+        raise UserError(what, "--n", "Ask for 2 test conditions or more.")
     indices = folder.indices("test")
     order = numpy_generator(seed, "evaluate", "rows").permutation(len(indices))
     chosen: list[int] = []
@@ -46,7 +49,7 @@ def condition_rows(
         known = (folder.attributes[i] != UNSPECIFIED).any()
         if len(chosen) != n and known and (folder.mask(i) != ANYTHING).any():
             chosen.append(i)
-    wanted = 2 if n is None or or_fewer else max(n, 2)
+    wanted = 2 if n is None or or_fewer else n
     if len(chosen) < wanted:
         raise UserError(
             f"{wanted} test faces with mask and attributes are wanted, {len(chosen)} are there",

@@ -11,7 +11,7 @@ from facecond import metrics
 from facecond.evaluation.adherence import attribute_hits, scored_by_judges
 from facecond.evaluation.conditions import APPEARANCE
 from facecond.evaluation.context import Context, Finding, TooFew
-from facecond.evaluation.rows import Counts, Row, score_row
+from facecond.evaluation.rows import Counts, Row, note_row, score_row
 from facecond.evaluation.selectivity import AUDITED, Turned, off_target, resampled, turn
 from facecond.evaluation.survey import real, samples
 from facecond.labels import ABSENT, ATTRIBUTES, PRESENT
@@ -41,7 +41,10 @@ def groups(context: Context) -> Finding:
         hits = own[:, common], ceiling[:, common], other[:, common]
         found = group_rows("attribute_bacc", hits, named, metrics.balanced_accuracy, context.seed)
         rows += [row | {"attributes": int(common.sum())} for row in found]
-    rows += entanglement_rows(turn(context), members, context.seed)
+    try:
+        rows += entanglement_rows(turn(context), members, context.seed)
+    except TooFew as error:
+        rows.append(note_row("entanglement", str(error)))
     return Finding(rows, sorted(set(members) - set(named)))
 
 

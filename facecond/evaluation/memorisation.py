@@ -37,13 +37,15 @@ def memorisation(context: Context) -> Finding:
     """Row `memorised_share`: samples nearer to a training picture than almost all real test
     pictures are. Ceiling: that share for new real pictures. Floor: 1, copies. Row
     `nearest_distance`: the mean distance; ceiling: that of real test pictures; floor: 0, copies.
-    All pictures of the generator's split are searched, in the features of the extractor, or else
-    of the classifier."""
+    All pictures of the generator's split are searched, and their mirror images, which training may
+    show too, in the features of the extractor, or else of the classifier."""
     key = "features" if context.extractor is None else "extracted"
     trained, rows = training(context), context.folder.indices("generator")
     own, nearest_rows = metrics.nearest(samples(context)[key], trained)
+    nearest_rows %= len(rows)  # the mirrored pictures come after the plain ones
     held_out, _ = metrics.nearest(real(context)[key], trained)
     found = metrics.memorisation(own, held_out)
+    interval = metrics.memorisation_interval(own, held_out, seed=context.seed)
     ones = np.ones(len(own))
     share = mean_row(
         "memorised_share",
@@ -53,6 +55,7 @@ def memorisation(context: Context) -> Finding:
         floor=1.0,
         better="lower",
     )
+    share |= {"low": interval.low, "high": interval.high}
     distance = mean_row(
         "nearest_distance", np.stack([own, ones], 1), context.seed,
         ceiling=float(held_out.mean()), floor=0.0,
@@ -65,15 +68,20 @@ def memorisation(context: Context) -> Finding:
 
 
 def training(context: Context) -> np.ndarray:
-    """Features of all pictures of the generator's split."""
+    """Features of all pictures of the generator's split, then of their mirror images."""
 
     def measure(images: np.ndarray, part: slice) -> Arrays:
-        if context.extractor is not None:
-            return {"features": context.extractor.features(images)}
-        return {"features": judge_features(context.judges[0].classifier, images)}
+        extractor, classifier = context.extractor, context.judges[0].classifier
+        found = {}
+        for name, seen in (("plain", images), ("mirrored", images[:, :, ::-1])):
+            if extractor is not None:
+                found[name] = extractor.features(np.ascontiguousarray(seen))
+            else:
+                found[name] = judge_features(classifier, seen)
+        return found
 
     rows = context.folder.indices("generator")
     found = context.parts.get(
         "training", lambda: context.real(rows, measure, "pictures trained on")
     )
-    return found["features"]
+    return np.concatenate([found["plain"], found["mirrored"]])

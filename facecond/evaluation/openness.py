@@ -65,15 +65,16 @@ def open_attributes(context: Context, places: np.ndarray) -> list[Row]:
         for values in (given, given[partner])
     )
     counts = own, metrics.attribute_counts(given, truth), other
-    keep = scored & ~np.isnan(metrics.attribute_accuracy(own.sum(0), metrics.MINIMUM_CASES))
-    if keep.any():
-        triple = (counts[0][:, keep], counts[1][:, keep], counts[2][:, keep])
+    # Few are named of each attribute: all named values together, present against absent.
+    triple = tuple(part[:, scored].sum(1, keepdims=True) for part in counts)
+    cases = triple[1].sum((0, 1))[[1, 3]]  # present and absent values named
+    if cases.min() >= metrics.MINIMUM_CASES:
         rows.append(
             counted_row("partial_attribute_bacc", metrics.balanced_accuracy, [triple], context.seed)
-            | {"samples": samples, "attributes": int(keep.sum())}
+            | {"samples": samples, "values": int(cases.sum())}
         )
     else:
-        rows.append(note_row("partial_attribute_bacc", "too few cases of any attribute"))
+        rows.append(note_row("partial_attribute_bacc", "too few values named"))
     return rows
 
 

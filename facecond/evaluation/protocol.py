@@ -188,7 +188,18 @@ def evaluate(
         "commit": commit(),
         "versions": versions(),
     }
-    identity = hash_of([provenance, asdict(amounts), keep])
+    identity = hash_of(
+        [
+            provenance,
+            asdict(amounts),
+            keep,
+            # What counts beside weights: scale, thresholds, sampler, and which files are to be.
+            _settings(pipeline),
+            [[_config(each.parser), _config(each.classifier)] for each in judges],
+            None if distance is None else weights_hash(distance),
+            images_out is not None,
+        ]
+    )
     parts = Parts(None if unfinished is None else Path(unfinished), identity, processes)
     sampler = Sampler(pipeline, batch_size, settings, processes, progress)
     images_out = None if images_out is None else make_folder(images_out)
@@ -231,3 +242,15 @@ def check_sizes(pipeline: Any, folder: PreparedFolder, judges: Sequence[Judges])
                     folder.root,
                     "Prepare the faces at that size, or give a model and judges of this size.",
                 )
+
+
+def _settings(pipeline: Any) -> dict[str, Any]:
+    """Configs of a pipeline and of its components, as JSON values."""
+    parts = getattr(pipeline, "components", {})
+    return {"": _config(pipeline)} | {name: _config(part) for name, part in sorted(parts.items())}
+
+
+def _config(owner: Any) -> str:
+    """The config of a component; private keys name its file and version of origin."""
+    config = dict(getattr(owner, "config", None) or {})
+    return repr(sorted((key, repr(value)) for key, value in config.items() if key[0] != "_"))

@@ -208,12 +208,13 @@ def append_rows(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
 def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Rows -> the flat figures of `results.json`: `mask_miou`, `mask_miou_ceiling`, ..."""
     flat: dict[str, Any] = {}
+    metrics_found = {row["metric"] for row in rows}
     for row in rows:
         name = row["metric"]
         flat[name] = row["score"]
         for key in ("ceiling", "floor", "share"):
-            # The ceiling of a Fréchet distance is a row of its own.
-            if row.get(key) is not None and "reference_n" not in row:
+            # Some ceilings are a row of their own.
+            if row.get(key) is not None and f"{name}_reconstruction" not in metrics_found:
                 flat[f"{name}_{key}"] = row[key]
         if row.get("second"):
             flat[f"{name}_second"] = row["second"]["score"]

@@ -60,9 +60,12 @@ def check_rows(folder: PreparedFolder, usable: np.ndarray, scores: Mapping[str, 
 
     Those of the generator's split. Where they are fewer than `FEW_ROWS`, those of the judges' split
     join them, unless `scores`, the judge's own scores.json, says that it learned from this folder.
+    None, where it says that it learned from the generator's split of this folder too.
     """
     found = np.empty(0, np.int64)
     own = scores.get("data_hash") in (folder.data_hash, folder.manifest["data_hash"])
+    if own and scores.get("split") == "training":
+        return found
     for split in ("generator",) if own else ("generator", "judges"):
         if len(found) < FEW_ROWS and (folder.splits == split).any():
             rows = folder.indices(split)

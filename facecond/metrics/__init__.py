@@ -39,7 +39,12 @@ from facecond.metrics.masks import (
     mean_iou,
     pixel_counts,
 )
-from facecond.metrics.neighbours import Memorisation, memorisation, nearest
+from facecond.metrics.neighbours import (
+    Memorisation,
+    memorisation,
+    memorisation_interval,
+    nearest,
+)
 from facecond.metrics.selectivity import Selectivity, selectivity
 
 __all__ = [
@@ -73,6 +78,7 @@ __all__ = [
     "mean_iou",
     "mean_of_known",
     "memorisation",
+    "memorisation_interval",
     "nearest",
     "open_entropy",
     "open_entropy_counts",

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from facecond.metrics.intervals import Interval, percentiles
+from facecond.seeding import numpy_generator
+
 _BLOCK = 2**23
 """Most distances held at a time (64 MB)."""
 
@@ -59,7 +62,7 @@ def memorisation(samples: np.ndarray, held_out: np.ndarray, quantile: float = 0.
     """
     if not len(samples) or not len(held_out):
         raise ValueError("the memorisation check needs samples and held-out pictures")
-    place = max(int(quantile * (len(held_out) + 1) + 1e-9), 1)
+    place = _threshold_place(len(held_out), quantile)
     threshold = float(np.partition(held_out, place - 1)[place - 1])
     return Memorisation(
         share=float((samples < threshold).mean()),
@@ -68,6 +71,32 @@ def memorisation(samples: np.ndarray, held_out: np.ndarray, quantile: float = 0.
         median=float(np.median(samples)),
         held_out_median=float(np.median(held_out)),
     )
+
+
+def memorisation_interval(
+    samples: np.ndarray,
+    held_out: np.ndarray,
+    quantile: float = 0.01,
+    *,
+    seed: int = 0,
+    draws: int = 1000,
+    level: float = 0.95,
+) -> Interval:
+    """Percentile bootstrap of `Memorisation.share` over both sets of distances: the threshold is
+    one of few held-out distances, and moves with them."""
+    generator = numpy_generator(seed, "bootstrap", "memorisation")
+    place = _threshold_place(len(held_out), quantile)
+    shares = np.empty(draws)
+    for draw in range(draws):
+        new = held_out[generator.integers(len(held_out), size=len(held_out))]
+        threshold = np.partition(new, place - 1)[place - 1]
+        own = samples[generator.integers(len(samples), size=len(samples))]
+        shares[draw] = (own < threshold).mean()
+    return percentiles(shares, level)
+
+
+def _threshold_place(held_out: int, quantile: float) -> int:
+    return max(int(quantile * (held_out + 1) + 1e-9), 1)
 
 
 def squared_distances(

@@ -138,14 +138,16 @@ class Mirror(Pipeline):
 
 
 class Copier(Pipeline):
-    """Answers with some picture that it was trained on, whatever is asked."""
+    """Answers with some picture that it was trained on, or its mirror image, whatever is asked."""
 
-    def __init__(self, faces: PreparedFolder) -> None:
+    def __init__(self, faces: PreparedFolder, mirrored: bool = False) -> None:
         super().__init__()
         self.faces, self.rows = faces, faces.indices("generator")
+        self.mirrored = mirrored
 
     def face(self, values: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
-        return self.faces.image(int(self.rows[seed % len(self.rows)]))
+        picture = self.faces.image(int(self.rows[seed % len(self.rows)]))
+        return picture[:, ::-1] if self.mirrored else picture
 
 
 class Painter(Pipeline):

@@ -126,6 +126,8 @@ def test_copies_of_training_pictures_are_found(
     found = world.row(copies, "memorised_share")
     assert found["score"] == 1 and found["share"] < 0.01
     assert world.row(copies, "nearest_distance")["score"] < 1e-4
+    mirrored = full("mirrored", world.Copier(faces, mirrored=True))
+    assert world.row(mirrored, "memorised_share")["score"] == 1
     near = copies.shows["memorisation"]
     assert (faces.splits[near.rows] == "generator").all()
     for place, trained in zip(near.places, near.rows, strict=True):

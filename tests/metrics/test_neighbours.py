@@ -59,3 +59,16 @@ def test_planted_copies_are_found() -> None:
     assert caught.share >= 30 / 300
     assert (mixed[-30:] < caught.threshold).all()
     assert honest.median == pytest.approx(honest.held_out_median, rel=0.05)
+
+
+def test_the_interval_of_memorisation_covers_what_new_pictures_show() -> None:
+    """Samples from the held-out distribution: 95% intervals hold the expected share, about."""
+    covered, trials = 0, 120
+    for trial in range(trials):
+        generator = np.random.default_rng(trial)
+        samples, held_out = generator.exponential(size=(2, 400))
+        found = metrics.memorisation(samples, held_out)
+        interval = metrics.memorisation_interval(samples, held_out, seed=trial, draws=200)
+        assert interval.low <= found.share <= interval.high
+        covered += interval.low <= found.expected <= interval.high
+    assert covered >= 0.88 * trials
