@@ -63,6 +63,10 @@ VERDICTS = {
     "no": "Not comparable",
 }
 EMPTY: Mapping[str, Any] = dict.fromkeys(("score", "low", "high", "share"))
+TO_TEST = (
+    "the distance to the real pictures of the conditions themselves, as papers take it; lower is "
+    "better, and there is no ceiling"
+)
 READING = (
     "Ceiling: real test pictures through the same judge. Floor: the same samples against the "
     "conditions of other rows. Both where nothing else is said; higher is better where nothing "
@@ -171,17 +175,19 @@ def published_tables(comparisons: Sequence[Comparison]) -> list[tuple[str, Table
 def meanings(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """What the metrics of these rows say."""
     names = [row["metric"] for row in rows if row["score"] is not None]
-    return {
+    to_test = {name: TO_TEST for name in names if name.endswith("_to_test")}
+    return to_test | {
         key: text
         for key, text in MEANINGS.items()
-        if any(name == key or name.startswith(f"{key}_") for name in names)
+        if any(name == key or name.startswith(f"{key}_") for name in names if name not in to_test)
     }
 
 
 def meaning(metric: str) -> str:
     """What one metric says; empty where nothing is told."""
     for end, text in (("_reconstruction", "the same for first-stage reconstructions"),
-                      ("_real", "the same for real test pictures")):  # fmt: skip
+                      ("_real", "the same for real test pictures"),
+                      ("_to_test", TO_TEST)):  # fmt: skip
         if metric.endswith(end):
             return text
     keys = [key for key in MEANINGS if metric == key or metric.startswith(f"{key}_")]
