@@ -46,6 +46,7 @@ __all__ = [
     "refuse_foreign",
 ]
 
+_IS_CLASS = np.isin(np.arange(256), [*range(len(MASK_CLASSES)), ANYTHING])
 _PREPARE_ANEW = "Prepare the folder anew with `facecond data`."
 _IN_MEMORY = {text: value for value, text in ON_DISK.items()}
 
@@ -166,12 +167,18 @@ class PreparedFolder:
         path = self.root / file
         try:
             with Image.open(path) as picture:
+                if mode == "L" and picture.mode != "L":
+                    what = f"the mask is of mode {picture.mode}, not 8-bit greyscale"
+                    raise UserError(what, path, _PREPARE_ANEW)
                 pixels = np.array(picture.convert(mode))
         except (OSError, SyntaxError, ValueError) as error:
             raise UserError(f"cannot be read ({error})", path, _PREPARE_ANEW) from None
         if pixels.shape[:2] != (self.image_size, self.image_size):
             size = f"{pixels.shape[1]}x{pixels.shape[0]}"
             raise UserError(f"is {size}, not {self.image_size} square", path, _PREPARE_ANEW)
+        if mode == "L" and not (known := _IS_CLASS[pixels]).all():
+            what = f"the mask has the value {pixels[~known][0]}, which is no class"
+            raise UserError(what, path, _PREPARE_ANEW)
         return pixels
 
 

@@ -112,7 +112,6 @@ def train_judge(
         "commit": commit(),
         "versions": versions(),
     }
-    make_folder(Path(out).parent)
     with atomic_folder(out) as temporary:
         model.eval().cpu().save_pretrained(temporary)
         saved = weights_file(temporary)
@@ -199,3 +198,4 @@ def _check_target(out: Path) -> None:
         raise UserError("this is a file, not a folder", out, "Choose another --out.")
     if out.is_dir() and any(out.iterdir()) and not (out / "scores.json").is_file():
         raise UserError("the folder holds something else than a judge", out, "Choose a new --out.")
+    make_folder(out.parent)  # now, and not after the training

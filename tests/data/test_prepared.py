@@ -178,3 +178,16 @@ def test_a_damaged_image_is_named_when_read(tmp_path):
         folder.image(1)
     with pytest.raises(UserError, match="is 8x8, not 16 square"):
         folder.mask(1)
+
+
+def test_a_mask_that_was_tampered_with_is_refused(tmp_path):
+    folder = _write(tmp_path / "data")
+    path = folder.root / "masks" / f"{folder.names[0]}.png"
+    palette = Image.fromarray(np.zeros((16, 16), np.uint8), "P")
+    palette.putpalette([7, 8, 9] * 256)
+    wide = Image.fromarray(np.full((16, 16), 1000, np.uint16))
+    strange = Image.fromarray(np.full((16, 16), 40, np.uint8))
+    for picture, what in ((palette, "of mode P"), (wide, "of mode I;16"), (strange, "value 40")):
+        picture.save(path)
+        with pytest.raises(UserError, match=what):
+            folder.mask(0)

@@ -56,10 +56,17 @@ def load_classifier(folder: str | Path) -> AttributeClassifier:
     folder = Path(folder)
     config = _read_config(folder, AttributeClassifier, "attributes")
     place = folder / "config.json"
-    for name in _names(config, "attributes", folder):
+    known = _names(config, "attributes", folder)
+    for name in known:
         if name not in ATTRIBUTES:
             advice = nearest(name, ATTRIBUTES)
             raise UserError(f"this classifier has an unknown attribute '{name}'", place, advice)
+    if [ATTRIBUTES.index(name) for name in known] != sorted(map(ATTRIBUTES.index, known)):
+        raise UserError(
+            "its 'attributes' are in another order than CelebA's",
+            place,
+            "Train a classifier with 'facecond train judge attributes'.",
+        )
     thresholds = config.get("thresholds")
     found = thresholds if isinstance(thresholds, list) else []
     if [isinstance(t, float | int) for t in found] != [True] * len(ATTRIBUTES):
