@@ -17,7 +17,7 @@ PACKAGE = ROOT / "facecond"
 FLOORS: tuple[frozenset[str], ...] = tuple(
     frozenset(floor.split())
     for floor in (
-        "labels errors storage seeding config devices provenance",
+        "labels errors storage seeding config devices provenance attribute_split",
         "figures",
         "data models diffusion metrics",
         "pipeline",
@@ -63,7 +63,7 @@ FORBIDDEN_CALLS = {
     "exec": "code from data",
 }
 
-LIGHT = ("cli", "errors", "labels", "storage", "seeding", "config", "devices", "provenance")
+LIGHT = ("cli", "errors", "labels", "storage", "seeding", "config", "devices", "provenance", "attribute_split")
 HEAVY = ("torch", "torchvision", "diffusers", "accelerate", "scipy", "cv2", "albumentations")
 
 SOURCES = sorted(PACKAGE.rglob("*.py"))
