@@ -18,6 +18,7 @@ from torch import Tensor
 
 from facecond.devices import has_fast_bf16
 from facecond.diffusion.guidance import GuidancePlan, guide, plan
+from facecond.diffusion.schedulers import for_sampler
 from facecond.diffusion.schedulers import scheduler as make_scheduler
 from facecond.errors import UserError
 from facecond.labels import ABSENT, ANYTHING, ATTRIBUTES, MASK_CLASSES, PRESENT, UNSPECIFIED
@@ -137,6 +138,8 @@ class FacePipeline(DiffusionPipeline):
             if hasattr(self.scheduler, "scale_model_input"):
                 x_t = self.scheduler.scale_model_input(latents, timestep)
             prediction = self._predict(x_t, timestep, conditions, passes)
+            trained = self.config.schedule, self.config.prediction
+            prediction = for_sampler(prediction, x_t, timestep, *trained)
             latents = self.scheduler.step(prediction, timestep, latents, **extra).prev_sample
         decoded = self.first_stage.decode(latents)  # [B, 3, H, W]
         if not (torch.isfinite(latents).all() and torch.isfinite(decoded).all()):
