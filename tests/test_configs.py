@@ -196,7 +196,7 @@ def test_choices_are_those_of_the_code() -> None:
     assert choices(config.ObjectiveConfig, "prediction") == objective.PREDICTIONS
     assert choices(config.ObjectiveConfig, "weighting") == objective.WEIGHTINGS
     assert set(objective.SCHEDULES[1:]) == set(schedulers.BETAS)
-    assert set(objective.PREDICTIONS) == set(schedulers.PREDICTION_TYPES)
+    assert set(objective.PREDICTIONS) == {*schedulers.PREDICTION_TYPES, "flow"}
     assert config.RoutingConfig().preset in routing.PRESETS
     assert choices(config.JudgeSection, "backbone") == (SMALL, *BACKBONES)
 
