@@ -19,7 +19,8 @@ from torch import Tensor
 
 from facecond.devices import has_fast_bf16
 from facecond.diffusion.guidance import GuidancePlan, guide, plan
-from facecond.diffusion.objective import NUM_TRAIN_TIMESTEPS, log_snr, log_snr_of
+from facecond.diffusion.paths import log_snr, log_snr_of, t_of_timestep
+from facecond.diffusion.schedulers import for_sampler
 from facecond.diffusion.schedulers import scheduler as make_scheduler
 from facecond.errors import UserError, nearest
 from facecond.labels import ABSENT, ANYTHING, ATTRIBUTES, MASK_CLASSES, PRESENT, UNSPECIFIED
@@ -150,6 +151,8 @@ class FacePipeline(DiffusionPipeline):
             if not self.unet.routing.is_constant:
                 conditions.gates = self.unet.gates(self._log_snr(timestep))[0]  # [L, S]
             prediction = self._predict(x_t, timestep, conditions, passes)
+            trained = self.config.schedule, self.config.prediction
+            prediction = for_sampler(prediction, x_t, timestep, *trained)
             latents = self.scheduler.step(prediction, timestep, latents, **extra).prev_sample
         decoded = self.first_stage.decode(latents)  # [B, 3, H, W]
         if not (torch.isfinite(latents).all() and torch.isfinite(decoded).all()):
@@ -168,8 +171,7 @@ class FacePipeline(DiffusionPipeline):
 
     def _log_snr(self, timestep: Tensor) -> Tensor:
         """logSNR [1] at a timestep of the scheduler (the inverse of `Objective.timestep`)."""
-        shift = 0 if self.config.schedule == "flow" else 1
-        t = (timestep.double().cpu().reshape(1) + shift) / NUM_TRAIN_TIMESTEPS
+        t = t_of_timestep(self.config.schedule, timestep.double().cpu().reshape(1))
         return log_snr(self.config.schedule, t.clamp(0, 1))
 
     def _predict(

@@ -16,7 +16,7 @@ import yaml
 from facecond import config
 from facecond.config import FirstStageRunConfig, JudgeConfig, RunConfig, load
 from facecond.data.augmentation import FaceAugmentation
-from facecond.diffusion import objective, schedulers
+from facecond.diffusion import objective, paths, schedulers
 from facecond.diffusion.perceptual import LatentPerceptualLoss
 from facecond.models import lpips_distance, positions, routing
 from facecond.models.attention import MultiSourceAttention
@@ -196,11 +196,11 @@ def choices(kind: Any, name: str) -> tuple[str, ...]:
 
 
 def test_choices_are_those_of_the_code() -> None:
-    assert choices(config.ObjectiveConfig, "schedule") == objective.SCHEDULES
+    assert choices(config.ObjectiveConfig, "schedule") == paths.SCHEDULES
     assert choices(config.ObjectiveConfig, "prediction") == objective.PREDICTIONS
     assert choices(config.ObjectiveConfig, "weighting") == objective.WEIGHTINGS
-    assert set(objective.SCHEDULES[1:]) == set(schedulers.BETAS)
-    assert set(objective.PREDICTIONS) == set(schedulers.PREDICTION_TYPES)
+    assert set(paths.SCHEDULES[1:]) == set(schedulers.BETAS)
+    assert set(objective.PREDICTIONS) == {*schedulers.PREDICTION_TYPES, "flow"}
     assert config.RoutingConfig().preset in routing.PRESETS
     assert choices(config.JudgeSection, "backbone") == (SMALL, *BACKBONES)
 

@@ -64,7 +64,7 @@ def find_routing(
         sensitivity: file for the rank presets.
     """
     from facecond import config as configs
-    from facecond.diffusion.objective import t_of_log_snr
+    from facecond.diffusion.paths import tau_of
     from facecond.models.routing import PRESETS, Routing
     from facecond.models.routing.files import read_rules
     from facecond.storage import read_json
@@ -73,9 +73,9 @@ def find_routing(
     if path.is_dir():
         schedule = read_json(path / "model_index.json").get("schedule", "flow")
         table = read_json(path / "unet" / "config.json").get("routing")
-        return Routing.from_dict(table, str(path)), partial(t_of_log_snr, schedule)
+        return Routing.from_dict(table, str(path)), partial(tau_of, schedule)
     if path.is_file() and "schema" in (value := read_rules(path)):
-        return Routing.from_dict(value, str(path)), partial(t_of_log_snr, "flow")
+        return Routing.from_dict(value, str(path)), partial(tau_of, "flow")
     if not path.is_file() and subject not in PRESETS:
         fix = nearest(subject, PRESETS)
         raise UserError("no model folder, routing file or preset of this name", subject, fix)
@@ -93,4 +93,4 @@ def find_routing(
     shape = (config.first_stage.latent_channels, size // patch, size // patch)
     with torch.device("meta"):
         unet = denoiser_for(config, size, shape).unet
-    return unet.trained_routing, partial(t_of_log_snr, config.objective.schedule)
+    return unet.trained_routing, partial(tau_of, config.objective.schedule)

@@ -106,7 +106,12 @@ class ObjectiveConfig:
 
     schedule: Literal["flow", "linear", "scaled_linear", "cosine"] = "flow"
     prediction: Literal["epsilon", "v", "flow"] = "flow"
-    weighting: Literal["uniform", "p2", "min_snr", "soft_min_snr"] = "p2"
+    """Any on any schedule, but epsilon on the flow schedule."""
+    weighting: Literal[
+        "uniform", "uniform_epsilon", "uniform_v", "uniform_flow", "p2", "min_snr", "soft_min_snr"
+    ] = "p2"
+    """`uniform` on the prediction; `uniform_v` is uniform on v, whatever is predicted. All but
+    `uniform` weigh the error of x_0 alike for every prediction."""
     k: float = 1.0
     gamma: float = 1.0
     """P2's exponent, usually 1; the clamp of min-SNR and soft min-SNR, usually 5."""

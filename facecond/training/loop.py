@@ -24,7 +24,8 @@ from facecond.config import RunConfig
 from facecond.data.dataset import IndexKeyedSampler
 from facecond.data.notes import lacking
 from facecond.diffusion import guidance
-from facecond.diffusion.objective import Objective, log_snr
+from facecond.diffusion.objective import Objective
+from facecond.diffusion.paths import log_snr
 from facecond.diffusion.schedulers import scheduler
 from facecond.models.conditions import ConditionDropout
 from facecond.models.routing import SOURCES

@@ -15,7 +15,8 @@ from facecond import config as configs
 from facecond.config import FirstStageRunConfig, RunConfig
 from facecond.data.prepared import PreparedFolder
 from facecond.diffusion import guidance
-from facecond.diffusion.objective import Objective, snr, t_of_log_snr
+from facecond.diffusion.objective import Objective
+from facecond.diffusion.paths import snr, tau_of
 from facecond.diffusion.perceptual import LatentPerceptualLoss
 from facecond.diffusion.schedulers import scheduler
 from facecond.models.autoencoder_files import find_autoencoder
@@ -84,7 +85,7 @@ def describe(config: RunConfig, init: str | None = None) -> str:
             *_perceptual_lines(config, objective, shape),
             *begun,
             "",
-            model.unet.routing.render(partial(t_of_log_snr, objective.schedule)),
+            model.unet.routing.render(partial(tau_of, objective.schedule)),
         ]
     )
 

@@ -15,7 +15,8 @@ from facecond.data.augmentation import FaceAugmentation
 from facecond.data.latents import LatentCache, build_latent_cache
 from facecond.data.prepared import PreparedFolder
 from facecond.devices import has_fast_bf16
-from facecond.diffusion.objective import Objective, log_snr_of
+from facecond.diffusion.objective import Objective
+from facecond.diffusion.paths import log_snr_of
 from facecond.diffusion.perceptual import LatentPerceptualLoss
 from facecond.errors import UserError
 from facecond.models import first_stage as first_stages

@@ -176,7 +176,9 @@ def test_identities_of_a_prepared_folder(tmp_path, prepared):
     with PreparedWriter(tmp_path / "named", 64, "rendered", identities=people) as writer:
         for row in range(9):
             name, split = prepared.names[row], prepared.splits[row]
-            writer.add(name, prepared.image(row), prepared.mask(row), prepared.attributes[row], split)
+            writer.add(
+                name, prepared.image(row), prepared.mask(row), prepared.attributes[row], split
+            )
     inventory = take_inventory(tmp_path / "named")
     assert inventory.findings == []
     assert [face.identity for face in inventory.faces] == ["0", "0", "1", "1", "2", "2", "", "", ""]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from facecond.diffusion.objective import log_snr
+from facecond.diffusion.paths import log_snr
 from facecond.errors import UserError
 from facecond.models.routing import SCHEDULES, Window, flow_log_snr
 from facecond.models.routing.windows import flow_tau
