@@ -63,7 +63,17 @@ FORBIDDEN_CALLS = {
     "exec": "code from data",
 }
 
-LIGHT = ("cli", "errors", "labels", "storage", "seeding", "config", "devices", "provenance", "attribute_split")
+LIGHT = (
+    "cli",
+    "errors",
+    "labels",
+    "storage",
+    "seeding",
+    "config",
+    "devices",
+    "provenance",
+    "attribute_split",
+)
 HEAVY = ("torch", "torchvision", "diffusers", "accelerate", "scipy", "cv2", "albumentations")
 
 SOURCES = sorted(PACKAGE.rglob("*.py"))
