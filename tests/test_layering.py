@@ -63,7 +63,7 @@ FORBIDDEN_CALLS = {
     "exec": "code from data",
 }
 
-LIGHT = ("cli", "errors", "labels", "storage", "seeding", "config", "devices", "provenance")
+LIGHT = tuple("cli errors labels attribute_split storage seeding config devices provenance".split())
 HEAVY = ("torch", "torchvision", "diffusers", "accelerate", "scipy", "cv2", "albumentations")
 
 SOURCES = sorted(PACKAGE.rglob("*.py"))

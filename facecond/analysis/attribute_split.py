@@ -190,7 +190,7 @@ def split_record(
             "uncertain": figures[0].is_uncertain,
             "measured": [asdict(figure) for figure in figures],
         }
-        for name, figures in zip(ATTRIBUTES, zip(*(f for _, f in measured), strict=True))
+        for name, *figures in zip(ATTRIBUTES, *(f for _, f in measured), strict=True)
     }
     return {
         "schema": SCHEMA,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from facecond.data.doctor.classes import single_class
 from facecond.data.prepared import PreparedFolder
 from facecond.data.writing import SPLITS
-from facecond.labels import ANYTHING, MASK_CLASSES, UNSPECIFIED
+from facecond.labels import MASK_CLASSES, UNSPECIFIED
 
 _PURPOSE = {
     "generator": "nothing can be trained on it",
@@ -51,9 +52,8 @@ def _single_classes(folder: PreparedFolder) -> list[str]:
     some = masked[np.unique(np.linspace(0, len(masked) - 1, min(len(masked), _SAMPLE)).astype(int))]
     names = []
     for row in some:
-        drawn = np.setdiff1d(folder.mask(int(row)), [0, ANYTHING])
-        if len(drawn) == 1:
-            names.append(f"{folder.names[row]}: {MASK_CLASSES[drawn[0]]}")
+        if (value := single_class(folder.mask(int(row)))) is not None:
+            names.append(f"{folder.names[row]}: {MASK_CLASSES[value]}")
     if not names:
         return []
     listed = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")

@@ -29,14 +29,18 @@ def check_values(name: str, mask: np.ndarray) -> list[Finding]:
 
 
 def check_single(name: str, mask: np.ndarray) -> list[Finding]:
-    """A finding if a mask in CelebAMask-HQ's order, none of it left open, has a single class."""
-    count = np.bincount(mask.ravel(), minlength=256)
-    drawn = [value for value in range(1, len(MASK_CLASSES)) if count[value]]
-    if len(drawn) > 1 or count[ANYTHING]:
+    """A finding if a mask uint8 [H, W], none of it left open, has a single class."""
+    value = single_class(mask)
+    if value is None or (mask == ANYTHING).any():
         return []
-    only, share = MASK_CLASSES[drawn[0]], count[drawn[0]] / mask.size
-    message = f"{only} is the only class drawn; it covers {share:.1%} of the mask"
-    return [Finding("one-class", (name,), message, {"class": only})]
+    message = f"{value} is the only class drawn; it covers {(mask == value).mean():.1%} of the mask"
+    return [Finding("one-class", (name,), message, {"class": value})]
+
+
+def single_class(mask: np.ndarray) -> int | None:
+    """The class of a mask that draws one beside the background, else None."""
+    drawn = np.setdiff1d(mask, [_BACKGROUND, ANYTHING])
+    return int(drawn[0]) if len(drawn) == 1 else None
 
 
 def check_skin(name: str, mask: np.ndarray) -> list[Finding]:

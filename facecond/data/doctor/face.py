@@ -26,11 +26,13 @@ class Folder:
         side: pixels that images and masks must have, or None.
         order: label order of most masks; `geometry.UNKNOWN` when it is none of the known ones.
         bank: masks of other faces.
+        single: most masks draw a single class, which is said once of the folder.
     """
 
     side: int | None
     order: str
     bank: alignment.Bank
+    single: bool = False
 
 
 @dataclass
@@ -68,9 +70,11 @@ def examine_face(face: Face, folder: Folder) -> Examined:
     mask = alignment.at_side(contents.mask)
     mask, reordered = _in_home_order(face.name, mask, folder.order)
     found.findings += reordered
+    if not folder.single:
+        found.findings += check_single(face.name, mask)
     if not reordered and folder.order != geometry.UNKNOWN:
         where = geometry.places(mask)
-        found.findings += check_single(face.name, mask) or check_skin(face.name, mask)
+        found.findings += check_skin(face.name, mask)
         found.findings += _left_right(face.name, where)
         known = float((mask != ANYTHING).mean())
         found.findings += contradictions(face.name, face.attributes, where, known)

@@ -109,7 +109,7 @@ def test_a_mapping_of_the_ids(raw):
         ("duplicate-id", "01996", "01997"),
         ("duplicate-row", "01999"),
     ]
-    # A row or two may be missing for most others there are; here a sixth is, which says nothing.
+    # Above, 2 of 12 faces have no row, which may be on purpose; 1 of 12 is a mistake.
     assert _mapping(raw, lambda rows: rows.pop(8)) == [("image-without-row", "02002")]
     assert _mapping(raw, lambda rows: rows.append(["7", "1", "000002.jpg"])) == [
         ("row-without-image", "00007")
