@@ -257,7 +257,7 @@ def test_base_of_a_base_is_refused(write: Callable[..., Path]) -> None:
 def test_files_at_fault_are_named(write: Callable[..., Path], tmp_path: Path) -> None:
     assert "not valid YAML" in message(write, "train: {steps: 1")
     assert "not valid YAML" in message(write, "a: 1\n b: 2")
-    assert "mapping of sections" in message(write, "[1, 2]")
+    assert "no mapping" in message(write, "[1, 2]")
     with pytest.raises(UserError, match="no such config"):
         load(RunConfig, tmp_path / "nowhere.yaml")
     with pytest.raises(UserError, match="no such config"):

@@ -26,6 +26,7 @@ from facecond.models.discriminator import PatchDiscriminator
 from facecond.models.first_stage import LinearPatchCode
 from facecond.models.judges import BACKBONES, SMALL
 from facecond.models.kl_autoencoder import build_kl_autoencoder
+from facecond.models.routing import COMBINES, PRESETS, RankChoice
 from facecond.training.first_stage_loss import AutoencoderLoss
 from facecond.training.judge_fit import Recipe
 from facecond.training.judges import train_judge
@@ -137,10 +138,13 @@ def test_optim_section_is_the_optimisers_and_the_loops_own() -> None:
 
 def test_denoiser_and_routing_sections_are_build_denoiser() -> None:
     from_data = {"image_size", "latent_size", "latent_channels"}
-    from_routing = names(config.RoutingConfig)
-    assert from_routing == {"preset", "rules"}
-    rest = keywords(build_denoiser) - from_data - from_routing - {"seed"}
+    rest = keywords(build_denoiser) - from_data - {"route", "seed"}
     assert names(config.DenoiserConfig) == rest
+    assert tuple(choices(config.RoutingConfig, "combine")) == COMBINES
+    assert config.RoutingConfig().preset in PRESETS
+    choice = config.RoutingConfig()
+    named = (choice.sensitivity, choice.fraction, choice.seed)
+    assert RankChoice(*named) == RankChoice()
 
 
 def test_first_stage_section_is_the_patch_code() -> None:

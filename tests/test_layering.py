@@ -17,7 +17,7 @@ PACKAGE = ROOT / "facecond"
 FLOORS: tuple[frozenset[str], ...] = tuple(
     frozenset(floor.split())
     for floor in (
-        "labels errors storage seeding config devices provenance",
+        "labels attribute_split errors storage seeding config devices provenance",
         "figures",
         "data models diffusion metrics",
         "pipeline",
@@ -47,7 +47,7 @@ FEW_MAY_IMPORT: dict[str, frozenset[str]] = {
 MUST_NOT_IMPORT: dict[str, tuple[str, ...]] = {
     "figures.py": ("torch", "matplotlib"),
     "metrics/": ("torchvision", "diffusers", "lpips"),
-    "models/routing.py": ("torch.nn", "diffusers", "facecond.models"),
+    "models/routing/": ("torch", "diffusers"),
     "diffusion/": ("torchvision",),
     "diffusion/perceptual.py": ("diffusers",),
 }

@@ -12,6 +12,7 @@ DOORS = {
     "evaluate": "evaluate",
     "prepare_data": "data prepare",
     "plant_faults": "data faults",
+    "attribute_split": "attribute-split",
 }
 TOOLS = sorted((Path(__file__).resolve().parent.parent / "tools").glob("*.py"))
 

@@ -14,7 +14,7 @@ from facecond.config.first_stage import (
     FirstStageTrainConfig,
 )
 from facecond.config.judge import JudgeConfig, JudgeDataConfig, JudgeSection
-from facecond.config.loading import dump, find, load
+from facecond.config.loading import dump, find, load, read_mapping
 from facecond.config.ranges import RANGES
 from facecond.config.run import (
     DataConfig,
@@ -55,4 +55,5 @@ __all__ = [
     "dump",
     "find",
     "load",
+    "read_mapping",
 ]

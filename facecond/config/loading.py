@@ -29,11 +29,11 @@ def load(kind: type[Config], path: str | Path, overrides: Sequence[str] = ()) ->
             is out of range.
     """
     file = find(path)
-    layers = [(str(file), _read(file))]
+    layers = [(str(file), read_mapping(file))]
     base = layers[0][1].pop("base", None)
     if base is not None:
         ground = find(file.parent / str(base))
-        layers.insert(0, (str(ground), _read(ground)))
+        layers.insert(0, (str(ground), read_mapping(ground)))
         if "base" in layers[0][1]:
             raise UserError("a base has a base itself", ground, "Use one level.")
     for where, layer in layers:
@@ -77,7 +77,8 @@ def dump(config: Any) -> str:
     return OmegaConf.to_yaml(OmegaConf.structured(config))
 
 
-def _read(file: Path) -> dict[str, Any]:
+def read_mapping(file: str | Path) -> dict[str, Any]:
+    """What a YAML or JSON file holds; raises `UserError` unless that is a mapping."""
     try:
         loaded = OmegaConf.to_container(OmegaConf.load(file))
     except FileNotFoundError:
@@ -86,7 +87,7 @@ def _read(file: Path) -> dict[str, Any]:
         reason = " ".join(str(error).split())
         raise UserError(f"not valid YAML ({reason})", file, "Correct the file.") from None
     if not isinstance(loaded, dict):
-        raise UserError("a config is a mapping of sections", file, "See configs/.")
+        raise UserError("it holds no mapping of keys to values", file, "See configs/.")
     return {str(key): value for key, value in loaded.items()}
 
 

@@ -8,7 +8,7 @@ RANGES: dict[str, str] = {
     "[0, inf)": "train.seed train.steps train.minutes train.num_workers train.checkpoint_every_s "
     "train.sample_every optim.weight_decay optim.warmup_steps objective.gamma judge.seed "
     "perceptual.weight perceptual.min_snr loss.l1 loss.perceptual loss.kl loss.adversary "
-    "loss.adversary_start judge.dice judge.validations judge.num_workers",
+    "loss.adversary_start judge.dice judge.validations judge.num_workers routing.seed",
     "[1, inf)": "train.batch_size train.accumulation train.log_every data.variants "
     "first_stage.patch_size first_stage.latent_channels denoiser.block_out_channels "
     "denoiser.layers_per_block denoiser.attention_head_dim denoiser.norm_num_groups "
@@ -21,8 +21,8 @@ RANGES: dict[str, str] = {
     "[1, 1000]": "sampling.steps",
     "[0, 0.3]": "data.affine data.jitter judge.affine judge.jitter",
     "[0, 1]": "dropout.attributes dropout.mask dropout.both dropout.single_attributes "
-    "dropout.mask_regions",
-    "(0, 1]": "optim.decay_share",
+    "dropout.mask_regions dropout.layers",
+    "(0, 1]": "optim.decay_share dropout.layer_keep routing.fraction",
     "[0, 1)": "optim.ema_decay judge.ema_decay judge.label_smoothing",
     "[-10, 10]": "objective.density_mean",
 }

@@ -79,7 +79,8 @@ def prepare_folder(
             column, or the file of identities, keeps the images of a person in one split.
         judges_fraction: share of the faces for the judges' split.
         test_fraction: share of the faces for the test split.
-        test_with_attributes: the test split holds only faces whose 40 attributes are all known.
+        test_with_attributes: the test split holds only faces whose 40 attributes are all known;
+            the judges get their share of the others that are.
         identities: lines `NAME ID`, as CelebA's `identity_CelebA.txt`, or CSV `name,identity`.
         workers: processes; None means one per core.
 
@@ -118,7 +119,7 @@ def prepare_folder(
         for (name, face), split in zip(sources.items(), splits, strict=True)
     }
     encode = partial(_encode, size=size, labels=labels)
-    write_faces(out, size, "folder", details, plan, encode, workers, "preparing")
+    write_faces(out, size, "folder", details, plan, encode, workers, "preparing", people)
     return PreparedFolder.open(out)
 
 

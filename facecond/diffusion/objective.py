@@ -51,6 +51,29 @@ def alpha_sigma(schedule: str, t: Tensor) -> tuple[Tensor, Tensor]:
     return (log_bar / 2).exp(), (-torch.expm1(log_bar)).clamp_min(0).sqrt()
 
 
+def log_snr(schedule: str, t: Tensor) -> Tensor:
+    """log(alpha^2 / sigma^2): infinite at t = 0, and minus infinity at t = 1 under flow."""
+    alpha, sigma = alpha_sigma(schedule, t.double())
+    return 2 * (alpha.log() - sigma.log())
+
+
+def log_snr_of(schedule: str, t: float) -> float:
+    """`log_snr` of one number."""
+    return float(log_snr(schedule, torch.tensor(t, dtype=torch.float64, device="cpu")))
+
+
+def t_of_log_snr(schedule: str, value: float) -> float:
+    """Noise level t in [0, 1] of a logSNR, by bisection: the inverse of `log_snr`."""
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        if log_snr_of(schedule, middle) > value:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
+
+
 def snr(schedule: str, t: Tensor) -> Tensor:
     """Signal-to-noise ratio (alpha / sigma)^2; infinite at t = 0."""
     alpha, sigma = alpha_sigma(schedule, t)

@@ -28,6 +28,17 @@ def check_values(name: str, mask: np.ndarray) -> list[Finding]:
     return []
 
 
+def check_single(name: str, mask: np.ndarray) -> list[Finding]:
+    """A finding if a mask in CelebAMask-HQ's order, none of it left open, has a single class."""
+    count = np.bincount(mask.ravel(), minlength=256)
+    drawn = [value for value in range(1, len(MASK_CLASSES)) if count[value]]
+    if len(drawn) > 1 or count[ANYTHING]:
+        return []
+    only, share = MASK_CLASSES[drawn[0]], count[drawn[0]] / mask.size
+    message = f"{only} is the only class drawn; it covers {share:.1%} of the mask"
+    return [Finding("one-class", (name,), message, {"class": only})]
+
+
 def check_skin(name: str, mask: np.ndarray) -> list[Finding]:
     """A finding if a mask in CelebAMask-HQ's order, none of it left open, has no skin."""
     count = np.bincount(mask.ravel(), minlength=256)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from facecond.data.doctor import alignment, geometry
-from facecond.data.doctor.classes import check_skin, check_values
+from facecond.data.doctor.classes import check_single, check_skin, check_values
 from facecond.data.doctor.contradictions import contradictions
 from facecond.data.doctor.duplicates import small_copy
 from facecond.data.doctor.files import read_contents
@@ -70,7 +70,7 @@ def examine_face(face: Face, folder: Folder) -> Examined:
     found.findings += reordered
     if not reordered and folder.order != geometry.UNKNOWN:
         where = geometry.places(mask)
-        found.findings += check_skin(face.name, mask)
+        found.findings += check_single(face.name, mask) or check_skin(face.name, mask)
         found.findings += _left_right(face.name, where)
         known = float((mask != ANYTHING).mean())
         found.findings += contradictions(face.name, face.attributes, where, known)
