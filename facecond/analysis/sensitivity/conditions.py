@@ -1,5 +1,9 @@
 """Keys and values of several conditions of the same faces, put together row by row and layer by
-layer: the place where a swap happens."""
+layer: the place where a swap happens.
+
+What enters beside the latents (`Conditions.planes`) reaches no layer by routing: it stays the
+face's own.
+"""
 
 from __future__ import annotations
 
@@ -36,9 +40,9 @@ class KeysValues:
         device = unet.device
         attributes = torch.from_numpy(np.concatenate([c.attributes for c in conditions]))
         masks = torch.from_numpy(np.concatenate([c.masks for c in conditions]))
-        tokens = encoder(attributes.to(device), masks.to(device))
-        projected = unet.project_conditions(tokens)  # every row is (condition, face)
-        self._projected, self._device = projected.projected, device
+        attributes, masks = attributes.to(device), masks.to(device)
+        # Every row is (condition, face).
+        self._all = unet.project_conditions(encoder(attributes, masks), encoder.planes(masks))
 
     def rows(self, choice: Choice, face: np.ndarray, gates: Tensor, first: int = 0) -> Conditions:
         """Conditions of R rows.
@@ -49,16 +53,19 @@ class KeysValues:
             gates: float [n, L, S] of each face.
             first: layers before this one are not asked for.
         """
-        projected = {}
-        for index, sources in self._projected.items():
+        device = self._all.gates.device
+        projected: dict[str, dict[str, tuple[Tensor, Tensor]]] = {}
+        for index, sources in self._all.projected.items():
             if int(index) < first:
                 continue
             projected[index] = {}
             for source, (key, value) in sources.items():
                 rows = choice[source][int(index)] * self.faces + face
-                picked = torch.from_numpy(rows).to(self._device)
+                picked = torch.from_numpy(rows).to(device)
                 projected[index][source] = key[picked], value[picked]
-        return Conditions({}, gates[torch.from_numpy(face).to(gates.device)], projected)
+        own = torch.from_numpy(face).to(device)  # OWN comes first
+        planes = None if self._all.planes is None else self._all.planes[own]
+        return Conditions({}, gates[own], projected, planes)
 
 
 def everywhere(sources: Sequence[str], layers: int, rows: np.ndarray) -> dict[str, np.ndarray]:

@@ -12,11 +12,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
-from facecond.models.attention import Conditions, MultiSourceAttention, attend
+from facecond.models.attention import Conditions, MultiSourceAttention
 from facecond.models.unet import FaceUNet
 
 
@@ -66,25 +65,12 @@ class Streams:
         size = _norm(self.hidden[index])
         first, *rest = (
             functional.linear(
-                contributions(attention, self.normed[index], each)[source], attention.to_out.weight
+                attention.contributions(self.normed[index], each)[source], attention.to_out.weight
             )
             for each in conditions
         )
         moved = [_norm(u - first) / size for u in rest]
         return torch.stack([_norm(first) / size, *moved]).cpu().numpy()
-
-
-def contributions(
-    attention: MultiSourceAttention, hidden_states: Tensor, conditions: Conditions
-) -> dict[str, Tensor]:
-    """Gated contribution of each source before `to_out`, [B, N, C]; [B, N, C] hidden states."""
-    query, found = attention.query(hidden_states), {}
-    for source in attention.plan:
-        q, k, v = attention.place(query, *attention.keys_values(conditions, source), source)
-        attended = rearrange(attend(q, k, v), "b h n d -> b n (h d)")  # [B, N, C]
-        gate = conditions.gates[..., attention.layer_index, attention.sources.index(source)]
-        found[source] = gate.reshape(-1, 1, 1).to(attended.dtype) * attended
-    return found
 
 
 def _norm(states: Tensor) -> Tensor:

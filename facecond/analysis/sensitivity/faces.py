@@ -3,6 +3,7 @@ own condition once more."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,5 +84,5 @@ def _again(own: Condition, rows: np.ndarray, seed: int, word: str) -> Condition:
     )
 
 
-def _stack(parts) -> np.ndarray:  # type: ignore[no-untyped-def]
+def _stack(parts: Iterable[np.ndarray]) -> np.ndarray:
     return np.stack(list(parts))

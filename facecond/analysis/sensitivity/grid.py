@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from facecond.analysis.sensitivity.instances import contradicted
+from facecond.attribute_split import appearance
 from facecond.data.prepared import PreparedFolder
 from facecond.errors import UserError
-from facecond.evaluation.conditions import APPEARANCE
 from facecond.labels import ANYTHING, ATTRIBUTES, UNSPECIFIED
 from facecond.seeding import key_of, numpy_generator
 
@@ -62,9 +62,8 @@ def choose_grid(folder: PreparedFolder, settings: int, masks: int, seeds: int, s
     faces = np.sort(indices[drawn])
     order = numpy_generator(seed, "sensitivity", "order").permutation(faces)
     painted = {row: mask for row in map(int, order) if (mask := folder.mask(row)).min() < ANYTHING}
-    said = {
-        row: values for row in map(int, order) if (values := _appearance(folder, row)) is not None
-    }
+    settings_of = {row: _appearance(folder.attributes[row]) for row in map(int, order)}
+    said = {row: values for row, values in settings_of.items() if (values != UNSPECIFIED).any()}
     # A mask that few settings contradict leaves the most to choose from.
     fits = {
         row: sum(not contradicted(values, mask).any() for values in said.values())
@@ -91,10 +90,10 @@ def choose_grid(folder: PreparedFolder, settings: int, masks: int, seeds: int, s
     return Grid(rows[0], values, rows[1], np.stack([painted[row] for row in chosen]), noise)
 
 
-def _appearance(folder: PreparedFolder, row: int) -> np.ndarray | None:
-    free = np.array([name in APPEARANCE for name in ATTRIBUTES])
-    values = np.where(free, folder.attributes[row], UNSPECIFIED).astype(np.int8)
-    return values if (values != UNSPECIFIED).any() else None
+def _appearance(values: np.ndarray) -> np.ndarray:
+    """Values int8 [40] with those of geometry left open."""
+    free = np.isin(ATTRIBUTES, appearance())
+    return np.where(free, values, UNSPECIFIED).astype(np.int8)
 
 
 def _far_apart(settings: dict[int, np.ndarray], count: int) -> list[int]:

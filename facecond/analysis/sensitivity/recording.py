@@ -20,8 +20,8 @@ from facecond.analysis.sensitivity.conditions import OWN, KeysValues, everywhere
 from facecond.analysis.sensitivity.faces import Condition
 from facecond.analysis.sensitivity.grid import Grid
 from facecond.analysis.sensitivity.replay import in_full_precision
-from facecond.analysis.sensitivity.swap import Arrays, gates_at
-from facecond.diffusion.objective import Objective, alpha_sigma, snr
+from facecond.analysis.sensitivity.swap import Arrays
+from facecond.diffusion.objective import Objective, alpha_sigma, log_snr
 from facecond.models.unet import FaceUNet
 from facecond.seeding import torch_generator
 
@@ -90,7 +90,7 @@ def record_grid(pipeline: Any, grid: Grid, part: slice, bins: int, steps: int) -
     objective = Objective(config["schedule"], config["prediction"])
     setting, mask, seed = grid.cells()[:, part]
     count = len(setting)
-    shape = (unet.config.in_channels, unet.config.sample_size, unet.config.sample_size)
+    shape = (unet.config.out_channels, unet.config.sample_size, unet.config.sample_size)
     seeds = [grid.seeds[k] for k in seed]
     x_t = torch.stack([torch.randn(shape, generator=torch_generator(k, "latents")) for k in seeds])
     x_t = x_t.to(unet.device)
@@ -102,7 +102,7 @@ def record_grid(pipeline: Any, grid: Grid, part: slice, bins: int, steps: int) -
         levels = noise_levels(steps)
         for level, following in zip(levels, [*levels[1:], None], strict=True):
             t = torch.full((count,), level, dtype=torch.float32, device=unet.device)
-            gates = gates_at(unet, snr(objective.schedule, t).log())
+            gates = unet.gates(log_snr(objective.schedule, t)).expand(count, -1, -1)
             conditions = values.rows(choice, np.arange(count), gates)
             recorder.step(level)
             timestep = objective.timestep(t)

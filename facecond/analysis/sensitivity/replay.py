@@ -79,7 +79,7 @@ class Replay:
                 if layer == name or layer.startswith(f"{name}."):
                     break
                 unit = self._units[name]
-                unit.forward = _giver(output, rows)  # type: ignore[method-assign]
+                unit.forward = _giver(output, rows)
                 replaced.append(unit)
             yield
         finally:

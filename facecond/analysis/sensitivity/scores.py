@@ -150,7 +150,7 @@ def _tested(other: np.ndarray, sham: np.ndarray, live: np.ndarray, seed: int) ->
     found = _plain(cells.score)
     found.control, found.p95 = sham.mean(0), cells.p95
     found.p, found.q = _corrected(cells.p, live)
-    found.overall_p, found.overall_q = _corrected(layers.p, live.any(-1))
+    found.overall_p, found.overall_q = _corrected(layers.p, np.any(live, -1))
     return found
 
 

@@ -13,7 +13,7 @@ but one, seen from the other end. So 2 L + 2 predictions hold both directions of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,7 @@ from facecond.analysis.sensitivity.conditions import OTHER, OWN, SAME, KeysValue
 from facecond.analysis.sensitivity.contribution import Streams
 from facecond.analysis.sensitivity.faces import Faces
 from facecond.analysis.sensitivity.replay import Replay, in_full_precision
-from facecond.diffusion.objective import Objective, snr
+from facecond.diffusion.objective import Objective, log_snr
 from facecond.models.unet import FaceUNet
 from facecond.seeding import numpy_generator, torch_generator
 
@@ -61,8 +61,8 @@ class Swapper:
         """Measure some faces at noise levels within `bounds` of tau.
 
         Returns:
-            `whole` [n, S, 2], effects of the swap at all layers in both directions, and
-            `PER_LAYER`; float64.
+            `whole` float64 [n, S, 2], effects of the swap at all layers in both directions;
+            `live` bool [n, L, S], which gates are not 0; `PER_LAYER`.
         """
         with in_full_precision(self.unet):
             return self._measure(part, bounds, bin_)
@@ -73,8 +73,8 @@ class Swapper:
         self._x_t, self._timestep = x_t, self.objective.timestep(t)
         parts = [each[part] for each in (faces.own, faces.other, faces.same)]
         self._values = KeysValues(self.unet, self.pipeline.condition_encoder, parts)
-        log_snr = snr(self.objective.schedule, t).log()
-        self._gates = gates_at(self.unet, log_snr)  # [n, L, S]
+        gates = self.unet.gates(log_snr(self.objective.schedule, t))
+        self._gates = gates.expand(len(t), -1, -1)  # [n, L, S]
         live = self._gates.cpu().numpy() != 0
         count, layers, sources = live.shape
         found = {name: np.zeros((count, layers, sources)) for name in PER_LAYER}
@@ -87,6 +87,7 @@ class Swapper:
                 self._one_layer(layer, here, own, swapped, found)
         for name in PER_LAYER:
             found[name] *= live  # a gate of zero is no intervention, whatever rounding does
+        found["live"] = live
         return found
 
     def _ends(self, asked: Sequence[int], found: Arrays) -> tuple[Tensor, dict[int, Tensor]]:
@@ -129,7 +130,7 @@ class Swapper:
         layer: int,
         here: Sequence[int],
         own: Tensor,
-        swapped: dict[int, Tensor],
+        swapped: Mapping[int, Tensor],
         found: Arrays,
     ) -> None:
         """Swap each source at one layer, all variants in one run that begins there."""
@@ -174,11 +175,6 @@ class Swapper:
         levels = [low + (high - low) * numpy_generator(*key).random() for key in keys]
         t = torch.tensor(levels, dtype=torch.float32, device=device)
         return self.objective.add_noise(x_0, noise, t).to(self.unet.dtype), t
-
-
-def gates_at(unet: FaceUNet, log_snr: Tensor) -> Tensor:
-    """Gates [n, L, S] at noise levels [n]."""
-    return unet.gates().expand(len(log_snr), -1, -1)
 
 
 def _distance(ended: Tensor, began: Tensor) -> np.ndarray:
