@@ -13,6 +13,7 @@ DOORS = {
     "prepare_data": "data prepare",
     "plant_faults": "data faults",
     "attribute_split": "attribute-split",
+    "sensitivity": "sensitivity",
 }
 TOOLS = sorted((Path(__file__).resolve().parent.parent / "tools").glob("*.py"))
 
