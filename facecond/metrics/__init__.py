@@ -22,7 +22,7 @@ from facecond.metrics.diversity import (
     region_entropy,
     region_entropy_counts,
 )
-from facecond.metrics.frechet import frechet_distance, frechet_interval
+from facecond.metrics.frechet import frechet_distance, frechet_draws, frechet_interval
 from facecond.metrics.groups import GroupScore, group_scores
 from facecond.metrics.intervals import (
     Interval,
@@ -67,6 +67,7 @@ __all__ = [
     "derangement",
     "entropy_score",
     "frechet_distance",
+    "frechet_draws",
     "frechet_interval",
     "group_scores",
     "kernel_distance",
