@@ -72,11 +72,11 @@ def test_a_grid_adds_every_combination(write: Callable[..., Path]) -> None:
 
 def test_overrides_go_to_the_study_or_to_its_base(write: Callable[..., Path]) -> None:
     path = write("variants: {a: {}, b: {train.batch_size: 9}}")
-    words = ["evaluate.n=12", "train.steps=3", "data.root=faces", "data.labels=true", "seeds=[4]"]
-    study = load_study(path, [*words, "train.batch_size=2"])
+    words = ["evaluate.n=12", "train.steps=3", "data.root=faces", "data.sample_latents=true"]
+    study = load_study(path, [*words, "seeds=[4]", "train.batch_size=2"])
     assert (study.config.evaluate.n, study.config.data.root) == (12, "faces")
     assert study.config.seeds == [4]
-    assert study.base.train.steps == 3 and study.base.data.labels == "true"
+    assert study.base.train.steps == 3 and study.base.data.sample_latents
     assert [v.config.train.batch_size for v in study.variants] == [2, 9]  # a variant comes last
 
 

@@ -26,6 +26,7 @@ from facecond.analysis.ablation.plan import (
 from facecond.analysis.ablation.work import PROBES
 from facecond.config import RunConfig, Study
 from facecond.data.prepared import PreparedFolder
+from facecond.errors import UserError
 from facecond.models.denoiser import Denoiser
 from facecond.training.optim import build_optimizers
 from facecond.training.setup import check_patches, denoiser_for, uses_bf16
@@ -76,10 +77,14 @@ def preview(
     wanted = chosen(study, runs, only)
     sizes = {}
     shown = [study.variant(name) for name in dict.fromkeys(run.variant for run in wanted)]
+    size = _image_size(study, out)
     for variant in tqdm(shown, desc="sizing the variants", unit="variant", leave=False):
-        sizes[variant.name] = measure(
-            variant.config, _image_size(study, out), timed and not _seconds(runs, variant.name)
-        )
+        untimed = timed and not _seconds(runs, variant.name)
+        try:
+            sizes[variant.name] = measure(variant.config, size, untimed)
+        except UserError as error:
+            where = f"{study.file} (variant '{variant.name}'): {error.where}"
+            raise UserError(error.what, where, error.fix) from None
     counts = manifest.counts(wanted)
     told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     lines = [
