@@ -63,18 +63,16 @@ FORBIDDEN_CALLS = {
     "exec": "code from data",
 }
 
-LIGHT = tuple(
-    [
-        "cli",
-        "errors",
-        "labels",
-        "attribute_split",
-        "storage",
-        "seeding",
-        "config",
-        "devices",
-        "provenance",
-    ]
+LIGHT = (
+    "cli",
+    "errors",
+    "labels",
+    "attribute_split",
+    "storage",
+    "seeding",
+    "config",
+    "devices",
+    "provenance",
 )
 HEAVY = ("torch", "torchvision", "diffusers", "accelerate", "scipy", "cv2", "albumentations")
 
