@@ -63,7 +63,17 @@ FORBIDDEN_CALLS = {
     "exec": "code from data",
 }
 
-LIGHT = tuple("cli errors labels attribute_split storage seeding config devices provenance".split())
+LIGHT = (
+    "cli",
+    "errors",
+    "labels",
+    "attribute_split",
+    "storage",
+    "seeding",
+    "config",
+    "devices",
+    "provenance",
+)
 HEAVY = ("torch", "torchvision", "diffusers", "accelerate", "scipy", "cv2", "albumentations")
 
 SOURCES = sorted(PACKAGE.rglob("*.py"))

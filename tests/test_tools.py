@@ -10,6 +10,7 @@ DOORS = {
     "train": "train",
     "sample": "sample",
     "evaluate": "evaluate",
+    "ablate": "ablate",
     "prepare_data": "data prepare",
     "plant_faults": "data faults",
     "attribute_split": "attribute-split",

@@ -229,5 +229,6 @@ def _figure(scored: np.ndarray, control: np.ndarray) -> Figure:
     if not (present and absent):
         return Figure(None, None, None, None, present, absent)
     interval = bootstrap_interval(scored, accuracy)
-    values = (accuracy(scored.sum(0)), interval.low, interval.high, accuracy(control.sum(0)))
-    return Figure(*(round(float(value), 4) for value in values), present, absent)
+    score, shuffled = (round(float(accuracy(c.sum(0))), 4) for c in (scored, control))
+    low, high = (round(float(end), 4) for end in (interval.low, interval.high))
+    return Figure(score, low, high, shuffled, present, absent)

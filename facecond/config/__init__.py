@@ -29,6 +29,13 @@ from facecond.config.run import (
     SamplingConfig,
     TrainConfig,
 )
+from facecond.config.studies import Study, Variant, load_study
+from facecond.config.study import (
+    StudyConfig,
+    StudyDataConfig,
+    StudyEvaluateConfig,
+    StudyJudgesConfig,
+)
 
 __all__ = [
     "RANGES",
@@ -51,9 +58,16 @@ __all__ = [
     "RoutingConfig",
     "RunConfig",
     "SamplingConfig",
+    "Study",
+    "StudyConfig",
+    "StudyDataConfig",
+    "StudyEvaluateConfig",
+    "StudyJudgesConfig",
     "TrainConfig",
+    "Variant",
     "dump",
     "find",
     "load",
+    "load_study",
     "read_mapping",
 ]

@@ -30,7 +30,7 @@ from facecond.metrics.factorial import (
     omega2,
     within_over_between,
 )
-from facecond.metrics.frechet import frechet_distance, frechet_interval
+from facecond.metrics.frechet import frechet_distance, frechet_draws, frechet_interval
 from facecond.metrics.groups import GroupScore, group_scores
 from facecond.metrics.intervals import (
     Interval,
@@ -93,6 +93,7 @@ __all__ = [
     "derangement",
     "entropy_score",
     "frechet_distance",
+    "frechet_draws",
     "frechet_interval",
     "gram",
     "group_scores",

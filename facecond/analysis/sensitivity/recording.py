@@ -21,7 +21,8 @@ from facecond.analysis.sensitivity.faces import Condition
 from facecond.analysis.sensitivity.grid import Grid
 from facecond.analysis.sensitivity.replay import in_full_precision
 from facecond.analysis.sensitivity.swap import Arrays
-from facecond.diffusion.objective import Objective, alpha_sigma, log_snr
+from facecond.diffusion.objective import Objective
+from facecond.diffusion.paths import alpha_sigma, log_snr
 from facecond.models.unet import FaceUNet
 from facecond.seeding import torch_generator
 

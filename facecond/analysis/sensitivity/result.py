@@ -11,7 +11,7 @@ from facecond import metrics
 from facecond.analysis.sensitivity.analyse import Sensitivity
 from facecond.analysis.sensitivity.options import SCHEMA
 from facecond.analysis.sensitivity.scores import PRIMARY, Score
-from facecond.diffusion.objective import log_snr_of
+from facecond.diffusion.paths import log_snr_of
 from facecond.models.routing import checksum
 
 CELLS = ("p", "q", "p95", "control", "low", "high")

@@ -25,7 +25,8 @@ from facecond.analysis.sensitivity.conditions import OTHER, OWN, SAME, KeysValue
 from facecond.analysis.sensitivity.contribution import Streams
 from facecond.analysis.sensitivity.faces import Faces
 from facecond.analysis.sensitivity.replay import Replay, in_full_precision
-from facecond.diffusion.objective import Objective, log_snr
+from facecond.diffusion.objective import Objective
+from facecond.diffusion.paths import log_snr
 from facecond.models.unet import FaceUNet
 from facecond.seeding import numpy_generator, torch_generator
 
