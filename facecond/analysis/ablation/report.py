@@ -13,7 +13,8 @@ from facecond.analysis.ablation import report_tables as tables
 from facecond.analysis.ablation.charts import Gap, Point, forest, pareto
 from facecond.analysis.ablation.table import Table, learning_curve, varied
 from facecond.evaluation.tables import meaning
-from facecond.figures import html_page, html_table, html_tiles, svg_curves, svg_heatmap
+from facecond.figures import html_page, html_table, html_tiles, png_data_uri, svg_curves
+from facecond.models.routing.drawing import draw
 from facecond.storage import write_text
 
 CURVES = 6
@@ -183,19 +184,14 @@ def _mean_curve(table: Table, name: str) -> tuple[list[float], list[float]]:
 def _routings(table: Table) -> str:
     charts = []
     for name in table.variants:
-        told = table.of(name)[0].record["routing"]
-        labels = [
-            f"{layer['stage']}  {layer['resolution']}×{layer['resolution']}"
-            for layer in told["layers"]
-        ]
-        grid = svg_heatmap(
-            np.array(told["gates"], float).reshape(len(labels), -1),
-            row_labels=labels,
-            column_labels=told["sources"],
-        )
-        left_out = table.cells_off(name)
-        charts.append(f"<div><h3>{html.escape(name)} ({html.escape(left_out)})</h3>{grid}</div>")
-    note = "Gates of the sources, layers in the order of execution; of the first seed."
+        title = html.escape(f"{name} ({table.cells_off(name)})")
+        picture = f'<img alt="routing of {title}" src="{png_data_uri(draw(table.routing(name)))}">'
+        charts.append(f'<div><h3>{title}</h3><div class="scroll">{picture}</div></div>')
+    note = (
+        "Gates, layers in the order of execution: blue on (darker is stronger; in a cell, the "
+        "picture's end of the noise levels left, the noise's right), crossed off, empty absent. Of "
+        "the first seed."
+    )
     return f'<p>{note}</p><div class="pair">{"".join(charts)}</div>'
 
 

@@ -9,7 +9,6 @@ import shutil
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -116,7 +115,7 @@ def make_run(order: RunOrder) -> None:
         "steps": told["steps"],
         "batch": told["batch"],
         "seconds": seconds,
-        "routing": routing_record(pipeline),
+        "routing": pipeline.unet.trained_routing.to_dict(),
     }
     write_json(order.folder / DONE, record)
     # What follows is of use to an unfinished run only.
@@ -179,15 +178,3 @@ def write_pictures(path: Path, found: Evaluation) -> None:
             words=np.array([describe(folder.attributes[row]) for row in rows], np.str_),
             rows=rows,
         )
-
-
-def routing_record(pipeline: FacePipeline) -> dict[str, Any]:
-    """The trained routing as a grid: layers in order of execution, sources, gates, states."""
-    table = pipeline.unet.trained_routing
-    return {
-        "name": table.name,
-        "layers": [asdict(layer) for layer in table.layers],
-        "sources": list(table.sources),
-        "gates": table.gates().tolist(),
-        "states": [list(row) for row in table.states()],
-    }
