@@ -26,10 +26,12 @@ def run(args: argparse.Namespace) -> int:
     from facecond.errors import UserError
     from facecond.evaluation.judge_overlap import told_by
     from facecond.models.judges import load_classifier, load_parser
-    from facecond.storage import make_folder, write_json
+    from facecond.storage import check_file_target, make_folder, write_json
     from facecond.training.judge_faces import read_faces
     from facecond.training.judge_scores import score_classifier, score_parser
 
+    if args.json:
+        check_file_target(args.json)
     folder = PreparedFolder.open(args.data)
     model = (load_parser if args.kind == "parser" else load_classifier)(args.judge)
     size = model.config["image_size"]
