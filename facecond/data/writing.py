@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -221,10 +221,16 @@ def write_faces(
 
 def attribute_csv(rows: list[tuple[str, np.ndarray]], coding: Mapping[int, str]) -> str:
     """Rows of (name, int8 [40]) -> CSV text; `coding` gives the word for 1, 0 and -1."""
+    words = ([name, *(coding[int(v)] for v in values)] for name, values in rows)
+    return csv_text(["name", *ATTRIBUTES], words)
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """CSV with the line ends of Unix."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["name", *ATTRIBUTES])
-    table.writerows([name, *(coding[int(v)] for v in values)] for name, values in rows)
+    table.writerow(header)
+    table.writerows(rows)
     return text.getvalue()
 
 
