@@ -24,6 +24,7 @@ from facecond.config import FirstStageRunConfig
 from facecond.data.augmentation import FaceAugmentation
 from facecond.data.dataset import FaceBatch, FaceDataset, IndexKeyedSampler, collate
 from facecond.models.kl_autoencoder import KlAutoencoder
+from facecond.models.pixels import to_network
 from facecond.seeding import torch_generator
 from facecond.storage import make_folder, read_json, write_json, write_text
 from facecond.training import checkpoint, export, first_stage_export, session, setup
@@ -169,7 +170,7 @@ def train_first_stage(
             contested = criterion.heeds_adversary(step)
             for index in range(micro):
                 batch: FaceBatch = next(batches).to(device)
-                images = batch.image.float() / 127.5 - 1
+                images = to_network(batch.image)
                 images = images.contiguous(memory_format=torch.channels_last)  # [B, 3, H, W]
                 randomness = torch_generator(
                     knobs.seed, "step", step, index, accelerator.process_index

@@ -128,11 +128,6 @@ def rows_of(folder: PreparedFolder, split: str, part: Part) -> np.ndarray:
     return np.array([i for i in rows if part in ("all", half_of(folder.names[i]))], np.int64)
 
 
-def to_network(images: Tensor) -> Tensor:
-    """u8 [B, 3, H, W] -> float in [-1, 1], channels last."""
-    return (images.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
-
-
 def _read(
     folder: PreparedFolder, rows: np.ndarray, kind: Kind, progress: bool = False
 ) -> tuple[Tensor, Tensor]:

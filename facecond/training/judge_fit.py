@@ -15,9 +15,10 @@ from tqdm import tqdm
 from facecond.data.augmentation import FaceAugmentation
 from facecond.devices import has_fast_bf16
 from facecond.models.judges import BACKBONES, AttributeClassifier, FaceParser
+from facecond.models.pixels import to_network
 from facecond.seeding import key_of
 from facecond.training.judge_batches import JudgeBatches
-from facecond.training.judge_faces import Faces, FaceSource, Kind, to_network
+from facecond.training.judge_faces import Faces, FaceSource, Kind
 from facecond.training.judge_losses import attribute_loss, parser_loss
 from facecond.training.optim import build_optimizers, learning_rate_factor
 from facecond.training.session import leave_signals_to_parent
@@ -114,8 +115,9 @@ def fit(
         torch.manual_seed(key_of(seed, "judge", kind, "noise") >> 1)
         model.train()
         for step, batch in enumerate(bar):
+            images = to_network(batch.images.to(model.device))
             with torch.autocast(device, torch.bfloat16, enabled=fast):
-                logits = model(to_network(batch.images.to(model.device))).float()
+                logits = model(images.contiguous(memory_format=torch.channels_last)).float()
             loss = _loss(kind, logits, batch.to(model.device), weights, recipe)
             model.zero_grad(set_to_none=True)
             loss.backward()

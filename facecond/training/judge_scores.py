@@ -20,7 +20,8 @@ from facecond.metrics import (
     mean_iou,
 )
 from facecond.models.judges import AttributeClassifier, FaceParser
-from facecond.training.judge_faces import Faces, FaceSource, to_network
+from facecond.models.pixels import to_network
+from facecond.training.judge_faces import Faces, FaceSource
 
 PIXELS = 64 * 64 * 64
 """Of the pictures judged at a time: 64 of 64 px, 1 of 512 px."""
@@ -104,7 +105,8 @@ def _answers(
     batch = min(max(PIXELS // side**2, 1), 64)
     for start in range(0, len(faces), batch):
         part = faces[np.arange(start, min(start + batch, len(faces)))]
-        yield part, model(to_network(part.images.to(model.device))).float().cpu()
+        images = to_network(part.images.to(model.device))
+        yield part, model(images.contiguous(memory_format=torch.channels_last)).float().cpu()
     model.train(was_training)
 
 
