@@ -215,7 +215,7 @@ def test_a_write_that_fails_names_what_the_user_named(tmp_path):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert caught.value.filename == str(target)
     with pytest.raises(OSError) as caught, storage.atomic_file(target):
-        open(tmp_path / "other" / "x")
+        (tmp_path / "other" / "x").read_text()
     assert caught.value.filename == str(tmp_path / "other" / "x")  # somebody else's fault
 
 

@@ -26,15 +26,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Label, and say what was checked and what was filled."""
-    from pathlib import Path
-
     import torch
 
     from facecond.data.prepared import PreparedFolder
     from facecond.errors import UserError
     from facecond.evaluation.annotate import label_folder
-    from facecond.evaluation.witness import Witness, own_scores
-    from facecond.models.judges import load_classifier, load_parser
+    from facecond.evaluation.judges import open_classifier, open_parser
 
     if not (args.parser or args.attributes):
         raise UserError(
@@ -43,13 +40,10 @@ def run(args: argparse.Namespace) -> int:
     folder = PreparedFolder.open(args.folder)
     device = "cuda" if torch.cuda.is_available() else "cpu"
 
-    def witness(path: str, load: Any) -> Witness:
-        return Witness(load(path).to(device), Path(path), own_scores(path))
-
     manifest = label_folder(
         folder,
-        witness(args.parser, load_parser) if args.parser else None,
-        witness(args.attributes, load_classifier) if args.attributes else None,
+        open_parser(args.parser, device) if args.parser else None,
+        open_classifier(args.attributes, device) if args.attributes else None,
         min_confidence=args.min_confidence,
     )
     if args.attributes:

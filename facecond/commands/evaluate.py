@@ -22,6 +22,7 @@ from facecond.errors import UserError
 
 if TYPE_CHECKING:
     from facecond.data.prepared import PreparedFolder
+    from facecond.evaluation.independence import Independence
     from facecond.evaluation.protocol import Evaluation
     from facecond.evaluation.published import Comparison
     from facecond.evaluation.report_parts import Report
@@ -96,48 +97,60 @@ def assess(args: argparse.Namespace) -> Report | None:
     from facecond.evaluation import independence
     from facecond.evaluation.gallery import build_report
     from facecond.evaluation.generation import Processes
+    from facecond.evaluation.judges import Judges
+    from facecond.evaluation.parts import removed_on_fault
     from facecond.evaluation.protocol import evaluate
-    from facecond.evaluation.verdicts import Judges
     from facecond.models.feature_extractors import load_extractor
     from facecond.pipeline import load_pipeline
-    from facecond.storage import make_folder
+    from facecond.storage import check_folder_target
 
     if len(args.judges) > 2:
         raise UserError(f"{len(args.judges)} judges are given", "--judges", "Give one or two.")
+    out = Path(args.out)
+    check_folder_target(out)
     processes = Processes()
-    out = make_folder(args.out)
     folder = PreparedFolder.open(args.data)
     judges = [Judges.load(Path(place), processes.device) for place in args.judges]
     trained_on = independence.trained_on(args.model, judges)
-    notes = independence.check_judges(judges, folder, trained_on)
-    for note in notes if processes.main else ():
-        print(f"note: {note}")
+    judged = independence.check_judges(judges, folder, trained_on)
+    if processes.main:
+        for warning in judged.warnings:
+            print(f"warning: {warning}")
+        for note in judged.notes:
+            print(f"note: {note}")
     extractor = None
     if args.features != "judge":
-        extractor = load_extractor(args.features, judges[0].classifier)
-    found = evaluate(
-        load_pipeline(args.model).to(processes.device),
-        folder,
-        judges,
-        protocol=args.protocol,
-        n=args.n,
-        seed=args.seed,
-        guidance=args.guidance,
-        num_inference_steps=args.steps,
-        batch_size=args.batch_size,
-        extractor=extractor,
-        distance=None if args.protocol == "quick" else perceptual_distance(args, processes.device),
-        images_out=out / "images" if args.keep_images else None,
-        unfinished=out / "unfinished",
-    )
+        extractor = load_extractor(args.features, judges[0].classifier.model)
+    distance = None if args.protocol == "quick" else perceptual_distance(args, processes.device)
+    with removed_on_fault(out / "unfinished", out, out / "images"):
+        found = evaluate(
+            load_pipeline(args.model).to(processes.device),
+            folder,
+            judges,
+            protocol=args.protocol,
+            n=args.n,
+            seed=args.seed,
+            guidance=args.guidance,
+            num_inference_steps=args.steps,
+            batch_size=args.batch_size,
+            extractor=extractor,
+            distance=distance,
+            images_out=out / "images" if args.keep_images else None,
+            unfinished=out / "unfinished",
+        )
     found.provenance["trained_on"] = trained_on
     if not processes.main:
         return None
     comparisons = compare_published(found, folder, trained_on)
-    write_results(args, found, notes, comparisons)
+    write_results(args, found, judged, comparisons)
     found.context.parts.clear()
     return build_report(
-        found, args.model, commands=[command_of(args)], notes=notes, comparisons=comparisons
+        found,
+        args.model,
+        commands=[command_of(args)],
+        warnings=judged.warnings,
+        notes=judged.notes,
+        comparisons=comparisons,
     )
 
 
@@ -177,7 +190,7 @@ def compare_published(
 def write_results(
     args: argparse.Namespace,
     found: Evaluation,
-    notes: list[str],
+    judged: Independence,
     comparisons: list[Comparison],
 ) -> None:
     """`results.jsonl`, `results.json`, `results.md`; prints the table."""
@@ -186,16 +199,17 @@ def write_results(
     from facecond.evaluation import rows as result_rows
     from facecond.evaluation.published import as_json
     from facecond.evaluation.tables import all_notes, markdown
-    from facecond.storage import write_json, write_text
+    from facecond.storage import make_folder, write_json, write_text
 
-    out = Path(args.out)
-    result_rows.append_rows(out / "results.jsonl", found.rows)
-    summary = result_rows.summary(found.rows) | found.provenance
-    summary |= {"probe_seconds": found.seconds, "notes": all_notes(found.rows, notes)}
+    out = make_folder(Path(args.out))
+    doubts = {"warnings": judged.warnings} if judged.warnings else {}
+    result_rows.append_rows(out / "results.jsonl", [row | doubts for row in found.rows])
+    summary = result_rows.summary(found.rows) | found.provenance | doubts
+    summary |= {"probe_seconds": found.seconds, "notes": all_notes(found.rows, judged.notes)}
     if comparisons:
         summary["published"] = as_json(comparisons)
     write_json(out / "results.json", summary)
-    table = markdown(found.rows, notes, comparisons)
+    table = markdown(found.rows, judged.notes, comparisons, judged.warnings)
     write_text(out / "results.md", table)
     print(table)
 

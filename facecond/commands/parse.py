@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-    from facecond.evaluation.witness import Witness
+    from facecond.evaluation.judges import Judge
+    from facecond.models.judges import FaceParser
 
 REAL_PARSER = (
     "Train one on real faces: `facecond data prepare celebamask --root CelebAMask-HQ --out DATA "
@@ -59,9 +60,8 @@ def run(args: argparse.Namespace) -> int:
     from PIL import Image
 
     from facecond.data.pictures import read_photo
+    from facecond.evaluation.judges import open_parser
     from facecond.evaluation.photo import overlay, palette_picture, parse_face
-    from facecond.evaluation.witness import Witness, own_scores
-    from facecond.models.judges import load_parser
     from facecond.storage import check_file_target
 
     names = [name for name in (args.out, args.aligned, args.overlay) if name]
@@ -71,9 +71,7 @@ def run(args: argparse.Namespace) -> int:
         if Path(name).suffix.lower() != ".png":
             raise UserError("is not the name of a PNG file", name, "Write NAME.png.")
         check_file_target(name)
-    model = load_parser(args.parser)
-    model.to("cuda" if torch.cuda.is_available() else "cpu")
-    parser = Witness(model, Path(args.parser), own_scores(args.parser))
+    parser = open_parser(args.parser, "cuda" if torch.cuda.is_available() else "cpu")
     photo = read_photo(Path(args.photo))
     size = args.size or parser.image_size or DEFAULT_SIZE
     face = parse_face(_crop(args, photo, parser, size), parser)
@@ -87,7 +85,9 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _crop(args: argparse.Namespace, photo: np.ndarray, parser: Witness, size: int) -> np.ndarray:
+def _crop(
+    args: argparse.Namespace, photo: np.ndarray, parser: Judge[FaceParser], size: int
+) -> np.ndarray:
     """The aligned face, uint8 [size, size, 3]."""
     from facecond.data.face_finder import SOURCE, WEIGHTS, load_finder
     from facecond.errors import UserError

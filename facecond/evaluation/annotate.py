@@ -16,11 +16,12 @@ from facecond.data.predicted import PredictedWriter, read_predicted, write_predi
 from facecond.data.prepared import SPLITS, PreparedFolder
 from facecond.errors import UserError
 from facecond.evaluation.attribute_check import LEAST_ACCURACY, check_attributes
+from facecond.evaluation.inference import attribute_logits, check_rows, parser_logits
+from facecond.evaluation.judges import Judge
 from facecond.evaluation.mask_check import LEAST_IOU, LEAST_PRECISION, MaskCheck
-from facecond.evaluation.witness import Witness, attribute_logits, check_rows, parsed
 from facecond.labels import ANYTHING, ATTRIBUTES, MASK_CLASSES, PRESENT, UNSPECIFIED
 from facecond.metrics.calibration import fit_temperature
-from facecond.models.judges import AttributeClassifier
+from facecond.models.judges import AttributeClassifier, FaceParser
 from facecond.provenance import commit, versions
 from facecond.seeding import numpy_generator
 from facecond.storage import read_json
@@ -40,8 +41,8 @@ BETTER_JUDGE = "Give a judge trained on faces of this kind and alignment."
 
 def label_folder(
     folder: PreparedFolder,
-    parser: Witness | None = None,
-    classifier: Witness | None = None,
+    parser: Judge[FaceParser] | None = None,
+    classifier: Judge[AttributeClassifier] | None = None,
     *,
     min_confidence: float = MIN_CONFIDENCE,
     progress: bool = True,
@@ -84,13 +85,13 @@ def label_folder(
 
 def _attributes(
     folder: PreparedFolder,
-    judge: Witness,
+    judge: Judge[AttributeClassifier],
     writer: PredictedWriter,
     min_confidence: float,
     progress: bool,
 ) -> dict[str, Any]:
     """Label the attributes; returns the section of the manifest."""
-    model: AttributeClassifier = judge.model
+    model = judge.model
     thresholds = np.array(model.config["thresholds"], np.float32)
     trained = np.array([name in set(model.config["attributes"]) for name in ATTRIBUTES])
     known = folder.attributes != UNSPECIFIED
@@ -158,7 +159,7 @@ def _attributes(
 
 
 def _masks(
-    folder: PreparedFolder, judge: Witness, writer: PredictedWriter, progress: bool
+    folder: PreparedFolder, judge: Judge[FaceParser], writer: PredictedWriter, progress: bool
 ) -> dict[str, Any]:
     """Label the masks; returns the section of the manifest."""
     checked = check_rows(folder, folder.has_mask, judge.scores)
@@ -182,7 +183,7 @@ def _masks(
         return masks.to(torch.uint8), sure
 
     check = MaskCheck()
-    for part, logits in parsed(folder, checked, judge, "check masks", progress):
+    for part, logits in parser_logits(folder, checked, judge, "check masks", progress):
         masks, sure = answers(logits)
         truth = np.stack([folder.mask(int(row)) for row in part])
         check.add(truth, masks.cpu().numpy(), sure.cpu().numpy())
@@ -192,7 +193,7 @@ def _masks(
     rows = _rows(folder)
     rows = rows[~folder.has_mask[rows]]
     used, confidences = torch.from_numpy(check.used), []
-    for part, logits in parsed(folder, rows, judge, "masks", progress):
+    for part, logits in parser_logits(folder, rows, judge, "masks", progress):
         masks, sure = answers(logits)
         given = used.to(masks.device)[masks.long()]
         mean = (sure * given).sum((1, 2)) / given.sum((1, 2)).clamp(min=1)
@@ -210,12 +211,12 @@ def _masks(
 
 
 def _pixels(
-    folder: PreparedFolder, rows: np.ndarray, judge: Witness, progress: bool
+    folder: PreparedFolder, rows: np.ndarray, judge: Judge[FaceParser], progress: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """The parser's logits float [P, 19] at random pixels, and their true classes uint8 [P]."""
     generator = numpy_generator(0, "label", "pixels")
     seen, true = [], []
-    for part, logits in parsed(folder, rows, judge, "calibrate masks", progress):
+    for part, logits in parser_logits(folder, rows, judge, "calibrate masks", progress):
         truth = np.stack([folder.mask(int(row)).reshape(-1) for row in part])  # [B, S * S]
         places = generator.integers(0, truth.shape[1], (len(part), PIXELS_PER_FACE))
         at = torch.from_numpy(places).to(logits.device)[:, None].expand(-1, logits.shape[1], -1)

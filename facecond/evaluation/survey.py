@@ -14,7 +14,8 @@ from facecond import metrics
 from facecond.evaluation.conditions import masks_of
 from facecond.evaluation.context import Context
 from facecond.evaluation.generation import Arrays
-from facecond.evaluation.verdicts import judge_features, look, to_network
+from facecond.evaluation.verdicts import judge_features, judge_images
+from facecond.models.pixels import pictures_to_network
 from facecond.pipeline import to_uint8
 from facecond.seeding import numpy_generator
 
@@ -68,7 +69,7 @@ def real(context: Context) -> Arrays:
         for k in range(len(context.judges)):
             del found[f"masks{k}"]
         rebuilt = reconstruct(context.pipeline, images)
-        found["rebuilt"] = judge_features(context.judges[0].classifier, rebuilt)
+        found["rebuilt"] = judge_features(context.judges[0].classifier.model, rebuilt)
         if context.extractor is not None:
             found["extracted"] = context.extractor.features(images)
             found["rebuilt_extracted"] = context.extractor.features(rebuilt)
@@ -87,7 +88,7 @@ def reference(context: Context) -> Arrays:
         rows = np.sort(rows[order[:REFERENCE_LIMIT]])
 
     def measure(images: np.ndarray, part: slice) -> Arrays:
-        found = {"features": judge_features(context.judges[0].classifier, images)}
+        found = {"features": judge_features(context.judges[0].classifier.model, images)}
         if context.extractor is not None:
             found["extracted"] = context.extractor.features(images)
         return found
@@ -99,7 +100,7 @@ def reference(context: Context) -> Arrays:
 def reconstruct(pipeline: Any, images: np.ndarray) -> np.ndarray:
     """Pictures uint8 [B, S, S, 3] through the first stage and back."""
     first_stage: FirstStage = pipeline.first_stage
-    pixels = to_network(images, getattr(first_stage, "device", torch.device("cpu")))
+    pixels = pictures_to_network(images, getattr(first_stage, "device", torch.device("cpu")))
     rebuilt = first_stage.decode(first_stage.encode(pixels)).float()  # [B, 3, S, S]
     return to_uint8(rebuilt)
 
@@ -109,7 +110,7 @@ def _compare(context: Context, images: np.ndarray, part: slice) -> Arrays:
     masks = masks_of(context.folder, context.rows[part])
     found: Arrays = {}
     for k, judges in enumerate(context.judges):
-        verdict = look(judges, images)
+        verdict = judge_images(judges, images)
         found[f"masks{k}"] = verdict.masks
         found[f"own{k}"] = metrics.mask_counts(masks, verdict.masks)
         found[f"pixels{k}"] = metrics.pixel_counts(masks, verdict.masks)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from facecond.data.prepared import PreparedFolder
+from facecond.evaluation.judges import Judges
 from facecond.evaluation.protocol import PROTOCOLS, Protocol
-from facecond.evaluation.verdicts import Judges
 
 
 def means(images: np.ndarray) -> np.ndarray:

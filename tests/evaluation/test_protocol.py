@@ -13,8 +13,8 @@ from PIL import Image
 from facecond.data.prepared import PreparedFolder
 from facecond.errors import UserError
 from facecond.evaluation.context import Amounts
+from facecond.evaluation.judges import Judge, Judges
 from facecond.evaluation.protocol import PROTOCOLS, Protocol
-from facecond.evaluation.verdicts import Judges
 from facecond.labels import ATTRIBUTES
 from facecond.models.judges import FaceParser
 
@@ -125,7 +125,7 @@ def test_samples_are_kept_on_request(
 
 
 def test_another_size_is_a_user_error(world: Any, faces: PreparedFolder, judges: Judges) -> None:
-    wrong = Judges(FaceParser(width=8), judges.classifier)
+    wrong = Judges(Judge(FaceParser(width=8)), judges.classifier)
     with pytest.raises(UserError, match="the parser is for 64 px, these faces have 32 px"):
         world.run(faces, wrong, world.Painter(), n=10)
 
