@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-from facecond.data.prepared import PreparedFolder
+from facecond.data.prepared import SPLITS, PreparedFolder
 from facecond.evaluation.judges import Judge
 from facecond.labels import ATTRIBUTES
 from facecond.models.judges import AttributeClassifier, FaceParser
@@ -41,6 +41,12 @@ def check_rows(folder: PreparedFolder, usable: np.ndarray, scores: Mapping[str, 
             rows = folder.indices(split)
             found = np.concatenate([found, rows[usable[rows]]])
     return found
+
+
+def rows_in_use(folder: PreparedFolder) -> np.ndarray:
+    """All rows that are not excluded, int64 [n], in the order of the folder."""
+    there = [folder.indices(split) for split in SPLITS if (folder.splits == split).any()]
+    return np.sort(np.concatenate(there))
 
 
 @torch.inference_mode()

@@ -238,6 +238,11 @@ def known(value: float | None) -> float | None:
     return None if value is None or np.isnan(value) else float(value)
 
 
+def rounded(value: float) -> float | None:
+    """Four digits after the point for JSON, or None where it is not finite."""
+    return round(float(value), 4) if np.isfinite(value) else None
+
+
 def _detail(names: Sequence[str], values: Sequence[np.ndarray]) -> dict[str, dict[str, Any]]:
     """Score, ceiling and floor by name; null where a pairing has no case."""
     plain = [[known(v) for v in part] for part in values]

@@ -14,7 +14,9 @@ from facecond.errors import UserError
 from facecond.evaluation.annotate import label_folder
 from facecond.evaluation.inference import check_rows, resized
 from facecond.evaluation.judges import Judge
+from facecond.evaluation.label_attributes import BY_JUDGE, ONE_VALUE
 from facecond.labels import ANYTHING, ATTRIBUTES, UNSPECIFIED
+from facecond.metrics.attribute_calibration import calibrate
 from facecond.models.judges import AttributeClassifier, FaceParser
 from facecond.models.weights_hash import weights_hash
 from facecond.seeding import key_of
@@ -173,6 +175,26 @@ def test_least_confidence_leaves_the_unsure_open(
     assert counts[0] == (COUNT - KNOWN) * 30 > counts[1] > counts[2]
 
 
+def test_an_attribute_of_which_one_value_is_sure_stays_open(
+    classifier: Judge, parser: Judge, tmp_path: Path
+) -> None:
+    """An attribute that one face in eight has, and that is hardly seen."""
+    attributes, masks = answers(classifier, parser)
+    with torch.no_grad():
+        logits = classifier.model(network(faces())).numpy()[:, 4]
+    noisy = logits + np.random.default_rng(4).normal(0, 1.5 * logits.std(), COUNT)
+    attributes[:, 4] = noisy > np.quantile(noisy, 0.86)
+    folder = PreparedFolder.open(write(tmp_path / "x", attributes, masks))
+    manifest = label_folder(folder, None, classifier, progress=False)
+    found = manifest["attributes"]["per_attribute"][ATTRIBUTES[4]]
+    assert found["accuracy"] > 0.6 and found["low"] > 0.5  # what was enough to be labelled
+    assert found["stated_absent"][0] > 40 and found["stated_present"][0] < 5
+    assert found["left_open"] == ONE_VALUE and not found["used"] and found["filled"] == 0
+    given = read_predicted(folder)
+    assert given is not None and (given.attributes[:, 4] == UNSPECIFIED).all()
+    assert manifest["attributes"]["per_attribute"][ATTRIBUTES[5]]["filled_present"] > 0
+
+
 def test_one_judge_keeps_what_the_other_filled(
     classifier: Judge, parser: Judge, root: Path
 ) -> None:
@@ -194,13 +216,29 @@ def test_without_truth_the_judges_own_figures_stand(
     with pytest.raises(UserError, match=r"judges/attributes: no true attributes to check"):
         label_folder(folder, None, classifier, progress=False)
     assert not (folder.root / "predicted").exists()
-    told = Judge(classifier.model, classifier.path, {"per_attribute": {ATTRIBUTES[2]: 0.9}})
+    weak = Judge(classifier.model, classifier.path, {"per_attribute": {ATTRIBUTES[2]: 0.9}})
+    with pytest.raises(UserError, match="no scores.json that tells how often its values are right"):
+        label_folder(folder, None, weak, progress=False)
+    with torch.no_grad():
+        logits = classifier.model(network(faces())).numpy()
+    sure = calibrate(logits[:, 2], attributes[:, 2] == 1).as_json()
+    scores = {"per_attribute": {ATTRIBUTES[2]: 0.9}, "calibration": {ATTRIBUTES[2]: sure}}
+    broken = Judge(classifier.model, classifier.path, scores | {"calibration": {ATTRIBUTES[2]: 1}})
+    with pytest.raises(UserError, match="scores.json: 'calibration' is damaged"):
+        label_folder(folder, None, broken, progress=False)
+    told = Judge(classifier.model, classifier.path, scores)
     manifest = label_folder(folder, parser, told, progress=False)
     full = PreparedFolder.open(folder.root, labels="all")
-    assert (full.attributes[:, 2] == attributes[:, 2]).all()
+    given = full.attribute_predicted[:, 2]
+    assert given.mean() > 0.7
+    assert (full.attributes[given, 2] == attributes[given, 2]).all()
     assert not full.attribute_predicted[:, np.arange(40) != 2].any()
     assert manifest["attributes"]["faces_checked"] == 0
-    assert manifest["attributes"]["calibration"]["source"] == "the judge's own validation"
+    assert manifest["attributes"]["calibration"]["source"] == BY_JUDGE
+    found = manifest["attributes"]["per_attribute"][ATTRIBUTES[2]]
+    assert found["checked_on"] == "judge" and found["base_rate"] == sure["base_rate"]
+    assert found["read_rate"] == pytest.approx(sure["base_rate"], abs=0.05)
+    assert found["stated_present"] == [row[1:] for row in sure["stated_present"]][3]
     assert manifest["masks"]["check"] == {} and "calibration" not in manifest["masks"]
     np.testing.assert_array_equal(full.mask(7), masks[7])
 

@@ -16,7 +16,7 @@ from facecond.evaluation.parts import Parts, removed_on_fault
 
 
 class OneOf(Processes):
-    """Process `rank` of `world`: what the others send to the first one, and it to them, is given."""
+    """Process `rank` of `world`; what it would get from the others is given."""
 
     def __init__(
         self, rank: int, world: int, others: Sequence[Any] = (), first: Any = None
