@@ -72,9 +72,9 @@ def scored_attributes(own: np.ndarray, real: Sequence[np.ndarray], seed: int) ->
 def mask_rows(masks: Sequence[Counts], pixels: Sequence[Counts], seed: int) -> list[Row]:
     """Rows `mask_miou` from `mask_counts` [n, 19, 2] and `pixel_accuracy` from `pixel_counts`
     [n, 2], one triple for each judge."""
-    detail = _detail(MASK_CLASSES, [metrics.class_iou(c.sum(0)) for c in masks[0]])
+    by_class = detail(MASK_CLASSES, [metrics.class_iou(c.sum(0)) for c in masks[0]])
     return [
-        counted_row("mask_miou", metrics.mean_iou, masks, seed) | {"detail": detail},
+        counted_row("mask_miou", metrics.mean_iou, masks, seed) | {"detail": by_class},
         counted_row("pixel_accuracy", metrics.ratio_of_sums, pixels, seed),
     ]
 
@@ -96,7 +96,7 @@ def attribute_rows(hits: Sequence[Counts], scored: Scored, seed: int) -> list[Ro
     scores = (metrics.attribute_accuracy, metrics.attribute_f1)
     for name, score in zip(names, scores, strict=True):
         row = counted_row(name, _mean_over_last(score), triples, seed)
-        row["detail"] = _detail(scored.names, [score(c.sum(0)) for c in triples[0]])
+        row["detail"] = detail(scored.names, [score(c.sum(0)) for c in triples[0]])
         rows.append(row | left_out | ({"note": scored.note} if scored.note else {}))
     return rows
 
@@ -104,18 +104,18 @@ def attribute_rows(hits: Sequence[Counts], scored: Scored, seed: int) -> list[Ro
 def counted_row(
     metric: str,
     score: Callable[[np.ndarray], np.ndarray],
-    counts: Sequence[Counts],
+    counts: Sequence[tuple[np.ndarray, ...]],
     seed: int,
 ) -> Row:
     """A row of a score of summed counts (`score`: [..., *shape] -> [...]); a second triple of
     counts is that of a second judge."""
-    own, real, other = counts[0]
+    own, real, *others = counts[0]
     row = score_row(
         metric,
         float(score(own.sum(0))),
         metrics.bootstrap_interval(own, score, seed=seed),
         ceiling=float(score(real.sum(0))),
-        floor=float(score(other.sum(0))),
+        floor=float(score(others[0].sum(0))) if others else None,
         n=len(own),
     )
     for own_b, real_b, other_b in counts[1:]:
@@ -144,14 +144,23 @@ def frechet_rows(
     [m, D]. The ceiling of samples is that of reconstructions: the first stage bounds what the
     sampler can reach. There is no floor: the figure does not look at conditions."""
     sets = {name: samples, f"{name}_reconstruction": rebuilt, f"{name}_real": real}
-    rows = []
-    for key, features in sets.items():
-        interval = metrics.frechet_interval(features, reference, seed=seed)
-        score = metrics.frechet_distance(features, reference)
-        row = score_row(key, score, interval, n=len(features), better="lower")
-        rows.append(row | {"reference_n": len(reference)})
+    rows = [frechet_row(key, features, reference, seed) for key, features in sets.items()]
     rows[0]["ceiling"] = rows[1]["score"]
     return rows
+
+
+def frechet_row(
+    name: str,
+    features: np.ndarray,
+    reference: np.ndarray,
+    seed: int,
+    ceiling: float | None = None,
+) -> Row:
+    """A row of the Fréchet distance of features [n, D] to `reference` [m, D]."""
+    interval = metrics.frechet_interval(features, reference, seed=seed)
+    score = metrics.frechet_distance(features, reference)
+    row = score_row(name, score, interval, ceiling=ceiling, n=len(features), better="lower")
+    return row | {"reference_n": len(reference)}
 
 
 def mean_row(
@@ -243,11 +252,12 @@ def rounded(value: float) -> float | None:
     return round(float(value), 4) if np.isfinite(value) else None
 
 
-def _detail(names: Sequence[str], values: Sequence[np.ndarray]) -> dict[str, dict[str, Any]]:
-    """Score, ceiling and floor by name; null where a pairing has no case."""
+def detail(names: Sequence[str], values: Sequence[np.ndarray]) -> dict[str, dict[str, Any]]:
+    """Score, ceiling and, if it is given, floor by name; null where a pairing has no case. Names
+    that occur in none are left out."""
     plain = [[known(v) for v in part] for part in values]
     return {
-        name: dict(zip(("score", "ceiling", "floor"), parts, strict=True))
+        name: dict(zip(("score", "ceiling", "floor"), parts, strict=False))
         for name, *parts in zip(names, *plain, strict=True)
         if any(part is not None for part in parts)
     }

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from facecond import metrics
+from facecond.data.prepared import PreparedFolder
 from facecond.evaluation.conditions import masks_of
 from facecond.evaluation.context import Context
 from facecond.evaluation.generation import Arrays
@@ -80,12 +81,18 @@ def real(context: Context) -> Arrays:
     )
 
 
-def reference(context: Context) -> Arrays:
-    """`features` (and `extracted`) of up to `REFERENCE_LIMIT` pictures of the generator's split."""
-    rows = context.folder.indices("generator")
+def reference_rows(folder: PreparedFolder, seed: int) -> np.ndarray:
+    """Up to `REFERENCE_LIMIT` rows of the generator's split, int64 [m]."""
+    rows = folder.indices("generator")
     if len(rows) > REFERENCE_LIMIT:
-        order = numpy_generator(context.seed, "evaluate", "reference").permutation(len(rows))
+        order = numpy_generator(seed, "evaluate", "reference").permutation(len(rows))
         rows = np.sort(rows[order[:REFERENCE_LIMIT]])
+    return rows
+
+
+def reference(context: Context) -> Arrays:
+    """`features` (and `extracted`) of the pictures that distances are taken to."""
+    rows = reference_rows(context.folder, context.seed)
 
     def measure(images: np.ndarray, part: slice) -> Arrays:
         found = {"features": judge_features(context.judges[0].classifier.model, images)}
