@@ -22,7 +22,6 @@ from facecond.errors import UserError
 
 if TYPE_CHECKING:
     from facecond.data.prepared import PreparedFolder
-    from facecond.evaluation.independence import Independence
     from facecond.evaluation.protocol import Evaluation
     from facecond.evaluation.published import Comparison
     from facecond.evaluation.report_parts import Report
@@ -100,6 +99,7 @@ def assess(args: argparse.Namespace) -> Report | None:
     from facecond.evaluation.judges import Judges
     from facecond.evaluation.parts import removed_on_fault
     from facecond.evaluation.protocol import evaluate
+    from facecond.evaluation.results import write_results
     from facecond.models.feature_extractors import load_extractor
     from facecond.pipeline import load_pipeline
     from facecond.storage import check_folder_target
@@ -142,7 +142,7 @@ def assess(args: argparse.Namespace) -> Report | None:
     if not processes.main:
         return None
     comparisons = compare_published(found, folder, trained_on)
-    write_results(args, found, judged, comparisons)
+    print(write_results(out, found, judged, comparisons))
     found.context.parts.clear()
     return build_report(
         found,
@@ -185,33 +185,6 @@ def compare_published(
             trained_on_split=trained_on["the model"] in data_names(folder),
         ),
     )
-
-
-def write_results(
-    args: argparse.Namespace,
-    found: Evaluation,
-    judged: Independence,
-    comparisons: list[Comparison],
-) -> None:
-    """`results.jsonl`, `results.json`, `results.md`; prints the table."""
-    from pathlib import Path
-
-    from facecond.evaluation import rows as result_rows
-    from facecond.evaluation.published import as_json
-    from facecond.evaluation.tables import all_notes, markdown
-    from facecond.storage import make_folder, write_json, write_text
-
-    out = make_folder(Path(args.out))
-    doubts = {"warnings": judged.warnings} if judged.warnings else {}
-    result_rows.append_rows(out / "results.jsonl", [row | doubts for row in found.rows])
-    summary = result_rows.summary(found.rows) | found.provenance | doubts
-    summary |= {"probe_seconds": found.seconds, "notes": all_notes(found.rows, judged.notes)}
-    if comparisons:
-        summary["published"] = as_json(comparisons)
-    write_json(out / "results.json", summary)
-    table = markdown(found.rows, judged.notes, comparisons, judged.warnings)
-    write_text(out / "results.md", table)
-    print(table)
 
 
 def command_of(args: argparse.Namespace) -> str:

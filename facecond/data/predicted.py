@@ -102,10 +102,12 @@ class PredictedWriter:
         tables = (
             attribute_csv(list(zip(self._names, self._attributes, strict=True)), ON_DISK),
             csv_text(
-                ["name", *ATTRIBUTES],
-                ([n, *row] for n, row in zip(self._names, sure, strict=True)),
+                [
+                    ["name", *ATTRIBUTES],
+                    *([n, *row] for n, row in zip(self._names, sure, strict=True)),
+                ]
             ),
-            csv_text(["name", "confidence"], ([n, f"{c:.4f}"] for n, c in self._masks)),
+            csv_text([["name", "confidence"], *([n, f"{c:.4f}"] for n, c in self._masks)]),
         )
         for name, content in zip(_TABLES, tables, strict=True):
             self._write(name, content.encode())

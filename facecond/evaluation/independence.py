@@ -47,8 +47,8 @@ def overlap(first: Mapping[str, Any], second: Mapping[str, Any]) -> Overlap:
     """Compare two `scores.json` (or what was kept of them elsewhere).
 
     Data overlap when both judges learned from the same folder, unless from its two halves (`part`
-    a and b). Halves go by name alone, so they are also disjoint between two preparations of the
-    same pictures; of other folders nothing can be told.
+    a and b). Of two folders nothing can be told: they may hold the same pictures, and cut them in
+    halves by name in the one and by person in the other.
     """
     found = Overlap()
     seeds = first.get("seed"), second.get("seed")
@@ -58,10 +58,10 @@ def overlap(first: Mapping[str, Any], second: Mapping[str, Any]) -> Overlap:
         found.shared.append(SEED)
     halves = {first.get("part", "all"), second.get("part", "all")} == {"a", "b"}
     hashes = first.get("data_hash"), second.get("data_hash")
-    if None not in hashes and hashes[0] == hashes[1] and not halves:
-        found.shared.append(DATA)
-    elif not halves:
+    if None in hashes or hashes[0] != hashes[1]:
         found.unknown.append(DATA)
+    elif not halves:
+        found.shared.append(DATA)
     return found
 
 

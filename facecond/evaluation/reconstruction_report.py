@@ -16,8 +16,9 @@ AMPLIFIED = 4
 HEAD = ("metric", "score", "95% interval", "originals", "n")
 READING = (
     "PSNR and SSIM: higher is better; distances: lower. *originals*: the test pictures themselves, "
-    "through the same judge. `frechet_judge_reconstruction` compares features of the attribute judge "
-    "with other real pictures; it is made like an rFID, but not from Inception, and is not an FID."
+    "through the same judge. `frechet_judge_reconstruction` compares features of the attribute "
+    "judge with other real pictures; it is made like an rFID, but not from Inception, and is not "
+    "an FID."
 )
 
 

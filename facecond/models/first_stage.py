@@ -34,6 +34,9 @@ class LinearPatchCode(ModelMixin, ConfigMixin):
     The encoder is PCA of single patches. The decoder is the least-squares map from a latent and
     its eight neighbours to the patch: the overlap removes the seams between patches.
 
+    With all 3 p^2 channels nothing is left out and nothing fitted: latents are the pixels of a
+    patch, and decoding is exact. Patch size 1 with 3 channels is pixel space.
+
     Args:
         patch_size: side p of a patch in pixels.
         latent_channels: components kept, at most 3 p^2.
@@ -58,6 +61,9 @@ class LinearPatchCode(ModelMixin, ConfigMixin):
     def fit(self, images: Tensor, ridge: float = 1e-3) -> None:
         """Closed-form fit to images float [B, 3, H, W] in [-1, 1]."""
         p = self.config.patch_size
+        if self.config.latent_channels == 3 * p**2:
+            self._keep_pixels()
+            return
         patches = rearrange(images, "b c (h p) (w q) -> (b h w) (c p q)", p=p, q=p).double()
         mean = patches.mean(0)
         covariance = torch.cov(patches.T)
@@ -75,6 +81,15 @@ class LinearPatchCode(ModelMixin, ConfigMixin):
         solution = torch.linalg.solve(gram, inputs.T @ (patches - mean) / len(inputs))
         self.decoder.weight.copy_(solution.T.reshape(self.decoder.weight.shape))
         self.decoder.bias.copy_(mean - centre @ solution)  # type: ignore[union-attr]
+
+    def _keep_pixels(self) -> None:
+        """Not the principal components: scaled to standard deviation 1 each, as latents are, they
+        would count an error of colour many times one of brightness, and pixels would not."""
+        for parameter in self.parameters():
+            parameter.zero_()
+        same = torch.eye(self.config.latent_channels)
+        self.encoder.weight.copy_(same.view_as(self.encoder.weight))
+        self.decoder.weight[:, :, 1, 1] = same
 
 
 class FirstStage(ModelMixin, ConfigMixin):
