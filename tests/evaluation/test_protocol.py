@@ -174,8 +174,9 @@ def test_a_probe_without_enough_data_is_noted(
     found = world.run(faces, judges, world.Painter(), n=3, protocol="full")
     notes = {row["metric"]: row["note"] for row in found.rows if row.get("note")}
     assert "5 faces with it" in notes["attribute_bacc"]
-    assert "neighbours" in notes["spread"] or "pictures" in notes["spread"]
-    assert {"selectivity", "groups"} <= set(notes)
+    assert notes["spread"] == "5 neighbours need more than 5 pictures"
+    assert notes["selectivity"] == "no attribute to turn, or fewer than two conditions"
+    assert notes["groups"] == "no group by Male and Young has 8 conditions"
     assert world.row(found, "mask_miou")["score"] > 0.9
     assert {row["probe"] for row in found.rows} == set(PROTOCOLS["full"].probes) - {"diversity"}
 
