@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -30,6 +28,7 @@ from facecond.evaluation.reconstruction_rows import (
     mask_row,
     picture_row,
 )
+from facecond.evaluation.stage_report import StageReport
 from facecond.evaluation.survey import reference_rows
 from facecond.evaluation.verdicts import JUDGE_BATCH, judge_attributes, judge_features, parse
 from facecond.labels import ANYTHING, ATTRIBUTES, UNSPECIFIED
@@ -45,24 +44,6 @@ from facecond.seeding import numpy_generator
 HIGHEST_PSNR = 100.0
 """dB that an exact reconstruction counts for in the mean."""
 Arrays = dict[str, np.ndarray]
-
-
-@dataclass
-class StageReport:
-    """What was found; `rows` as in `reconstruction_rows`."""
-
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    facts: dict[str, Any] = field(default_factory=dict)
-    """Latent shape, compression, parameters, time per picture."""
-    latents: list[dict[str, float]] = field(default_factory=list)
-    """By channel: stored mean and std, and mean and std of the normalised test latents."""
-    notes: list[str] = field(default_factory=list)
-    """What was left out, and why."""
-    first: np.ndarray = field(default_factory=lambda: np.zeros((0, 2, 1, 1, 3), np.uint8))
-    """Originals and reconstructions, uint8 [k, 2, S, S, 3]."""
-    worst: np.ndarray = field(default_factory=lambda: np.zeros((0, 2, 1, 1, 3), np.uint8))
-    """The same, of lowest PSNR, the lowest first."""
-    provenance: dict[str, Any] = field(default_factory=dict)
 
 
 def assess_stage(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from facecond.evaluation.reconstruction import StageReport
+from facecond.evaluation.stage_report import StageReport
 from facecond.figures import html_page, html_table, html_tiles, svg_bars
 
 AMPLIFIED = 4

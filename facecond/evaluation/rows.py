@@ -1,4 +1,4 @@
-"""Counts and features -> result rows; rows -> `results.jsonl` and `results.json`.
+"""Counts and features -> result rows.
 
 A row is one score: `{metric, score, ceiling, floor, share, low, high, n, better, detail, ...}`.
 `low` and `high` bound the 95% bootstrap interval, `share` is how far the score has come from floor
@@ -8,17 +8,14 @@ to ceiling, `better` says which way is up. With a second judge a row also holds 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from facecond import metrics
 from facecond.labels import ATTRIBUTES, MASK_CLASSES
-from facecond.storage import write_text
 
 Row = dict[str, Any]
 Counts = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -206,33 +203,6 @@ def note_row(metric: str, text: str) -> Row:
     """A row that has no score, and says why."""
     empty = dict.fromkeys(("score", "ceiling", "floor", "share", "low", "high", "n"))
     return {"metric": metric, **empty, "note": text}
-
-
-def append_rows(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Append rows to a JSON Lines file; the file is replaced as a whole, so it is never torn."""
-    path = Path(path)
-    before = path.read_text(encoding="utf-8") if path.exists() else ""
-    lines = (json.dumps(row, allow_nan=False) + "\n" for row in rows)
-    write_text(path, before + "".join(lines))
-
-
-def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Rows -> the flat figures of `results.json`: `mask_miou`, `mask_miou_ceiling`, ..."""
-    flat: dict[str, Any] = {}
-    metrics_found = {row["metric"] for row in rows}
-    for row in rows:
-        name = row["metric"]
-        flat[name] = row["score"]
-        for key in ("ceiling", "floor", "share"):
-            # Some ceilings are a row of their own.
-            if row.get(key) is not None and f"{name}_reconstruction" not in metrics_found:
-                flat[f"{name}_{key}"] = row[key]
-        if row.get("second"):
-            flat[f"{name}_second"] = row["second"]["score"]
-            flat[f"{name}_difference"] = row["difference"]["score"]
-        if name == "attribute_bacc":
-            flat["attributes_claimed"] = len(row.get("detail", ()))
-    return flat
 
 
 def _mean_over_last(score: Callable[[np.ndarray], np.ndarray]) -> Callable[..., np.ndarray]:
