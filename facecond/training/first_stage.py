@@ -24,6 +24,7 @@ from facecond.config import FirstStageRunConfig
 from facecond.data.augmentation import FaceAugmentation
 from facecond.data.dataset import FaceBatch, FaceDataset, IndexKeyedSampler, collate
 from facecond.models.kl_autoencoder import KlAutoencoder
+from facecond.models.pixels import to_network
 from facecond.seeding import torch_generator
 from facecond.storage import make_folder, read_json, write_json, write_text
 from facecond.training import checkpoint, export, first_stage_export, session, setup
@@ -96,8 +97,8 @@ def train_first_stage(
     schedule = {name: rates.pop(name) for name in ("warmup_steps", "decay_share")}
     clip_norm, ema_decay = rates.pop("clip_norm"), rates.pop("ema_decay")
     optimizers = build_optimizers(model, **rates)
-    rival_parameters = list(adversary.parameters())
-    group = {"params": rival_parameters, "weight_decay": 0.0}
+    critic_parameters = list(adversary.parameters())
+    group = {"params": critic_parameters, "weight_decay": 0.0}
     optimizers.append(fused_adamw([group], config.discriminator.learning_rate, DISCRIMINATOR_BETAS))
     base_rates = [[group["lr"] for group in o.param_groups] for o in optimizers]
     parameters = list(model.parameters())
@@ -118,7 +119,7 @@ def train_first_stage(
         checkpoint.discard_after(out / "checkpoints", step)
         write_text(out / "config.yaml", configs.dump(config))
         write_json(out / "run.json", run)
-    wrapped, rival = accelerator.prepare_model(model), accelerator.prepare_model(adversary)
+    wrapped, critic = accelerator.prepare_model(model), accelerator.prepare_model(adversary)
     autocast = torch.autocast(
         device.type, torch.bfloat16, enabled=setup.uses_bf16(config, device.type)
     )
@@ -169,7 +170,7 @@ def train_first_stage(
             contested = criterion.heeds_adversary(step)
             for index in range(micro):
                 batch: FaceBatch = next(batches).to(device)
-                images = batch.image.float() / 127.5 - 1
+                images = to_network(batch.image)
                 images = images.contiguous(memory_format=torch.channels_last)  # [B, 3, H, W]
                 randomness = torch_generator(
                     knobs.seed, "step", step, index, accelerator.process_index
@@ -189,9 +190,9 @@ def train_first_stage(
                     accelerator.backward(loss / micro)
                 if contested:
                     both = torch.cat([images, rebuilt.images.detach()])  # [2 B, 3, H, W]
-                    with contextlib.nullcontext() if last else accelerator.no_sync(rival):
+                    with contextlib.nullcontext() if last else accelerator.no_sync(critic):
                         with autocast:
-                            real, fake = rival(both).float().chunk(2)
+                            real, fake = critic(both).float().chunk(2)
                         verdict = discriminator_hinge(real, fake)
                         accelerator.backward(verdict / micro)
                     terms["discriminator"] = verdict
@@ -199,7 +200,7 @@ def train_first_stage(
             # Update weights and their average; a step that is not finite is skipped.
             norms = [gradient_norm(parameters, clip_norm)]
             if contested:
-                norms.append(gradient_norm(rival_parameters, clip_norm))
+                norms.append(gradient_norm(critic_parameters, clip_norm))
             finite = all(math.isfinite(float(norm)) for norm in norms)
             factor = learning_rate_factor(step, steps or 10**9, **schedule)
             for optimizer, lrs in zip(optimizers, base_rates, strict=True):

@@ -16,6 +16,7 @@ from facecond.config import FirstStageRunConfig
 from facecond.data.prepared import PreparedFolder
 from facecond.models.first_stage import FirstStage
 from facecond.models.kl_autoencoder import reduction
+from facecond.models.pixels import to_network
 from facecond.storage import atomic_folder, write_json, write_text
 from facecond.training.setup import fit_images
 
@@ -31,7 +32,7 @@ class Grids:
     @torch.no_grad()
     def write(self, tensorboard: SummaryWriter, autoencoder: AutoencoderKL, step: int) -> None:
         """Reconstruct with the weights as they are now and write the grid."""
-        images = self.pictures.to(autoencoder.device).float() / 127.5 - 1
+        images = to_network(self.pictures.to(autoencoder.device))
         latents = autoencoder.encode(images).latent_dist.mode()
         rebuilt = autoencoder.decode(latents).sample.clamp(-1, 1).cpu()
         tiles = torch.cat([self.pictures.float() / 255, (rebuilt + 1) / 2])

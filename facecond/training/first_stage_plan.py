@@ -86,7 +86,7 @@ def describe(config: FirstStageRunConfig) -> str:
         model(images, torch.zeros(shape))
 
     gib = kept_bytes(config, {id(p) for p in model.parameters()}, forward) / 2**30
-    weights, rivals = (sum(p.numel() for p in part.parameters()) for part in (model, discriminator))
+    weights, critic = (sum(p.numel() for p in part.parameters()) for part in (model, discriminator))
     compression = 3 * size**2 / (shape[1] * shape[2] * shape[3])
     heeded = f"from step {loss.adversary_start}" if loss.adversary else "left out"
     return "\n".join(
@@ -96,7 +96,7 @@ def describe(config: FirstStageRunConfig) -> str:
             f"pictures       {size} px ({known})",
             f"latents        {shape[1]} x {shape[2]} x {shape[3]}, "
             f"{compression:.1f} times fewer values than the picture",
-            f"parameters     {weights / 1e6:.2f} M, and {rivals / 1e6:.2f} M of the discriminator",
+            f"parameters     {weights / 1e6:.2f} M, and {critic / 1e6:.2f} M of the discriminator",
             f"discriminator  {heeded}; one verdict per patch of {discriminator.receptive_field} px",
             f"activations    about {gib:.2f} GiB of the autoencoder at batch {batch}",
         ]

@@ -31,7 +31,7 @@ from facecond.training.judge_card import card
 from facecond.training.judge_faces import FaceSource, Kind, Part, Split, read_faces, rows_of
 from facecond.training.judge_fit import Recipe, fit
 from facecond.training.judge_losses import class_weights, positive_weights
-from facecond.training.judge_scores import choose_thresholds, score_parser
+from facecond.training.judge_scores import calibrations, choose_thresholds, score_parser
 
 VALIDATION_SHARE = 0.1
 COUNTED = 4096
@@ -100,6 +100,8 @@ def train_judge(
     )
 
     scores: dict[str, Any] = {"kind": kind} | validate(model, valid)
+    if isinstance(model, AttributeClassifier):
+        scores["calibration"] = calibrations(model, valid)
     scores |= {
         "images": {"train": len(train), "validation": len(valid)},
         **asdict(how),

@@ -13,7 +13,7 @@ from facecond.models.judges.backbones import BACKBONES
 from facecond.models.judges.bisenet import load_bisenet
 from facecond.models.judges.networks import SMALL, AttributeClassifier, FaceParser
 from facecond.models.judges.segformer import load_segformer
-from facecond.models.judges.weights import read_weights
+from facecond.models.weights_file import read_weights
 from facecond.storage import read_json
 
 Judge = TypeVar("Judge", FaceParser, AttributeClassifier)
