@@ -135,6 +135,19 @@ def make_folder(path: str | Path) -> Path:
     return path
 
 
+def check_writable(path: str | Path) -> None:
+    """Raise the `UserError` that `make_folder` would, and make nothing."""
+    path = Path(path)
+    place = path
+    while not place.exists():
+        place = place.parent
+    fix = "Choose a writable place."
+    if not place.is_dir():
+        raise UserError(f"cannot create the folder ({place} is a file)", path, fix)
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise UserError("the folder is not writable", place, fix)
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

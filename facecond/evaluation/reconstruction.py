@@ -19,6 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from facecond import metrics
+from facecond.data.fit_images import FitImages
 from facecond.data.prepared import PreparedFolder
 from facecond.errors import UserError
 from facecond.evaluation.reconstruction_rows import (
@@ -37,8 +38,6 @@ from facecond.pipeline import to_uint8
 from facecond.provenance import commit, versions
 from facecond.seeding import numpy_generator
 
-FIT_IMAGES = 1024
-"""Pictures of the generator's split that a linear code is fitted to and a scale measured on."""
 REFERENCE_LIMIT = 4096
 """Most pictures of the generator's split that the Fréchet reference takes."""
 ANY_SIZE = 0
@@ -78,7 +77,7 @@ def open_stage(
         UserError: there is none, or it does not give back pictures of this size.
     """
     if source == "linear":
-        stage = first_stages.fit_linear(_fit_images(folder), patch_size, latent_channels)
+        stage = first_stages.fit_linear(FitImages(folder), patch_size, latent_channels)
     else:
         stage = first_stages.load_autoencoder(source)
     stage.to("cuda" if torch.cuda.is_available() else "cpu")
@@ -88,7 +87,7 @@ def open_stage(
             f"it cannot take {size} px pictures", source, "Prepare the faces at a size it divides."
         )
     if stage.config.latents_mean is None:
-        stage.measure(part.to(stage.device) for part in _fit_images(folder).split(32))
+        stage.measure(part.to(stage.device) for part in FitImages(folder))
     return stage
 
 
@@ -231,11 +230,6 @@ def _scored(found: dict[str, np.ndarray], distance: str, seed: int) -> StageRepo
             least = metrics.MINIMUM_CASES
             notes.append(f"No attribute accuracy: none has {least} faces with and {least} without.")
     return StageReport(rows=rows, notes=notes)
-
-
-def _fit_images(folder: PreparedFolder) -> Tensor:
-    rows = folder.indices("generator")[:FIT_IMAGES]
-    return _to_network(np.stack([folder.image(int(row)) for row in rows]))
 
 
 def _test_rows(folder: PreparedFolder, n: int | None, seed: int) -> np.ndarray:

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from facecond.errors import UserError, nearest
+from facecond.errors import UserError, nearest, reason
 from facecond.seeding import key_of
 
 NETS = ("alex", "vgg", "squeeze")
@@ -93,8 +93,7 @@ def _load_trunk(trunk: nn.Module, path: Path, net: str) -> None:
         else:
             weights = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch and safetensors raise many kinds
-        reason = " ".join(str(error).split())[:120]
-        raise UserError(f"its weights cannot be read ({reason})", path, fix) from None
+        raise UserError(f"its weights cannot be read ({reason(error)})", path, fix) from None
     for name, tensor in trunk.state_dict().items():
         source = f"features.{name.partition('.')[2]}"  # slice2.5.weight -> features.5.weight
         if source not in weights or weights[source].shape != tensor.shape:
