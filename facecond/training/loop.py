@@ -88,7 +88,7 @@ def train(
     if knobs.gradient_checkpointing:
         model.unet.enable_gradient_checkpointing()
     model.unet.freeze_off_cells()
-    updates = Updates(model, config.optim, out)
+    updates = Updates.of(model, config.optim, out)
     steps = Steps(accelerator, config, out, run, {"model": model}, updates)
     if state is not None:
         steps.resume(state)

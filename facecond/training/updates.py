@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,21 +24,38 @@ class Updates:
     """The optimisers of a run, and the average of its model's weights.
 
     Args:
-        model: trained by the optimisers that the config asks for, and averaged; on its device.
-        config: optimisers, largest gradient norm, decay of the average.
+        model: trained by `optimizers`, and averaged; on its device.
+        clip_norm: largest gradient norm.
+        ema_decay: of the average.
         out: run folder, named in errors.
     """
 
-    def __init__(self, model: nn.Module, config: OptimConfig, out: Path) -> None:
-        options = asdict(config)
-        for name in ("warmup_steps", "decay_share", "clip_norm", "ema_decay"):
-            del options[name]
-        self.model, self.out, self.clip_norm, self.skipped = model, out, config.clip_norm, 0
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizers: Sequence[torch.optim.Optimizer],
+        clip_norm: float,
+        ema_decay: float,
+        out: Path,
+    ) -> None:
+        self.model, self.clip_norm, self.out, self.skipped = model, clip_norm, out, 0
         self._parts: list[list[nn.Parameter]] = []
         self._rates: list[list[float]] = []
         self.optimizers: list[torch.optim.Optimizer] = []
-        self.add(model, build_optimizers(model, **options))
-        self.ema = EMAModel(self._parts[0], decay=config.ema_decay, foreach=True)
+        self.add(model, optimizers)
+        self.ema = EMAModel(self._parts[0], decay=ema_decay, foreach=True)
+
+    @classmethod
+    def of(cls, model: nn.Module, config: OptimConfig, out: Path) -> Updates:
+        """With the optimisers that a config asks for."""
+        optimizers = build_optimizers(
+            model,
+            config.optimizer,
+            config.learning_rate,
+            config.adam_learning_rate,
+            config.weight_decay,
+        )
+        return cls(model, optimizers, config.clip_norm, config.ema_decay, out)
 
     def add(self, module: nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> None:
         """Train another module too; its gradients are clipped by themselves."""

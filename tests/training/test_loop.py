@@ -157,7 +157,7 @@ def steady_clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-@pytest.mark.parametrize("stop", [None, 12, 33])
+@pytest.mark.parametrize("stop", [None, 6, 17])
 def test_a_run_with_a_budget_is_that_of_the_steps_it_recorded(
     rendered_root: Path,
     tmp_path: Path,
@@ -168,7 +168,7 @@ def test_a_run_with_a_budget_is_that_of_the_steps_it_recorded(
     """Also when it was interrupted, before the rate fell and while it fell."""
     now = steady_clock(monkeypatch)
     settings = ["optim.decay_share=0.5", "train.checkpoint_every_s=1e6"]
-    made = config(rendered_root, "train.steps=0", "train.minutes=0.4", *settings)
+    made = config(rendered_root, "train.steps=0", "train.minutes=0.2", *settings)
     if stop is not None:
         stop_at(stop)
         with pytest.raises(Interrupted):
@@ -177,10 +177,10 @@ def test_a_run_with_a_budget_is_that_of_the_steps_it_recorded(
         now[0] += 1000  # a pause costs nothing
     budgeted = train(made, tmp_path / "run")
     said = read_json(budgeted / "provenance.json")
-    assert (said["steps"], said["turns"]) == (48, [])
+    assert (said["steps"], said["turns"]) == (24, [])
     newest = checkpoint.load_newest(tmp_path / "run" / "checkpoints")
-    assert newest is not None and newest[1] == 48
-    told = train(config(rendered_root, "train.steps=48", *settings), tmp_path / "told")
+    assert newest is not None and newest[1] == 24
+    told = train(config(rendered_root, "train.steps=24", *settings), tmp_path / "told")
     assert_equal(weights(budgeted), weights(told))
 
 

@@ -43,6 +43,6 @@ def _why(path: Path, error: Exception) -> str:
     """Why a file of weights cannot be read; what torch says of it is advice to programmers."""
     if path.suffix == ".safetensors":
         return reason(error)
-    if "Unsupported" in str(error):  # the words of torch's restricted unpickler
+    if "Unsupported global" in str(error):  # torch's restricted unpickler
         return "it holds more than tensors"
     return "it is not in torch's format, or damaged"
