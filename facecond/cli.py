@@ -39,6 +39,9 @@ TABLE: dict[str, tuple[str, str]] = {
         "say how much a first stage loses: it bounds everything after it",
     ),
     "evaluate judge": ("evaluate_judge", "score a judge on real pictures with true labels"),
+    "attribute-split": ("attribute_split", "measure which attributes the mask alone tells"),
+    "sensitivity": ("sensitivity", "measure which layer answers to which source of conditions"),
+    "ablate": ("ablate", "run a study: variants x seeds -> one table with error bars"),
     "routing": ("routing", "show which source of conditions reaches which layer"),
 }
 """Words of a command -> its module in `facecond.commands` and one line of help."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,15 @@ from torch import Tensor
 
 from facecond.devices import has_fast_bf16
 from facecond.diffusion.guidance import GuidancePlan, guide, plan
+from facecond.diffusion.paths import log_snr, log_snr_of, t_of_timestep
+from facecond.diffusion.schedulers import for_sampler
 from facecond.diffusion.schedulers import scheduler as make_scheduler
-from facecond.errors import UserError
+from facecond.errors import UserError, nearest
 from facecond.labels import ABSENT, ANYTHING, ATTRIBUTES, MASK_CLASSES, PRESENT, UNSPECIFIED
-from facecond.models import routing as routings
 from facecond.models.attention import Conditions
 from facecond.models.conditions import ConditionEncoder
 from facecond.models.first_stage import FirstStage
-from facecond.models.routing import Routing
+from facecond.models.routing import PRESETS, SOURCES, Routing, load_routing, preset
 from facecond.models.unet import FaceUNet
 from facecond.seeding import torch_generator
 
@@ -88,11 +90,21 @@ class FacePipeline(DiffusionPipeline):
         """Sample with another scheduler from now on (`diffusion/schedulers.py`)."""
         self.scheduler = make_scheduler(name, self.config.schedule, self.config.prediction)
 
-    def use_routing(self, table: Routing | str) -> None:
-        """Route by another table or preset; only cells that were trained may be on."""
-        if isinstance(table, str):
-            table = routings.preset(table, self.unet.trained_routing.layers)
-        self.unet.use_routing(table)
+    def use_routing(self, routing: Routing | str | Path) -> None:
+        """Route by another table, a routing file or a preset; only what was trained may be on.
+
+        Raises:
+            UserError: an unknown name, a file that does not fit, a cell that was not trained.
+        """
+        trained, of_tau = self.unet.trained_routing, partial(log_snr_of, self.config.schedule)
+        if isinstance(routing, str) and routing in PRESETS:
+            routing = preset(routing, trained.layers, None, trained.combine, of_tau)
+        elif not isinstance(routing, Routing):
+            if not Path(routing).is_file():
+                fix = nearest(str(routing), PRESETS)
+                raise UserError("no routing file or preset of this name", routing, fix)
+            routing = load_routing(routing, trained.layers, of_tau, trained.combine)
+        self.unet.use_routing(routing)
 
     @torch.no_grad()
     def __call__(
@@ -122,7 +134,7 @@ class FacePipeline(DiffusionPipeline):
         values = self._attributes(attributes, batch)
         labels = self._mask(mask, batch)
         scales = self.config.guidance if guidance is None else guidance
-        passes = plan(scales, self.unet.trained_routing.sources)
+        passes = self._passes(scales)
         conditions = self._conditions(values, labels, passes)
         latents = self._noise(seeds)  # [B, C, h, w]
         self.scheduler.set_timesteps(
@@ -136,7 +148,11 @@ class FacePipeline(DiffusionPipeline):
             x_t = latents
             if hasattr(self.scheduler, "scale_model_input"):
                 x_t = self.scheduler.scale_model_input(latents, timestep)
+            if not self.unet.routing.is_constant:
+                conditions.gates = self.unet.gates(self._log_snr(timestep))[0]  # [L, S]
             prediction = self._predict(x_t, timestep, conditions, passes)
+            trained = self.config.schedule, self.config.prediction
+            prediction = for_sampler(prediction, x_t, timestep, *trained)
             latents = self.scheduler.step(prediction, timestep, latents, **extra).prev_sample
         decoded = self.first_stage.decode(latents)  # [B, 3, H, W]
         if not (torch.isfinite(latents).all() and torch.isfinite(decoded).all()):
@@ -146,6 +162,17 @@ class FacePipeline(DiffusionPipeline):
                 "Its weights may hold NaN: take an earlier checkpoint.",
             )
         return FacePipelineOutput(images=to_uint8(decoded))
+
+    def _passes(self, scales: Mapping[str, float]) -> GuidancePlan:
+        """Passes for these scales; a condition that the model does not read needs none."""
+        plan(scales, SOURCES)
+        reads = self.condition_encoder.reads
+        return plan({source: w for source, w in scales.items() if source in reads}, reads)
+
+    def _log_snr(self, timestep: Tensor) -> Tensor:
+        """logSNR [1] at a timestep of the scheduler (the inverse of `Objective.timestep`)."""
+        t = t_of_timestep(self.config.schedule, timestep.double().cpu().reshape(1))
+        return log_snr(self.config.schedule, t.clamp(0, 1))
 
     def _predict(
         self, x_t: Tensor, timestep: Tensor, conditions: Conditions, passes: GuidancePlan
@@ -171,7 +198,8 @@ class FacePipeline(DiffusionPipeline):
             for source in given
         }  # fmt: skip
         with self._autocast():
-            return self.unet.project_conditions(self.condition_encoder(**stacked))
+            planes = self.condition_encoder.planes(stacked["mask"])
+            return self.unet.project_conditions(self.condition_encoder(**stacked), planes)
 
     def _autocast(self) -> torch.autocast:
         wanted = self.unet.dtype == torch.float32 and self.precision == "bfloat16"
@@ -179,7 +207,7 @@ class FacePipeline(DiffusionPipeline):
 
     def _noise(self, seeds: Sequence[int]) -> Tensor:
         config = self.unet.config
-        shape = (config.in_channels, config.sample_size, config.sample_size)
+        shape = (config.out_channels, config.sample_size, config.sample_size)
         noise = [torch.randn(shape, generator=torch_generator(seed, "latents")) for seed in seeds]
         return torch.stack(noise).to(self.unet.device)  # float32 whatever the weights are
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -207,8 +208,9 @@ def test_every_number_of_a_config_has_a_range() -> None:
     ranged = [key for keys in config.RANGES.values() for key in keys.split()]
     numbers = {
         f"{section}.{name}"
-        for kind in (RunConfig(), JudgeConfig(), FirstStageRunConfig())
+        for kind in (RunConfig(), JudgeConfig(), FirstStageRunConfig(), config.StudyConfig())
         for section, fields in vars(kind).items()
+        if dataclasses.is_dataclass(fields)
         for name, value in vars(fields).items()
         if type(value[0] if isinstance(value, list) and value else value) in (int, float)
     }
@@ -257,7 +259,7 @@ def test_base_of_a_base_is_refused(write: Callable[..., Path]) -> None:
 def test_files_at_fault_are_named(write: Callable[..., Path], tmp_path: Path) -> None:
     assert "not valid YAML" in message(write, "train: {steps: 1")
     assert "not valid YAML" in message(write, "a: 1\n b: 2")
-    assert "mapping of sections" in message(write, "[1, 2]")
+    assert "no mapping" in message(write, "[1, 2]")
     with pytest.raises(UserError, match="no such config"):
         load(RunConfig, tmp_path / "nowhere.yaml")
     with pytest.raises(UserError, match="no such config"):

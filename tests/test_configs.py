@@ -16,7 +16,7 @@ import yaml
 from facecond import config
 from facecond.config import FirstStageRunConfig, JudgeConfig, RunConfig, load
 from facecond.data.augmentation import FaceAugmentation
-from facecond.diffusion import objective, schedulers
+from facecond.diffusion import objective, paths, schedulers
 from facecond.diffusion.perceptual import LatentPerceptualLoss
 from facecond.models import lpips_distance, positions, routing
 from facecond.models.attention import MultiSourceAttention
@@ -26,6 +26,7 @@ from facecond.models.discriminator import PatchDiscriminator
 from facecond.models.first_stage import LinearPatchCode
 from facecond.models.judges import BACKBONES, SMALL
 from facecond.models.kl_autoencoder import build_kl_autoencoder
+from facecond.models.routing import COMBINES, PRESETS, RankChoice
 from facecond.training.first_stage_loss import AutoencoderLoss
 from facecond.training.judge_fit import Recipe
 from facecond.training.judges import train_judge
@@ -137,10 +138,13 @@ def test_optim_section_is_the_optimisers_and_the_loops_own() -> None:
 
 def test_denoiser_and_routing_sections_are_build_denoiser() -> None:
     from_data = {"image_size", "latent_size", "latent_channels"}
-    from_routing = names(config.RoutingConfig)
-    assert from_routing == {"preset", "rules"}
-    rest = keywords(build_denoiser) - from_data - from_routing - {"seed"}
+    rest = keywords(build_denoiser) - from_data - {"route", "seed"}
     assert names(config.DenoiserConfig) == rest
+    assert tuple(choices(config.RoutingConfig, "combine")) == COMBINES
+    assert config.RoutingConfig().preset in PRESETS
+    choice = config.RoutingConfig()
+    named = (choice.sensitivity, choice.fraction, choice.seed)
+    assert RankChoice(*named) == RankChoice()
 
 
 def test_first_stage_section_is_the_patch_code() -> None:
@@ -192,11 +196,11 @@ def choices(kind: Any, name: str) -> tuple[str, ...]:
 
 
 def test_choices_are_those_of_the_code() -> None:
-    assert choices(config.ObjectiveConfig, "schedule") == objective.SCHEDULES
+    assert choices(config.ObjectiveConfig, "schedule") == paths.SCHEDULES
     assert choices(config.ObjectiveConfig, "prediction") == objective.PREDICTIONS
     assert choices(config.ObjectiveConfig, "weighting") == objective.WEIGHTINGS
-    assert set(objective.SCHEDULES[1:]) == set(schedulers.BETAS)
-    assert set(objective.PREDICTIONS) == set(schedulers.PREDICTION_TYPES)
+    assert set(paths.SCHEDULES[1:]) == set(schedulers.BETAS)
+    assert set(objective.PREDICTIONS) == {*schedulers.PREDICTION_TYPES, "flow"}
     assert config.RoutingConfig().preset in routing.PRESETS
     assert choices(config.JudgeSection, "backbone") == (SMALL, *BACKBONES)
 

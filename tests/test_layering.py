@@ -17,7 +17,7 @@ PACKAGE = ROOT / "facecond"
 FLOORS: tuple[frozenset[str], ...] = tuple(
     frozenset(floor.split())
     for floor in (
-        "labels errors storage seeding config devices provenance",
+        "labels attribute_split errors storage seeding config devices provenance",
         "figures",
         "data models diffusion metrics",
         "pipeline",
@@ -47,7 +47,7 @@ FEW_MAY_IMPORT: dict[str, frozenset[str]] = {
 MUST_NOT_IMPORT: dict[str, tuple[str, ...]] = {
     "figures.py": ("torch", "matplotlib"),
     "metrics/": ("torchvision", "diffusers", "lpips"),
-    "models/routing.py": ("torch.nn", "diffusers", "facecond.models"),
+    "models/routing/": ("torch", "diffusers"),
     "diffusion/": ("torchvision",),
     "diffusion/perceptual.py": ("diffusers",),
 }
@@ -63,7 +63,17 @@ FORBIDDEN_CALLS = {
     "exec": "code from data",
 }
 
-LIGHT = ("cli", "errors", "labels", "storage", "seeding", "config", "devices", "provenance")
+LIGHT = (
+    "cli",
+    "errors",
+    "labels",
+    "attribute_split",
+    "storage",
+    "seeding",
+    "config",
+    "devices",
+    "provenance",
+)
 HEAVY = ("torch", "torchvision", "diffusers", "accelerate", "scipy", "cv2", "albumentations")
 
 SOURCES = sorted(PACKAGE.rglob("*.py"))

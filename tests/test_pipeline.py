@@ -12,6 +12,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from facecond import pipeline as pipelines
+from facecond.diffusion.objective import Objective
+from facecond.diffusion.paths import alpha_sigma, t_of_timestep
 from facecond.diffusion.schedulers import scheduler
 from facecond.errors import UserError
 from facecond.models.denoiser import build_denoiser
@@ -250,3 +252,49 @@ def test_bad_conditions_are_user_errors(
 def test_uint8_rounds_and_clamps() -> None:
     values = torch.tensor([-2.0, -1.0, 0.0, 1.0, 2.0]).reshape(1, 1, 1, 5).expand(1, 3, 1, 5)
     assert to_uint8(values)[0, 0, :, 0].tolist() == [0, 0, 128, 255, 255]
+
+
+class ExactPipeline(FacePipeline):
+    """Its network is the perfect denoiser of latents that are normal: mean 0.3, deviation 0.5."""
+
+    def _predict(self, x_t: torch.Tensor, timestep: torch.Tensor, *rest: Any) -> torch.Tensor:
+        schedule = self.config.schedule
+        t = t_of_timestep(schedule, timestep.float())
+        alpha, sigma = alpha_sigma(schedule, t)
+        gain = alpha * 0.25 / (alpha**2 * 0.25 + sigma**2)
+        x_0 = 0.3 + gain * (x_t - alpha * 0.3)
+        noise = sigma / (alpha**2 * 0.25 + sigma**2) * (x_t - alpha * 0.3)
+        return Objective(schedule, self.config.prediction).target(x_0, noise, t)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "name"),
+    [("flow", "euler"), ("flow", "unipc"), ("linear", "ddim"), ("scaled_linear", "euler"),
+     ("scaled_linear", "ddpm"), ("cosine", "heun"), ("cosine", "dpm++")],
+)  # fmt: skip
+def test_what_the_network_predicts_does_not_matter(
+    pipeline: FacePipeline, schedule: str, name: str
+) -> None:
+    """The latents of an exact network are the same, and distributed as they should be."""
+    predictions = ["v", "flow"] + (["epsilon"] if schedule != "flow" else [])
+    drawn: list[torch.Tensor] = []
+    parts = pipeline.unet, pipeline.condition_encoder, pipeline.first_stage
+    for prediction in predictions:
+        sampler = scheduler(name, schedule, prediction)
+        made = ExactPipeline(*parts, sampler, schedule, prediction, steps=50)
+        handle = made.first_stage.autoencoder.decoder.register_forward_pre_hook(
+            lambda _, inputs: drawn.append(inputs[0])
+        )
+        try:
+            made(seeds=range(8))
+        finally:
+            handle.remove()
+    scale = pipeline.first_stage.config
+    mean, std = (torch.tensor(x).view(1, -1, 1, 1) for x in (scale.latents_mean, scale.latents_std))
+    latents = [(raw - mean) / std for raw in drawn]
+    assert len(latents) == len(predictions)
+    for other in latents[1:]:
+        assert (other - latents[0]).abs().max() < 0.02
+    # 3072 values: 4 standard errors, and what 50 steps and an end with some signal cost.
+    assert float(latents[0].mean()) == pytest.approx(0.3, abs=0.06)
+    assert float(latents[0].std()) == pytest.approx(0.5, abs=0.06)

@@ -10,8 +10,11 @@ DOORS = {
     "train": "train",
     "sample": "sample",
     "evaluate": "evaluate",
+    "ablate": "ablate",
     "prepare_data": "data prepare",
     "plant_faults": "data faults",
+    "attribute_split": "attribute-split",
+    "sensitivity": "sensitivity",
 }
 TOOLS = sorted((Path(__file__).resolve().parent.parent / "tools").glob("*.py"))
 

@@ -38,6 +38,14 @@ def positive_number(text: str) -> float:
     return value
 
 
+def non_negative_number(text: str) -> float:
+    """Finite number from 0 up."""
+    value = _number(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"must be 0 or above, not '{text}'")
+    return value
+
+
 def share(text: str) -> float:
     """Number from 0 to 1."""
     value = _number(text)

@@ -97,6 +97,7 @@ def assess(args: argparse.Namespace) -> Report | None:
     from facecond.evaluation.gallery import build_report
     from facecond.evaluation.generation import Processes
     from facecond.evaluation.protocol import evaluate
+    from facecond.evaluation.results import write_results
     from facecond.evaluation.verdicts import Judges
     from facecond.models.feature_extractors import load_extractor
     from facecond.pipeline import load_pipeline
@@ -134,7 +135,7 @@ def assess(args: argparse.Namespace) -> Report | None:
     if not processes.main:
         return None
     comparisons = compare_published(found, folder, trained_on)
-    write_results(args, found, notes, comparisons)
+    print(write_results(out, found, notes, comparisons))
     found.context.parts.clear()
     return build_report(
         found, args.model, commands=[command_of(args)], notes=notes, comparisons=comparisons
@@ -172,32 +173,6 @@ def compare_published(
             trained_on_split=trained_on["the model"] in data_names(folder),
         ),
     )
-
-
-def write_results(
-    args: argparse.Namespace,
-    found: Evaluation,
-    notes: list[str],
-    comparisons: list[Comparison],
-) -> None:
-    """`results.jsonl`, `results.json`, `results.md`; prints the table."""
-    from pathlib import Path
-
-    from facecond.evaluation import rows as result_rows
-    from facecond.evaluation.published import as_json
-    from facecond.evaluation.tables import all_notes, markdown
-    from facecond.storage import write_json, write_text
-
-    out = Path(args.out)
-    result_rows.append_rows(out / "results.jsonl", found.rows)
-    summary = result_rows.summary(found.rows) | found.provenance
-    summary |= {"probe_seconds": found.seconds, "notes": all_notes(found.rows, notes)}
-    if comparisons:
-        summary["published"] = as_json(comparisons)
-    write_json(out / "results.json", summary)
-    table = markdown(found.rows, notes, comparisons)
-    write_text(out / "results.md", table)
-    print(table)
 
 
 def command_of(args: argparse.Namespace) -> str:

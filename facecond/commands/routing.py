@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from facecond.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from facecond.models.routing import Routing
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -14,38 +20,77 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "subject",
         metavar="MODEL|FILE|PRESET",
-        help="a model folder, a routing file, or a preset (shown on the demo's denoiser)",
+        help="a model folder, a routing file (JSON or YAML), or a preset",
     )
+    parser.add_argument(
+        "--on",
+        default="rendered_64",
+        metavar="CONFIG",
+        help="the training config on whose denoiser rules and presets are shown (rendered_64)",
+    )
+    parser.add_argument(
+        "--sensitivity", default="", metavar="FILE", help="what the rank presets read"
+    )
+    parser.add_argument("--picture", type=Path, metavar="PNG", help="draw the grid, too")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the table as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the grid."""
+    """Print the grid, and write what was asked for."""
     if args.action != "show":
         raise UserError(f"unknown word '{args.action}'", "facecond routing", "Say `routing show`.")
-    print(find_routing(args.subject).render())
+    routing, tau_of = find_routing(args.subject, args.on, args.sensitivity)
+    print(routing.render(tau_of))
+    from facecond.storage import atomic_file, write_json
+
+    if args.out:
+        write_json(args.out, routing.to_dict())
+    if args.picture:
+        from facecond.models.routing.drawing import draw
+
+        with atomic_file(args.picture) as temporary:
+            draw(routing, tau_of).save(temporary, "PNG")
     return 0
 
 
-def find_routing(subject: str):  # type: ignore[no-untyped-def]
-    """The `Routing` of a saved model, of a JSON file, or a preset on the demo's denoiser."""
-    from facecond.models.routing import PRESETS, Routing, preset
+def find_routing(
+    subject: str, on: str, sensitivity: str = ""
+) -> tuple[Routing, Callable[[float], float]]:
+    """A routing, and logSNR -> tau of the noise schedule that it is for.
+
+    Args:
+        subject: folder of a saved model, routing file, or preset.
+        on: config of the denoiser whose layers a preset or a file of rules is made for.
+        sensitivity: file for the rank presets.
+    """
+    from facecond import config as configs
+    from facecond.diffusion.paths import tau_of
+    from facecond.models.routing import PRESETS, Routing
+    from facecond.models.routing.files import read_rules
     from facecond.storage import read_json
 
     path = Path(subject)
     if path.is_dir():
-        config = read_json(path / "unet" / "config.json")
-        return Routing.from_dict(config.get("routing"), str(path))
-    if path.is_file():
-        return Routing.from_dict(read_json(path), str(path))
-    if subject not in PRESETS:
+        schedule = read_json(path / "model_index.json").get("schedule", "flow")
+        table = read_json(path / "unet" / "config.json").get("routing")
+        return Routing.from_dict(table, str(path)), partial(tau_of, schedule)
+    if path.is_file() and "schema" in (value := read_rules(path)):
+        return Routing.from_dict(value, str(path)), partial(tau_of, "flow")
+    if not path.is_file() and subject not in PRESETS:
         fix = nearest(subject, PRESETS)
         raise UserError("no model folder, routing file or preset of this name", subject, fix)
     import torch
 
-    from facecond import config as configs
+    from facecond.training.plan import default_image_size
     from facecond.training.setup import denoiser_for
 
-    config = configs.load(configs.RunConfig, "rendered_64")
+    config = configs.load(configs.RunConfig, on)
+    config.routing.sensitivity = config.routing.sensitivity or sensitivity
+    config.routing.rules = []
+    config.routing.file = subject if path.is_file() else ""
+    config.routing.preset = config.routing.preset if path.is_file() else subject
+    size, patch = default_image_size(config), config.first_stage.patch_size
+    shape = (config.first_stage.latent_channels, size // patch, size // patch)
     with torch.device("meta"):
-        unet = denoiser_for(config, 64, (config.first_stage.latent_channels, 16, 16)).unet
-    return preset(subject, unet.trained_routing.layers)
+        unet = denoiser_for(config, size, shape).unet
+    return unet.trained_routing, partial(tau_of, config.objective.schedule)

@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     if args.scheduler:
         pipeline.use_scheduler(args.scheduler)
     if args.routing:
-        pipeline.use_routing(_routing(args.routing, pipeline))
+        pipeline.use_routing(args.routing)
     seeds = list(range(args.seed, args.seed + args.n))
     attributes, masks = conditions(args, given, pipeline.image_size, seeds)
     faces: list[np.ndarray] = []
@@ -175,11 +175,3 @@ def save_png(path: Path, image: np.ndarray, record: dict[str, Any]) -> None:
     info.add_text("facecond", json.dumps(record))
     with atomic_file(path) as temporary:
         Image.fromarray(image).save(temporary, "PNG", pnginfo=info)
-
-
-def _routing(name: str, pipeline: Any) -> Any:
-    from facecond.models.routing import Routing
-    from facecond.storage import read_json
-
-    path = Path(name)
-    return Routing.from_dict(read_json(path), name) if path.suffix == ".json" else name

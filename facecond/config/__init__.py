@@ -14,7 +14,7 @@ from facecond.config.first_stage import (
     FirstStageTrainConfig,
 )
 from facecond.config.judge import JudgeConfig, JudgeDataConfig, JudgeSection
-from facecond.config.loading import dump, find, load
+from facecond.config.loading import dump, find, load, read_mapping
 from facecond.config.ranges import RANGES
 from facecond.config.run import (
     DataConfig,
@@ -28,6 +28,13 @@ from facecond.config.run import (
     RunConfig,
     SamplingConfig,
     TrainConfig,
+)
+from facecond.config.studies import Study, Variant, load_study
+from facecond.config.study import (
+    StudyConfig,
+    StudyDataConfig,
+    StudyEvaluateConfig,
+    StudyJudgesConfig,
 )
 
 __all__ = [
@@ -51,8 +58,16 @@ __all__ = [
     "RoutingConfig",
     "RunConfig",
     "SamplingConfig",
+    "Study",
+    "StudyConfig",
+    "StudyDataConfig",
+    "StudyEvaluateConfig",
+    "StudyJudgesConfig",
     "TrainConfig",
+    "Variant",
     "dump",
     "find",
     "load",
+    "load_study",
+    "read_mapping",
 ]

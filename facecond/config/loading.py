@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -16,24 +16,35 @@ from facecond.config.first_stage import FirstStageRunConfig
 from facecond.config.judge import JudgeConfig
 from facecond.config.ranges import RANGES
 from facecond.config.run import DataConfig, RunConfig
+from facecond.config.study import StudyConfig
 from facecond.errors import UserError, nearest
 
-Config = TypeVar("Config", RunConfig, JudgeConfig, FirstStageRunConfig)
+Config = TypeVar("Config", RunConfig, JudgeConfig, FirstStageRunConfig, StudyConfig)
 
 
-def load(kind: type[Config], path: str | Path, overrides: Sequence[str] = ()) -> Config:
+def load(
+    kind: type[Config],
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    changes: Mapping[str, Any] | None = None,
+    changed_by: str = "",
+) -> Config:
     """Read a config file (a path, or the name of a shipped one) and apply `a.b=value` overrides.
+
+    Args:
+        changes: dotted key -> value, applied last.
+        changed_by: who asks for the changes: what an error names.
 
     Raises:
         UserError: the file is missing or not YAML, a key is unknown, a value has the wrong type or
             is out of range.
     """
     file = find(path)
-    layers = [(str(file), _read(file))]
-    base = layers[0][1].pop("base", None)
+    layers = [(str(file), read_mapping(file))]
+    base = layers[0][1].pop("base", None) if kind is not StudyConfig else None
     if base is not None:
         ground = find(file.parent / str(base))
-        layers.insert(0, (str(ground), _read(ground)))
+        layers.insert(0, (str(ground), read_mapping(ground)))
         if "base" in layers[0][1]:
             raise UserError("a base has a base itself", ground, "Use one level.")
     for where, layer in layers:
@@ -45,13 +56,18 @@ def load(kind: type[Config], path: str | Path, overrides: Sequence[str] = ()) ->
         _check_path(kind, key)
         layers.append(("--set", _parse(override)))
         _check_keys(kind, layers[-1][1], "--set")
+    for key, value in (changes or {}).items():
+        _check_path(kind, key, changed_by)
+        layers.append((changed_by, _nested(key, value)))
+        _check_keys(kind, layers[-1][1], changed_by)
     try:
         merged = OmegaConf.merge(OmegaConf.structured(kind), *(layer for _, layer in layers))
         config: Config = OmegaConf.to_object(merged)  # type: ignore[assignment]
     except OmegaConfBaseException as error:
         key = getattr(error, "full_key", None) or "config"
         reason = str(error).splitlines()[0]
-        raise UserError(reason, f"{file} ({key})", "Correct the value.") from None
+        where = changed_by or str(file)
+        raise UserError(reason, f"{where} ({key})", "Correct the value.") from None
     _check_values(config, layers)
     return config
 
@@ -77,7 +93,8 @@ def dump(config: Any) -> str:
     return OmegaConf.to_yaml(OmegaConf.structured(config))
 
 
-def _read(file: Path) -> dict[str, Any]:
+def read_mapping(file: str | Path) -> dict[str, Any]:
+    """What a YAML or JSON file holds; raises `UserError` unless that is a mapping."""
     try:
         loaded = OmegaConf.to_container(OmegaConf.load(file))
     except FileNotFoundError:
@@ -86,7 +103,7 @@ def _read(file: Path) -> dict[str, Any]:
         reason = " ".join(str(error).split())
         raise UserError(f"not valid YAML ({reason})", file, "Correct the file.") from None
     if not isinstance(loaded, dict):
-        raise UserError("a config is a mapping of sections", file, "See configs/.")
+        raise UserError("it holds no mapping of keys to values", file, "See configs/.")
     return {str(key): value for key, value in loaded.items()}
 
 
@@ -99,6 +116,14 @@ def _parse(override: str) -> dict[str, Any]:
         raise UserError(reason, "--set", "Put the value in quotes.") from None
     assert isinstance(parsed, dict)
     return {str(key): value for key, value in parsed.items()}
+
+
+def _nested(key: str, value: Any) -> dict[str, Any]:
+    """`"a.b"`, value -> `{"a": {"b": value}}`."""
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    nested: dict[str, Any] = value
+    return nested
 
 
 def _check_keys(kind: type, values: dict[str, Any], where: str, prefix: str = "") -> None:

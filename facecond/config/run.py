@@ -57,15 +57,29 @@ class DenoiserConfig:
     mask_grid: int = 16
     """The mask is read as mask_grid x mask_grid tokens (and 19 class tokens)."""
     positions: Literal["none", "sincos", "rotary", "locality"] = "locality"
+    mask_input: Literal["tokens", "channels"] = "tokens"
+    """`channels`: the mask enters beside the latents, not through cross-attention."""
 
 
 @dataclass
 class RoutingConfig:
-    """Which source reaches which layer: a preset, or custom rules."""
+    """Which source reaches which layer: a preset, a file, or rules."""
 
     preset: str = "all_all"
+    file: str = ""
+    """A routing file; it replaces the preset."""
     rules: list[dict[str, Any]] = field(default_factory=list)
-    """Custom rules `{source, layers, scale}`; they replace the preset."""
+    """Rules `{source, layers, scale, gate, tau, schedule, op}`; they replace the preset."""
+    sources: list[str] | None = None
+    """Those to route, of `attributes`, `mask` and their parts; null = all that are named."""
+    combine: Literal["sum", "joint", "concat"] = "sum"
+    """Separate attentions added up; one softmax; plain token concatenation."""
+    sensitivity: str = ""
+    """What `facecond sensitivity` wrote: for the presets rank_topk, rank_bottomk, rank_randk."""
+    fraction: float = 0.43
+    """Share of the layers that the rank presets take."""
+    seed: int = 0
+    """Of rank_randk."""
 
 
 @dataclass
@@ -80,6 +94,10 @@ class DropoutConfig:
     """Chance that a sample has a random share of its attributes left open."""
     mask_regions: float = 0.3
     """Chance that a sample has random regions or classes of its mask left open."""
+    layers: float = 0.0
+    """Chance that a sample's conditions reach a random subset of the layers only."""
+    layer_keep: float = 0.7
+    """Chance that a layer is in that subset."""
 
 
 @dataclass
@@ -88,7 +106,12 @@ class ObjectiveConfig:
 
     schedule: Literal["flow", "linear", "scaled_linear", "cosine"] = "flow"
     prediction: Literal["epsilon", "v", "flow"] = "flow"
-    weighting: Literal["uniform", "p2", "min_snr", "soft_min_snr"] = "p2"
+    """Any on any schedule, but epsilon on the flow schedule."""
+    weighting: Literal[
+        "uniform", "uniform_epsilon", "uniform_v", "uniform_flow", "p2", "min_snr", "soft_min_snr"
+    ] = "p2"
+    """`uniform` on the prediction; `uniform_v` is uniform on v, whatever is predicted. All but
+    `uniform` weigh the error of x_0 alike for every prediction."""
     k: float = 1.0
     gamma: float = 1.0
     """P2's exponent, usually 1; the clamp of min-SNR and soft min-SNR, usually 5."""

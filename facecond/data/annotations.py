@@ -21,7 +21,7 @@ from facecond.errors import UserError, nearest
 from facecond.labels import ABSENT, ATTRIBUTES, PRESENT
 
 _VALUES = {"1": PRESENT, "-1": ABSENT, "0": ABSENT}
-_MAPPING_HEADER = ["idx", "orig_idx", "orig_file"]
+MAPPING_HEADER = ["idx", "orig_idx", "orig_file"]
 
 
 def read_attributes(path: Path) -> dict[str, np.ndarray]:
@@ -74,13 +74,13 @@ def read_mapping(path: Path) -> dict[int, str]:
     found: dict[int, str] = {}
     taken: dict[str, int] = {}
     for line, words in numbered_lines(path):
-        if words == _MAPPING_HEADER:
+        if words == MAPPING_HEADER:
             continue
         where, name = f"{path}, line {line}", bare_name(words[-1])
-        if len(words) != len(_MAPPING_HEADER) or not all(
+        if len(words) != len(MAPPING_HEADER) or not all(
             word.isdigit() for word in (*words[:2], name)
         ):
-            fix = f"Write {' '.join(_MAPPING_HEADER)}, as 0 119613 119614.jpg."
+            fix = f"Write {' '.join(MAPPING_HEADER)}, as 0 119613 119614.jpg."
             raise UserError(f"'{' '.join(words)}' is no row of the mapping", where, fix)
         if int(words[1]) + 1 != int(name):
             what = f"orig_idx {words[1]} does not belong to orig_file {words[2]}"

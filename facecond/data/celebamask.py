@@ -90,6 +90,7 @@ def prepare_celebamask(
     given = Path(identities) if identities else own if own.is_file() else None
     names = read_mapping(_needed(root, raw_layout.MAPPING)) if given or split == "celeba" else {}
     people = _identities(given, names, faces) if given else {}
+    persons = {name_of(face): person for face, person in people.items()}
     drawn = {"seed": seed, "judges_fraction": judges_fraction}
     if split in PAPER_SPLITS:
         splits = paper_split(list(faces), PAPER_SPLITS[split], seed, judges_fraction, people)
@@ -98,7 +99,6 @@ def prepare_celebamask(
         parts = read_partition(partition) if partition.is_file() else None
         splits, drawn = celeba_split(list(faces), names, parts), {}
     else:
-        persons = {name_of(face): person for face, person in people.items()}
         listed = [face.name for face in faces.values()]
         splits = assign_splits(listed, seed, judges_fraction, test_fraction, persons)
         drawn |= {"test_fraction": test_fraction}
@@ -126,7 +126,7 @@ def prepare_celebamask(
         for face, which in zip(faces.values(), splits, strict=True)
     }
     encode = partial(_encode, size=size)
-    write_faces(out, size, "celebamask", details, plan, encode, workers, "preparing")
+    write_faces(out, size, "celebamask", details, plan, encode, workers, "preparing", persons)
     return PreparedFolder.open(out)
 
 

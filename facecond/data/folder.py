@@ -79,7 +79,8 @@ def prepare_folder(
             column, or the file of identities, keeps the images of a person in one split.
         judges_fraction: share of the faces for the judges' split.
         test_fraction: share of the faces for the test split.
-        test_with_attributes: the test split holds only faces whose 40 attributes are all known.
+        test_with_attributes: the test split holds only faces whose 40 attributes are all known;
+            the judges get their share of the others that are.
         identities: lines `NAME ID`, as CelebA's `identity_CelebA.txt`, or CSV `name,identity`.
         workers: processes; None means one per core.
 
@@ -102,7 +103,7 @@ def prepare_folder(
         complete = np.array([(face.attributes != UNSPECIFIED).all() for face in sources.values()])
         may_test = complete if test_with_attributes else None
         splits = assign_splits(names, seed, judges_fraction, test_fraction, people, may_test)
-    details = {
+    details: dict[str, Any] = {
         "seed": seed,
         "label_order_read": labels.name,
         "labels_read": labels.named(),
@@ -112,13 +113,15 @@ def prepare_folder(
         "without_identity": sum(not people.get(name) for name in names),
         "excluded": len(excluded),
     }
+    if test_with_attributes:
+        details["test_with_attributes"] = True
     meanings = labels.classes.tolist()
     plan = {
         name: PlannedFace(face, split, hash_of([face.stamps(), meanings]))
         for (name, face), split in zip(sources.items(), splits, strict=True)
     }
     encode = partial(_encode, size=size, labels=labels)
-    write_faces(out, size, "folder", details, plan, encode, workers, "preparing")
+    write_faces(out, size, "folder", details, plan, encode, workers, "preparing", people)
     return PreparedFolder.open(out)
 
 
@@ -133,12 +136,15 @@ def _scan(root: Path, excluded: Collection[str]) -> tuple[dict[str, _Source], Fa
     masks = _by_name(root / "masks", IMAGE_SUFFIXES, excluded)
     for name, path in masks.items():
         if name not in images:
+            _refuse_unread(root / "images", name)
             fix = "Give masks the names of their images, as masks/NAME.png."
             raise UserError(f"no image images/{name}.* for this mask", path, fix)
     path_of_table = find_table(root)
     table = read_table(path_of_table) if path_of_table else FaceTable()
     lost = [name for name in table.lines if name not in images and name not in excluded]
     if lost:
+        for name in lost:
+            _refuse_unread(root / "images", name)
         where = f"{table.path}, line {table.lines[lost[0]]}"
         what = f"no image for '{lost[0]}' ({len(lost)} such rows; images are named like '{{}}')"
         raise UserError(what.format(next(iter(images))), where, "Correct or remove the rows.")
@@ -162,6 +168,14 @@ def _by_name(folder: Path, suffixes: tuple[str, ...], excluded: Collection[str])
             raise UserError(what, path, "Rename or remove one of the two.")
         found[path.stem] = path
     return found
+
+
+def _refuse_unread(folder: Path, name: str) -> None:
+    """Raise `UserError` if a face has a file that no reader takes for a picture."""
+    for path in sorted(folder.iterdir()):
+        if path.stem == name and not path.name.startswith("."):
+            fix = f"Save it as one of {', '.join(IMAGE_SUFFIXES)}."
+            raise UserError(f"pictures of the kind '{path.suffix}' are not read", path, fix)
 
 
 def _given_split(table: FaceTable, name: str) -> str:

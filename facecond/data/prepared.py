@@ -5,6 +5,7 @@ images/NAME.png|jpg  RGB, square
 masks/NAME.png       8-bit class ids, 255 = anything; a face without mask has no file
 attributes.csv       name + 40 columns: 1 present, 0 absent, empty unspecified
 splits/*.txt         generator, judges, test: one name per line
+identities.csv       name, identity: who is who, where it is known; may be missing
 excluded.txt         may be added later: faces to leave out, see `exclusions.py`
 predicted/           labels that judges gave, where there are any: see `predicted.py`
 """
@@ -19,9 +20,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from facecond.data.annotations import read_identities
 from facecond.data.exclusions import read_exclusions
 from facecond.data.predicted import add_predicted
 from facecond.data.writing import (
+    IDENTITIES,
     ON_DISK,
     SCHEMA,
     SPLITS,
@@ -65,6 +68,7 @@ class PreparedFolder:
         excluded: name -> reason; `indices` leaves these out.
         attributes: int8 [N, 40]; 1 present, 0 absent, -1 unspecified.
         splits: str [N]; generator, judges or test.
+        identities: name -> identity of the faces whose person is known; None where no file says.
         has_mask: bool [N].
         attribute_predicted: bool [N, 40]; which values of `attributes` a judge gave.
         mask_predicted: bool [N]; which masks a judge gave.
@@ -77,6 +81,7 @@ class PreparedFolder:
         names: list[str],
         attributes: np.ndarray,
         splits: np.ndarray,
+        identities: dict[str, str] | None = None,
     ) -> None:
         self.root, self.manifest = root, manifest
         self.image_size: int = manifest["image_size"]
@@ -86,6 +91,7 @@ class PreparedFolder:
         if self.excluded:
             self.data_hash = hash_of([self.data_hash, sorted(self.excluded)])
         self.names, self.attributes, self.splits = names, attributes, splits
+        self.identities = identities
         files = manifest["files"]
         self.has_mask = np.array([f"masks/{name}.png" in files for name in names], bool)
         self.attribute_predicted = np.zeros(attributes.shape, bool)
@@ -101,8 +107,8 @@ class PreparedFolder:
                 truth (`facecond data label`).
 
         Raises:
-            UserError: it is not a prepared folder, files are missing, or attributes.csv or the
-                splits are not those that were prepared.
+            UserError: it is not a prepared folder, files are missing, or attributes.csv, the
+                splits or the identities are not those that were prepared.
         """
         if labels not in ("true", "all"):
             raise ValueError(f"labels are 'true' or 'all', not '{labels}'")
@@ -118,7 +124,8 @@ class PreparedFolder:
         if len(names) != manifest["count"]:
             what = f"counts {manifest['count']} faces, but attributes.csv has {len(names)} rows"
             raise UserError(what, root / "manifest.json", _PREPARE_ANEW)
-        folder = cls(root, manifest, names, attributes, splits)
+        people = read_identities(root / IDENTITIES) if IDENTITIES in manifest["files"] else None
+        folder = cls(root, manifest, names, attributes, splits, people)
         if labels == "all":
             add_predicted(folder)
         return folder
@@ -203,6 +210,7 @@ def _check_files(root: Path, files: Mapping[str, str]) -> None:
         f"{kind}/{path.name}" for kind in ("images", "masks") for path in (root / kind).glob("*")
     }
     texts = ["attributes.csv", *(f"splits/{split}.txt" for split in SPLITS)]
+    texts += [IDENTITIES] if IDENTITIES in files else []
     lost = [file for file in files if file not in there and file not in texts]
     lost += [text for text in texts if not (root / text).is_file()]
     if lost:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -26,6 +26,9 @@ from facecond.storage import hash_of, make_folder, read_json, write_json
 SCHEMA = "facecond.prepared/1"
 SPLITS: tuple[str, ...] = ("generator", "judges", "test")
 """generator: trains the first stage and the denoiser; judges: trains the judges; test: scores."""
+
+IDENTITIES = "identities.csv"
+"""Who is who, where that is known."""
 
 ON_DISK = {1: "1", 0: "0", UNSPECIFIED: ""}
 """Attribute value in memory -> word in attributes.csv."""
@@ -80,6 +83,7 @@ class PreparedWriter:
         details: what else the manifest should say about how the data came about (JSON values).
         plan: name -> face, in the order of the folder. With a plan, a run that was killed is
             continued: only the faces in `waiting` are still to be added.
+        identities: name -> identity, of the faces whose person is known.
 
     Raises:
         UserError: `out` is not writable, is being written by another run, or holds something
@@ -93,9 +97,11 @@ class PreparedWriter:
         source: str,
         details: Mapping[str, Any] | None = None,
         plan: Mapping[str, PlannedFace] | None = None,
+        identities: Mapping[str, str] | None = None,
     ) -> None:
         self.out, self.image_size, self.source = Path(out), image_size, source
         self.details, self.plan = dict(details or {}), plan or {}
+        self.identities = identities or {}
         self.versions = {
             "facecond": __version__,
             **{name: version(name) for name in ("numpy", "pillow")},
@@ -175,6 +181,9 @@ class PreparedWriter:
         for split in SPLITS:
             lines = [f"{name}\n" for name, _ in rows if self._splits[name] == split]
             write(f"splits/{split}.txt", "".join(lines))
+        people = [(name, person) for name, _ in rows if (person := self.identities.get(name))]
+        if people:
+            write(IDENTITIES, csv_text([("name", "identity"), *people]))
         manifest = {
             "schema": SCHEMA,
             "source": self.source,
@@ -201,6 +210,7 @@ def write_faces(
     encode: Callable[[Any], EncodedFace],
     workers: int | None,
     description: str,
+    identities: Mapping[str, str] | None = None,
 ) -> None:
     """Write planned faces with several processes, from where a killed run stopped.
 
@@ -211,7 +221,7 @@ def write_faces(
 
     The others are those of `PreparedWriter`. Raises what it and `encode` raise.
     """
-    with PreparedWriter(out, size, source, details, plan) as writer:
+    with PreparedWriter(out, size, source, details, plan, identities) as writer:
         items = [plan[name].item for name in writer.waiting]
         done = len(plan) - len(items)
         for face in ordered_map(encode, items, workers, description, done):
@@ -220,10 +230,14 @@ def write_faces(
 
 def attribute_csv(rows: list[tuple[str, np.ndarray]], coding: Mapping[int, str]) -> str:
     """Rows of (name, int8 [40]) -> CSV text; `coding` gives the word for 1, 0 and -1."""
+    lines = ([name, *(coding[int(v)] for v in values)] for name, values in rows)
+    return csv_text([["name", *ATTRIBUTES], *lines])
+
+
+def csv_text(rows: Iterable[Sequence[str]]) -> str:
+    """Rows, the header among them -> CSV text."""
     text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["name", *ATTRIBUTES])
-    table.writerows([name, *(coding[int(v)] for v in values)] for name, values in rows)
+    csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
 
 

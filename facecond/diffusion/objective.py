@@ -1,60 +1,73 @@
 """What the denoiser predicts and how much each noise level counts.
 
-Forward process: x_t = alpha x_0 + sigma n, SNR = (alpha / sigma)^2, t in [0, 1] with 1 = noise.
-Every loss weight is written once, as a weight w(SNR) on the squared error of x_0, and divided by
-the x_0 weight u(SNR) that a plain squared error on the prediction target already has:
+On a path x_t = alpha x_0 + sigma n (`paths.py`) a target is a mixture of x_0 and n that together
+with x_t tells both, so a prediction of one target can be said as any other (`convert`). Every loss
+weight is written once, as a weight w(SNR) on the squared error of x_0, and divided by the x_0
+weight u(SNR) that a plain squared error on the prediction target already has:
 
-    target        u(SNR)
-    epsilon       SNR
-    v             SNR + 1
-    flow          (1 + sqrt(SNR))^2
+    target     mixture                                    u(SNR)
+    epsilon    n                                          SNR
+    v          (alpha n - sigma x_0) / |(alpha, sigma)|   SNR + 1
+    flow       n - x_0                                    (1 + sqrt(SNR))^2
+
+v is that of Salimans & Ho (2022), whose path preserves variance: there the length is 1.
 
 Weights: P2 (Choi et al. 2022, eq. 8: 1 / (k + SNR)^gamma on epsilon), min-SNR (Hang et al. 2023),
-soft min-SNR (Crowson et al. 2024). Identity: P2(k, 1) = (1 / k) soft-min-SNR(k).
+soft min-SNR (Crowson et al. 2024), and `uniform_epsilon`, `uniform_v`, `uniform_flow`: w = u of
+that target, whatever the network predicts. Identity: P2(k, 1) = (1 / k) soft-min-SNR(k).
 """
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
+from facecond.diffusion.paths import alpha_sigma, snr, timestep_of
 from facecond.errors import UserError
 
-NUM_TRAIN_TIMESTEPS = 1000
-"""The network sees t * 1000, as diffusers' schedulers count."""
-
-SCHEDULES = ("flow", "linear", "scaled_linear", "cosine")
 PREDICTIONS = ("epsilon", "v", "flow")
-WEIGHTINGS = ("uniform", "p2", "min_snr", "soft_min_snr")
+WEIGHTINGS = (
+    "uniform", "uniform_epsilon", "uniform_v", "uniform_flow", "p2", "min_snr", "soft_min_snr",
+)  # fmt: skip
 NUM_BINS = 10
 
 
-def alpha_sigma(schedule: str, t: Tensor) -> tuple[Tensor, Tensor]:
-    """Signal and noise coefficients at t in [0, 1]; flow: (1 - t, t), else alpha^2 + sigma^2 = 1.
+def _mixture(target: str, schedule: str, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(p, q, d), each [B, 1, 1, 1]: the target is p x_0 + q n, and d = alpha q - sigma p.
 
-    The VP schedules are the continuous forms of DDPM's betas .0001-.02 over 1000 steps (`linear`),
-    Stable Diffusion's .00085-.012 in the square root (`scaled_linear`) and Nichol & Dhariwal's
-    `cosine` (eq. 17; like the original it stops short of zero terminal SNR).
+    d is what telling x_0 and n from x_t and the target divides by. Where theory makes it 1, it is
+    exactly 1.
     """
-    if schedule == "flow":
-        return 1 - t, t
-    if schedule == "linear":
-        log_bar = -(0.1 * t + 0.5 * (20 - 0.1) * t**2)  # -integral of beta(t) * 1000
-    elif schedule == "scaled_linear":
-        a, b = math.sqrt(0.85), math.sqrt(12.0)
-        log_bar = -(a * a * t + a * (b - a) * t**2 + (b - a) ** 2 * t**3 / 3)
-    else:
-        angle = (t * 0.999 + 0.008) / 1.008 * math.pi / 2
-        log_bar = 2 * (angle.cos().log() - math.log(math.cos(0.008 / 1.008 * math.pi / 2)))
-    return (log_bar / 2).exp(), (-torch.expm1(log_bar)).clamp_min(0).sqrt()
+    alpha, sigma = (c.reshape(-1, 1, 1, 1) for c in alpha_sigma(schedule, t))
+    zero, one = torch.zeros_like(alpha), torch.ones_like(alpha)
+    if target == "x_0":
+        return one, zero, -sigma
+    if target == "epsilon":
+        return zero, one, alpha
+    if target == "flow":
+        return -one, one, one if schedule == "flow" else alpha + sigma
+    length = (alpha.square() + sigma.square()).sqrt() if schedule == "flow" else one
+    return -sigma / length, alpha / length, length
 
 
-def snr(schedule: str, t: Tensor) -> Tensor:
-    """Signal-to-noise ratio (alpha / sigma)^2; infinite at t = 0."""
-    alpha, sigma = alpha_sigma(schedule, t)
-    return (alpha / sigma).square()
+def convert(
+    prediction: Tensor, x_t: Tensor, t: Tensor, schedule: str, source: str, target: str
+) -> Tensor:
+    """A prediction of the target `source`, said as the target `target`.
+
+    It is affine in the prediction, so that guided predictions may be converted too.
+
+    Args:
+        prediction, x_t: [B, C, h, w].
+        t: noise levels, [B] or one for all; above 0, and of epsilon below 1 on the flow schedule.
+        schedule: one of `SCHEDULES`.
+        source, target: of `PREDICTIONS`, or `x_0`.
+    """
+    if source == target:
+        return prediction
+    p, q, divisor = _mixture(source, schedule, t)
+    to_p, to_q, factor = _mixture(target, schedule, t)
+    return ((to_p * q - to_q * p) * x_t + factor * prediction) / divisor
 
 
 def target_to_x0_weight(prediction: str, snr: Tensor) -> Tensor:
@@ -69,8 +82,9 @@ def x0_weight(weighting: str, snr: Tensor, prediction: str, k: float, gamma: flo
 
     `gamma` is P2's exponent, or the clamp of min-SNR and soft min-SNR; `k` is P2's offset.
     """
-    if weighting == "uniform":
-        return target_to_x0_weight(prediction, snr)
+    kind, _, on = weighting.partition("_")
+    if kind == "uniform":
+        return target_to_x0_weight(on or prediction, snr)
     if weighting == "p2":
         return snr / (k + snr) ** gamma
     if weighting == "min_snr":
@@ -83,9 +97,9 @@ class Objective:
 
     Args:
         schedule: one of `SCHEDULES`.
-        prediction: one of `PREDICTIONS`; `flow` (n - x_0) goes with the flow schedule, v and
-            epsilon with the variance-preserving ones.
-        weighting: one of `WEIGHTINGS`.
+        prediction: one of `PREDICTIONS`; any on any schedule, but epsilon on the flow schedule.
+        weighting: one of `WEIGHTINGS`. All but `uniform` mean the same on every target, up to a
+            constant factor.
         k, gamma: see `x0_weight`.
         density: t is `uniform`, or `logit_normal` (Esser et al. 2024, eq. 19) with
             `density_mean` and `density_std`.
@@ -93,8 +107,8 @@ class Objective:
     The weight is normalised to mean 1 under the density.
 
     Raises:
-        UserError: epsilon at zero terminal SNR (x_0 cannot be told from epsilon at t = 1), or
-            another mismatch of prediction and schedule.
+        UserError: epsilon at zero terminal SNR (x_0 cannot be told from epsilon at t = 1), or a
+            number out of range.
     """
 
     def __init__(
@@ -116,12 +130,6 @@ class Objective:
                 "epsilon cannot be predicted where the signal vanishes (SNR 0 at t = 1)",
                 "objective.prediction",
                 "Use v or flow prediction, or a schedule that keeps some signal.",
-            )
-        if (prediction == "flow") != (schedule == "flow"):
-            raise UserError(
-                f"{prediction} prediction does not go with the {schedule} schedule",
-                "objective.prediction",
-                "Flow prediction and the flow schedule go together; v and epsilon with the others.",
             )
         if not (k > 0 and gamma >= 0 and density_std > 0):
             raise UserError(
@@ -147,33 +155,21 @@ class Objective:
 
     def add_noise(self, x_0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
         """x_t [B, C, h, w]."""
-        alpha, sigma = self._coefficients(t)
+        alpha, sigma = (c.reshape(-1, 1, 1, 1) for c in alpha_sigma(self.schedule, t))
         return alpha * x_0 + sigma * noise
 
     def target(self, x_0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
         """What the network should predict [B, C, h, w]."""
-        if self.prediction == "epsilon":
-            return noise
-        if self.prediction == "flow":
-            return noise - x_0
-        alpha, sigma = self._coefficients(t)
-        return alpha * noise - sigma * x_0
+        p, q, _ = _mixture(self.prediction, self.schedule, t)
+        return p * x_0 + q * noise
 
     def to_x0(self, x_t: Tensor, prediction: Tensor, t: Tensor) -> Tensor:
         """One-step estimate of x_0 from a prediction; the inverse of `target`."""
-        alpha, sigma = self._coefficients(t)
-        if self.prediction == "epsilon":
-            return (x_t - sigma * prediction) / alpha
-        if self.prediction == "flow":
-            return x_t - sigma * prediction
-        return alpha * x_t - sigma * prediction
+        return convert(prediction, x_t, t, self.schedule, self.prediction, "x_0")
 
     def timestep(self, t: Tensor) -> Tensor:
-        """What the network is told of t: the timestep that diffusers' schedulers would give it.
-
-        Flow schedulers count 1000 t; discrete ones number abar((k + 1) / 1000) as step k.
-        """
-        return t * NUM_TRAIN_TIMESTEPS - (0 if self.schedule == "flow" else 1)
+        """What the network is told of t: `timestep_of`."""
+        return timestep_of(self.schedule, t)
 
     def weight(self, t: Tensor) -> Tensor:
         """Multiplier of the squared error on the target [B]; its mean under the density is 1."""
@@ -197,10 +193,6 @@ class Objective:
         ratio = snr(self.schedule, t.clamp(1e-4, 1 - 1e-4))
         weight = x0_weight(self.weighting, ratio, self.prediction, self.k, self.gamma)
         return weight / target_to_x0_weight(self.prediction, ratio)
-
-    def _coefficients(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        alpha, sigma = alpha_sigma(self.schedule, t)
-        return alpha.reshape(-1, 1, 1, 1), sigma.reshape(-1, 1, 1, 1)
 
 
 def bin_of(t: Tensor) -> Tensor:

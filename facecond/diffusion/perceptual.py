@@ -23,7 +23,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from facecond.diffusion.objective import Objective, snr
+from facecond.diffusion.objective import Objective
+from facecond.diffusion.paths import snr
 
 Features = Callable[[Tensor, int], Sequence[Tensor]]
 """Latents [B, C, h, w] and the number of maps wanted -> at most so many maps [B, F, H, W]."""

@@ -6,8 +6,10 @@ from typing import Any
 
 import diffusers
 import torch
+from torch import Tensor
 
-from facecond.diffusion.objective import NUM_TRAIN_TIMESTEPS, alpha_sigma
+from facecond.diffusion.objective import convert
+from facecond.diffusion.paths import NUM_TRAIN_TIMESTEPS, alpha_sigma, t_of_timestep
 from facecond.errors import UserError, nearest
 
 FLOW: dict[str, tuple[str, dict[str, Any]]] = {
@@ -42,7 +44,8 @@ BETAS: dict[str, dict[str, Any]] = {
     # epsilon sampler that begins at the last step would make its first estimate 30 times too large.
     "cosine": {"beta_schedule": "squaredcos_cap_v2", "trained_betas": _betas("cosine")},
 }
-PREDICTION_TYPES = {"epsilon": "epsilon", "v": "v_prediction", "flow": "flow_prediction"}
+PREDICTION_TYPES = {"epsilon": "epsilon", "v": "v_prediction"}
+"""Targets that diffusers samples on a variance-preserving path; on the flow's it is `flow`."""
 
 
 def scheduler(name: str, schedule: str = "flow", prediction: str = "flow") -> Any:
@@ -68,7 +71,8 @@ def scheduler(name: str, schedule: str = "flow", prediction: str = "flow") -> An
                 "scheduler",
                 f"Choose from: {', '.join(known)}.",
             )
-        wanted |= BETAS[schedule] | {"prediction_type": PREDICTION_TYPES[prediction]}
+        sampled = PREDICTION_TYPES[_sampled_as(schedule, prediction)]
+        wanted |= BETAS[schedule] | {"prediction_type": sampled}
     elif "use_flow_sigmas" in accepted:
         wanted |= {"use_flow_sigmas": True, "prediction_type": "flow_prediction"}
     elif not class_name.startswith("FlowMatch"):
@@ -76,3 +80,25 @@ def scheduler(name: str, schedule: str = "flow", prediction: str = "flow") -> An
             f"'{name}' cannot sample a flow model", "scheduler", f"Choose from: {', '.join(FLOW)}."
         )
     return kind(**{key: value for key, value in wanted.items() if key in accepted})
+
+
+def _sampled_as(schedule: str, prediction: str) -> str:
+    """Target that the scheduler reads. v stands in for what diffusers does not know: it can be told
+    from every other target without a large factor at either end."""
+    if schedule == "flow":
+        return "flow"
+    return prediction if prediction in PREDICTION_TYPES else "v"
+
+
+def for_sampler(
+    predicted: Tensor, x_t: Tensor, timestep: Tensor, schedule: str, prediction: str
+) -> Tensor:
+    """What the network predicted, as the scheduler that `scheduler` makes reads it.
+
+    Args:
+        predicted, x_t: the network's output and input [B, C, h, w].
+        timestep: of the scheduler.
+        schedule, prediction: what the network was trained with.
+    """
+    t = t_of_timestep(schedule, timestep.to(x_t.dtype))
+    return convert(predicted, x_t, t, schedule, prediction, _sampled_as(schedule, prediction))

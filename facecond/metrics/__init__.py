@@ -22,7 +22,15 @@ from facecond.metrics.diversity import (
     region_entropy,
     region_entropy_counts,
 )
-from facecond.metrics.frechet import frechet_distance, frechet_interval
+from facecond.metrics.factorial import (
+    Factorial,
+    gram,
+    jensen_shannon,
+    jsd_ratio,
+    omega2,
+    within_over_between,
+)
+from facecond.metrics.frechet import frechet_distance, frechet_draws, frechet_interval
 from facecond.metrics.groups import GroupScore, group_scores
 from facecond.metrics.intervals import (
     Interval,
@@ -46,10 +54,26 @@ from facecond.metrics.neighbours import (
     nearest,
 )
 from facecond.metrics.selectivity import Selectivity, selectivity
+from facecond.metrics.sensitivity import (
+    SIGNIFICANT,
+    STABLE,
+    Tested,
+    benjamini_hochberg,
+    paired_test,
+    ranking,
+    resampled,
+    share_of_whole,
+    spearman,
+    split_half,
+    z_scores,
+)
 
 __all__ = [
     "MINIMUM_CASES",
+    "SIGNIFICANT",
+    "STABLE",
     "EntropyScore",
+    "Factorial",
     "GroupScore",
     "Interval",
     "KernelDistance",
@@ -57,18 +81,24 @@ __all__ = [
     "Memorisation",
     "Selectivity",
     "Spread",
+    "Tested",
     "attribute_accuracy",
     "attribute_counts",
     "attribute_f1",
     "balanced_accuracy",
+    "benjamini_hochberg",
     "bootstrap_interval",
     "class_iou",
     "class_rates",
     "derangement",
     "entropy_score",
     "frechet_distance",
+    "frechet_draws",
     "frechet_interval",
+    "gram",
     "group_scores",
+    "jensen_shannon",
+    "jsd_ratio",
     "kernel_distance",
     "kernel_interval",
     "manifold",
@@ -80,14 +110,23 @@ __all__ = [
     "memorisation",
     "memorisation_interval",
     "nearest",
+    "omega2",
     "open_entropy",
     "open_entropy_counts",
     "pair_diversity",
+    "paired_test",
     "pixel_counts",
+    "ranking",
     "ratio_of_sums",
     "region_entropy",
     "region_entropy_counts",
+    "resampled",
     "selectivity",
     "share_of_way",
+    "share_of_whole",
+    "spearman",
+    "split_half",
     "spread",
+    "within_over_between",
+    "z_scores",
 ]

@@ -1,26 +1,31 @@
 """Cross-attention that reads several condition sources, each through its own keys and values.
 
-    out = to_out( sum_s  g_s * softmax(q k_s^T / sqrt(d)) v_s )
+    out = to_out( sum_s  g_s * softmax(q k_s^T / sqrt(d)) v_s )                  combine = sum
+    out = to_out( softmax([q k_s^T / sqrt(d) + log g_s]_s) [v_s]_s )             combine = joint
 
-The sources keep separate softmaxes, so a gate g_s is a plain coefficient and g_s = 0 is exactly
-"without this source". A source whose gate is zero for good is not even computed.
+The sum keeps separate softmaxes, so a gate g_s is a plain coefficient; in the joint form sources
+compete for one. Either way g_s = 0 is exactly "without this source", and a source whose gate is
+zero for good is not even computed. `concat` is `joint` with one projection for the tokens of all
+sources: plain token concatenation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isqrt
 from typing import cast
 
 import torch
 from diffusers.models.attention import AttentionModuleMixin
-from diffusers.models.attention_dispatch import dispatch_attention_fn
-from diffusers.models.attention_processor import Attention
 from einops import rearrange
 from torch import Tensor, nn
 
+from facecond.models.attention_kernels import attend, attend_jointly
 from facecond.models.positions import Locality, rotate, sincos_features
+
+SHARED = "shared"
+"""Name of the one projection of `concat`."""
 
 
 @dataclass
@@ -32,50 +37,17 @@ class Conditions:
         gates: weight of each source at each layer, [L, S] or per sample [B, L, S].
         projected: keys and values by (layer id, source), computed once by
             `FaceUNet.project_conditions`; where present they are used in place of the tokens.
+        planes: conditions that enter beside the latents, [B, P, h, w]; None where there are none.
     """
 
     tokens: dict[str, Tensor]
     gates: Tensor
     projected: dict[str, dict[str, tuple[Tensor, Tensor]]] = field(default_factory=dict)
-
-
-def attend(query: Tensor, key: Tensor, value: Tensor, backend: object = None) -> Tensor:
-    """softmax(query key^T) value for [B, heads, N, d]; queries are already scaled.
-
-    While training on a CPU the softmax is written out: the fused kernel's backward is slower there
-    in bfloat16.
-    """
-    if query.device.type == "cpu" and torch.is_grad_enabled():
-        logits = query @ key.transpose(-1, -2)  # [B, heads, N, T]
-        return logits.softmax(-1).to(value.dtype) @ value  # [B, heads, N, d]
-    width = value.shape[-1]
-    if extra := key.shape[-1] - width:  # fused kernels want values as wide as keys
-        value = nn.functional.pad(value, (0, extra))  # [B, heads, T, d + extra]
-    flipped = (x.transpose(1, 2) for x in (query, key, value))
-    out = dispatch_attention_fn(*flipped, scale=1.0, backend=backend)
-    return out.transpose(1, 2)[..., :width]  # [B, heads, N, d]
-
-
-class SelfAttentionProcessor:
-    """diffusers processor for the self-attention beside: the same `attend`."""
-
-    _attention_backend = None
-    _parallel_config = None
-
-    def __call__(self, attn: Attention, hidden_states: Tensor, **_: object) -> Tensor:
-        projections = (attn.to_q, attn.to_k, attn.to_v)
-        q, k, v = (
-            rearrange(project(hidden_states), "b n (h d) -> b h n d", h=attn.heads)
-            for project in projections
-        )  # [B, heads, N, d]
-        q = q * q.shape[-1] ** -0.5
-        out = attend(q, k, v, self._attention_backend)  # [B, heads, N, d]
-        out = rearrange(out, "b h n d -> b n (h d)")  # [B, N, C]
-        return attn.to_out[1](attn.to_out[0](out))  # [B, N, C]
+    planes: Tensor | None = None
 
 
 class MultiSourceAttnProcessor:
-    """Attends to every source of the layer's plan and adds the gated results. Stateless."""
+    """Adds up what the sources of the layer's plan contribute. Stateless."""
 
     _attention_backend = None
     _parallel_config = None
@@ -83,16 +55,8 @@ class MultiSourceAttnProcessor:
     def __call__(
         self, attn: MultiSourceAttention, hidden_states: Tensor, conditions: Conditions
     ) -> Tensor:
-        query = attn.query(hidden_states)  # [B, heads, N, d]
-        out = torch.zeros_like(hidden_states)  # [B, N, C]
-        for source in attn.plan:
-            q, k, v = attn.place(query, *attn.keys_values(conditions, source), source)
-            attended = attend(q, k, v, self._attention_backend)  # [B, heads, N, d]
-            column = attn.sources.index(source)
-            gate = conditions.gates[..., attn.layer_index, column]  # [] or [B]
-            gate = gate.reshape(-1, 1, 1).to(out.dtype)  # [1 or B, 1, 1]
-            out = out + gate * rearrange(attended, "b h n d -> b n (h d)")  # [B, N, C]
-        return attn.to_out(out)  # [B, N, C]
+        parts = attn.contributions(hidden_states, conditions, self._attention_backend)
+        return attn.to_out(sum(parts.values(), torch.zeros_like(hidden_states)))  # [B, N, C]
 
 
 class MultiSourceAttention(nn.Module, AttentionModuleMixin):
@@ -108,6 +72,8 @@ class MultiSourceAttention(nn.Module, AttentionModuleMixin):
         positions: `none`, `sincos`, `rotary` or `locality` (see `positions.py`).
         layer_index: row of this layer in the gates.
         side: of the query grid, where `locality` starts from.
+        combine: `sum`, `joint` or `concat`.
+        learned: sources with a learned gate: g_s is multiplied by 2 sigmoid(gamma_s).
     """
 
     processor: MultiSourceAttnProcessor
@@ -126,15 +92,22 @@ class MultiSourceAttention(nn.Module, AttentionModuleMixin):
         positions: str,
         layer_index: int,
         side: int,
+        combine: str = "sum",
+        learned: Collection[str] = (),
     ) -> None:
         super().__init__()
+        self.combine = combine
         self.heads, self.layer_index = heads, layer_index
         self.sources, self.plan = tuple(sources), tuple(present)
         self.grids, self.positions = dict(grids), positions
         self.to_q = nn.Linear(dim, dim, bias=False)
         self.to_kv = nn.ModuleDict(
-            {source: nn.Linear(condition_dim, 2 * dim, bias=False) for source in present}
+            {
+                name: nn.Linear(condition_dim, 2 * dim, bias=False)
+                for name in dict.fromkeys(map(self.projection, present))
+            }
         )
+        self.gamma = nn.ParameterDict({s: nn.Parameter(torch.zeros(())) for s in sorted(learned)})
         self.to_out = nn.Linear(dim, dim)
         placed = [source for source in present if self.grids.get(source)]
         self.locality = nn.ModuleDict(
@@ -151,6 +124,38 @@ class MultiSourceAttention(nn.Module, AttentionModuleMixin):
         """Hidden states [B, N, C] -> gated sum over sources [B, N, C]."""
         return self.processor(self, hidden_states, encoder_hidden_states)
 
+    def contributions(
+        self, hidden_states: Tensor, conditions: Conditions, backend: object = None
+    ) -> dict[str, Tensor]:
+        """What each source of the plan adds before `to_out`, gated: [B, N, C] by source."""
+        query = self.query(hidden_states)  # [B, heads, N, d]
+        placed = {
+            source: self.place(query, *self.keys_values(conditions, source), source)
+            for source in self.plan
+        }
+        gates = {source: self.gate(conditions, source) for source in self.plan}  # [1 or B, 1, 1, 1]
+        if self.combine == "sum":
+            attended = {source: attend(*part, backend) for source, part in placed.items()}
+        else:
+            joint = attend_jointly(list(placed.values()), list(gates.values()))
+            attended = dict(zip(placed, joint, strict=True))  # [B, heads, N, d]
+        parts = {s: rearrange(a, "b h n d -> b n (h d)") for s, a in attended.items()}
+        if self.combine == "sum":
+            weights = {s: gates[s][..., 0].to(hidden_states.dtype) for s in parts}  # [1 or B, 1, 1]
+            parts = {s: weights[s] * part for s, part in parts.items()}  # [B, N, C]
+        return parts
+
+    def gate(self, conditions: Conditions, source: str) -> Tensor:
+        """Weight of a source in this layer, [1 or B, 1, 1, 1]."""
+        gate = conditions.gates[..., self.layer_index, self.sources.index(source)]  # [] or [B]
+        if source in self.gamma:
+            gate = gate * 2 * self.gamma[source].sigmoid()
+        return gate.reshape(-1, 1, 1, 1)
+
+    def projection(self, source: str) -> str:
+        """Name of the projection that makes a source's keys and values."""
+        return SHARED if self.combine == "concat" else source
+
     def query(self, hidden_states: Tensor) -> Tensor:
         """[B, N, C] -> queries [B, heads, N, d], not yet scaled."""
         return rearrange(self.to_q(hidden_states), "b n (h d) -> b h n d", h=self.heads)
@@ -164,9 +169,8 @@ class MultiSourceAttention(nn.Module, AttentionModuleMixin):
 
     def project(self, tokens: Tensor, source: str) -> tuple[Tensor, Tensor]:
         """Tokens [B, T, D] -> keys and values, each [B, heads, T, d]."""
-        pair = rearrange(
-            self.to_kv[source](tokens), "b t (two h d) -> two b h t d", two=2, h=self.heads
-        )
+        both = self.to_kv[self.projection(source)](tokens)  # [B, T, 2 C]
+        pair = rearrange(both, "b t (two h d) -> two b h t d", two=2, h=self.heads)
         return pair[0], pair[1]
 
     def place(

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from facecond.attribute_split import geometry
 from facecond.errors import UserError
-from facecond.models import routing as routings
+from facecond.models.attention import Conditions
 from facecond.models.conditions import ConditionEncoder
+from facecond.models.routing import PARTS, Layer, Routing, preset
 from facecond.models.unet import FaceUNet
 from facecond.seeding import key_of
+
+ALL_ALL = partial(preset, "all_all")
 
 
 class Denoiser(nn.Module):
@@ -22,10 +27,25 @@ class Denoiser(nn.Module):
         super().__init__()
         self.condition_encoder, self.unet = condition_encoder, unet
 
-    def forward(self, x_t: Tensor, timestep: Tensor, attributes: Tensor, mask: Tensor) -> Tensor:
-        """[B, C, h, w], [B], int8 [B, 40], uint8 [B, H, W] -> [B, C, h, w]."""
+    def forward(
+        self,
+        x_t: Tensor,
+        timestep: Tensor,
+        attributes: Tensor,
+        mask: Tensor,
+        gates: Tensor | None = None,
+    ) -> Tensor:
+        """[B, C, h, w], [B], int8 [B, 40], uint8 [B, H, W] -> [B, C, h, w].
+
+        Args:
+            gates: weight of each source at each layer, [L, S] or [B, L, S]; None takes those of
+                the routing, where they do not depend on the noise level.
+        """
         tokens = self.condition_encoder(attributes, mask)  # {source: [B, T, D]}
-        return self.unet(x_t, timestep, self.unet.conditions(tokens)).sample  # [B, C, h, w]
+        planes = self.condition_encoder.planes(mask)  # [B, D, h, w] or None
+        gates = self.unet.gates() if gates is None else gates
+        conditions = Conditions(tokens, gates, planes=planes)
+        return self.unet(x_t, timestep, conditions).sample  # [B, C, h, w]
 
 
 def build_denoiser(
@@ -42,8 +62,8 @@ def build_denoiser(
     condition_dim: int,
     mask_grid: int,
     positions: str,
-    preset: str = "all_all",
-    rules: Sequence[Mapping[str, Any]] = (),
+    mask_input: str = "tokens",
+    route: Callable[[tuple[Layer, ...]], Routing] = ALL_ALL,
     seed: int = 0,
 ) -> Denoiser:
     """A new denoiser; its weights depend on `seed` alone.
@@ -51,11 +71,13 @@ def build_denoiser(
     Args:
         image_size, latent_size: sides in pixels and latent pixels.
         attention_head_dim: width of one attention head.
-        preset, rules: the routing; rules replace the preset.
+        mask_input: `tokens`: the mask is a source of the cross-attention; `channels`: it enters
+            beside the latents and is no source.
+        route: cross-attention layers -> their routing.
         The rest: see `config.DenoiserConfig`.
 
     Raises:
-        UserError: sizes or block types that do not fit each other, an unknown preset or layer.
+        UserError: sizes or block types that do not fit each other, a routing that does not fit.
     """
     if image_size % mask_grid:
         raise UserError(
@@ -76,9 +98,10 @@ def build_denoiser(
             "denoiser.attention_head_dim",
             "Change one of them.",
         )
+    planes = condition_dim if mask_input == "channels" else 0
     options: dict[str, Any] = {
         "sample_size": latent_size,
-        "in_channels": latent_channels,
+        "in_channels": latent_channels + planes,
         "out_channels": latent_channels,
         "block_out_channels": tuple(block_out_channels),
         "down_block_types": tuple(down_block_types),
@@ -93,10 +116,8 @@ def build_denoiser(
         "positions": positions,
     }
     try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(key_of(seed, "denoiser") >> 1)
-            encoder = ConditionEncoder(condition_dim, image_size, mask_grid)
-            return Denoiser(encoder, _routed(options, preset, rules))
+        with torch.device("meta"):
+            layers = FaceUNet(**options).trained_routing.layers
     except (ValueError, TypeError, RuntimeError, LookupError) as error:  # diffusers raises them all
         reason = " ".join(str(error).split())[:200]
         raise UserError(
@@ -104,12 +125,22 @@ def build_denoiser(
             "denoiser",
             "Correct the block types; each level has a width, a down block and an up block.",
         ) from None
-
-
-def _routed(options: dict[str, Any], preset: str, rules: Sequence[Mapping[str, Any]]) -> FaceUNet:
-    if not rules:
-        return FaceUNet(**options, routing=preset)
-    with torch.device("meta"):
-        layers = FaceUNet(**options).trained_routing.layers
-    table = routings.Routing("custom", layers, routings.parse_rules(rules, "routing.rules"))
-    return FaceUNet(**options, routing=table.to_dict())
+    table = route(layers)
+    if planes and "mask" in table.sources:
+        raise UserError(
+            "the mask cannot be both a source and channels",
+            "denoiser.mask_input",
+            "Set routing.sources=[attributes], or denoiser.mask_input=tokens.",
+        )
+    parts = any(source in PARTS for source in table.sources)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(key_of(seed, "denoiser") >> 1)
+        encoder = ConditionEncoder(
+            condition_dim,
+            image_size,
+            mask_grid,
+            table.sources,
+            geometry() if parts else (),
+            latent_size if planes else 0,
+        )
+        return Denoiser(encoder, FaceUNet(**options, routing=table.to_dict()))

@@ -34,6 +34,9 @@ class LinearPatchCode(ModelMixin, ConfigMixin):
     The encoder is PCA of single patches. The decoder is the least-squares map from a latent and
     its eight neighbours to the patch: the overlap removes the seams between patches.
 
+    With all 3 p^2 channels nothing is left out and nothing fitted: latents are the pixels of a
+    patch, and decoding is exact. Patch size 1 with 3 channels is pixel space.
+
     Args:
         patch_size: side p of a patch in pixels.
         latent_channels: components kept, at most 3 p^2.
@@ -64,6 +67,9 @@ class LinearPatchCode(ModelMixin, ConfigMixin):
             images: all of them, or batches that can be gone through twice.
             ridge: added to the diagonal of the decoder's inputs, as a share of its mean.
         """
+        if self.config.latent_channels == 3 * self.config.patch_size**2:
+            self._keep_pixels()
+            return
         batches = [images] if isinstance(images, Tensor) else images
         split = (self._patches(part) for part in batches)
         mean, _, covariance, _ = _moments((x, x[:, :0]) for x in split)
@@ -87,6 +93,15 @@ class LinearPatchCode(ModelMixin, ConfigMixin):
         """[B, 3, H, W] -> the decoder's inputs for each patch [N, 9 C], float64."""
         padded = nn.functional.pad(self.encode(images), (1, 1, 1, 1), mode="replicate")
         return nn.functional.unfold(padded, 3).transpose(1, 2).flatten(0, 1).double()
+
+    def _keep_pixels(self) -> None:
+        """Not the principal components: scaled to standard deviation 1 each, as latents are, they
+        would count an error of colour many times one of brightness, and pixels would not."""
+        for parameter in self.parameters():
+            parameter.zero_()
+        same = torch.eye(self.config.latent_channels)
+        self.encoder.weight.copy_(same.view_as(self.encoder.weight))
+        self.decoder.weight[:, :, 1, 1] = same
 
 
 def _moments(rows: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers import ModelMixin, UNet2DConditionModel  # the loader looks ModelMixin up here
 from diffusers.configuration_utils import register_to_config
@@ -14,7 +15,8 @@ from torch import Tensor
 
 from facecond.errors import UserError
 from facecond.models import routing as routings
-from facecond.models.attention import Conditions, MultiSourceAttention, SelfAttentionProcessor
+from facecond.models.attention import Conditions, MultiSourceAttention
+from facecond.models.attention_kernels import SelfAttentionProcessor
 from facecond.models.routing import Layer, Routing
 
 __all__ = ["FaceUNet", "ModelMixin", "cross_attention_layers"]
@@ -22,6 +24,8 @@ __all__ = ["FaceUNet", "ModelMixin", "cross_attention_layers"]
 
 class FaceUNet(UNet2DConditionModel):
     """Denoiser x_t, t, conditions -> prediction, with a routing table for its conditions.
+
+    Conditions may also enter beside the latents (`Conditions.planes`); `in_channels` counts them.
 
     Args:
         routing: routing table (`Routing.to_dict()`), or the name of a preset.
@@ -53,7 +57,7 @@ class FaceUNet(UNet2DConditionModel):
                 )
         self.register_to_config(routing=table.to_dict())
         self.trained_routing = self.routing = table
-        states = table.states()
+        states, learned = table.states(), table.learned()
         for index, layer in enumerate(layers):
             block = self.get_submodule(layer.id)
             present = [
@@ -71,9 +75,27 @@ class FaceUNet(UNet2DConditionModel):
                 positions=positions,
                 layer_index=index,
                 side=layer.resolution,
+                combine=table.combine,
+                learned=learned[index],
             )
             block.attn1.set_processor(SelfAttentionProcessor())
         self.use_routing(table)
+
+    def forward(
+        self,
+        sample: Tensor,
+        timestep: Tensor | float | int,
+        encoder_hidden_states: Conditions,
+        **options: Any,
+    ) -> Any:
+        """x_t [B, C, h, w], timestep [] or [B], conditions -> an output with `sample` [B, C, h, w].
+
+        `options` are those of `diffusers.UNet2DConditionModel.forward`.
+        """
+        if encoder_hidden_states.planes is not None:
+            planes = encoder_hidden_states.planes.to(sample.dtype)  # [B, P, h, w]
+            sample = torch.cat([sample, planes], 1)  # [B, C + P, h, w]
+        return super().forward(sample, timestep, encoder_hidden_states, **options)
 
     def use_routing(self, routing: Routing) -> None:
         """Route conditions by another table from now on.
@@ -82,41 +104,72 @@ class FaceUNet(UNet2DConditionModel):
             UserError: the table is for another architecture or switches on an untrained cell.
         """
         routing.check_within(self.trained_routing)
-        gates = routing.gates()
+        states = routing.states()
         for index, attention in enumerate(self.cross_attentions()):
-            columns = zip(routing.sources, gates[index], strict=True)
-            attention.plan = tuple(source for source, gate in columns if gate != 0)
+            columns = zip(routing.sources, states[index], strict=True)
+            attention.plan = tuple(source for source, state in columns if state == "on")
+            attention.sources = routing.sources
         self.routing = routing
+        self._constant_gates = None
+        if routing.is_constant:
+            self._constant_gates = torch.from_numpy(routing.gates())  # [L, S]
 
     def freeze_off_cells(self) -> None:
         """Exclude from training the parameters that the routing switches off."""
         for attention in self.cross_attentions():
-            for source in set(attention.to_kv) - set(attention.plan):
-                attention.to_kv[source].requires_grad_(False)
-                if source in attention.locality:
-                    attention.locality[source].requires_grad_(False)
+            used = {attention.projection(source) for source in attention.plan}
+            for name in set(attention.to_kv) - used:
+                attention.to_kv[name].requires_grad_(False)
+            for name in set(attention.locality) - set(attention.plan):
+                attention.locality[name].requires_grad_(False)
+            for name in set(attention.gamma) - set(attention.plan):
+                attention.gamma[name].requires_grad_(False)
 
-    def gates(self) -> Tensor:
-        """Weight of each source at each layer under the routing in use, float32 [L, S]."""
-        return torch.from_numpy(self.routing.gates()).to(self.device)
+    def gates(self, log_snr: Tensor | None = None) -> Tensor:
+        """Weight of each source at each layer under the routing in use, float32 [L, S].
+
+        Args:
+            log_snr: noise levels [B], needed where the routing depends on them; the gates are then
+                [B, L, S].
+        """
+        if self._constant_gates is not None:
+            if self._constant_gates.device != self.device:
+                self._constant_gates = self._constant_gates.to(self.device)
+            return self._constant_gates.clone()
+        if log_snr is None:
+            raise ValueError(f"the gates of '{self.routing.name}' depend on the noise level")
+        levels = np.asarray(log_snr.detach().double().cpu())
+        return torch.from_numpy(self.routing.gates(levels)).to(self.device)  # [B, L, S]
 
     def cross_attentions(self) -> list[MultiSourceAttention]:
         """The cross-attention layers in order of execution."""
         return [self.get_submodule(f"{layer.id}.attn2") for layer in self.trained_routing.layers]
 
-    def conditions(self, tokens: dict[str, Tensor]) -> Conditions:
-        """Tokens with this model's gates."""
-        return Conditions(tokens, self.gates())
+    def conditions(
+        self,
+        tokens: dict[str, Tensor],
+        log_snr: Tensor | None = None,
+        planes: Tensor | None = None,
+    ) -> Conditions:
+        """Tokens with this model's gates at these noise levels."""
+        return Conditions(tokens, self.gates(log_snr), planes=planes)
 
-    def project_conditions(self, tokens: dict[str, Tensor]) -> Conditions:
-        """Conditions whose keys and values are computed here, once, for every step to come."""
+    def project_conditions(
+        self, tokens: dict[str, Tensor], planes: Tensor | None = None
+    ) -> Conditions:
+        """Conditions whose keys and values are computed here, once, for every step to come.
+
+        Where the routing depends on the noise level, the gates are those of pure noise, to be
+        replaced at each step (`gates`).
+        """
         projected = {
             str(attention.layer_index): {
                 source: attention.project(tokens[source], source) for source in attention.plan
             }
             for attention in self.cross_attentions()
         }
-        return Conditions({}, self.gates(), projected)
+        gates = self.gates(torch.tensor([-torch.inf]))
+        return Conditions({}, gates if gates.ndim == 2 else gates[0], projected, planes)
 
 
 def _with_parent_parameters(init: Any) -> Any:

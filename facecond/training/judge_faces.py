@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from typing import Literal
 
@@ -66,6 +67,11 @@ class FaceSource:
         """Int8 [N, 40]."""
         return torch.from_numpy(self.folder.attributes[self.rows])
 
+    @property
+    def names(self) -> list[str]:
+        """[N] names."""
+        return [self.folder.names[row] for row in self.rows]
+
     def __len__(self) -> int:
         return len(self.rows)
 
@@ -76,6 +82,15 @@ class FaceSource:
             return Faces(self._kept[0][place], self._kept[1][place], attributes)
         images, masks = _read(self.folder, self.rows[positions], self.kind)
         return Faces(images, masks, attributes)
+
+    def relabelled(self, attributes: np.ndarray) -> FaceSource:
+        """The same faces, sharing what is kept, with other attributes int8 [N, 40]."""
+        folder = copy(self.folder)
+        folder.attributes = folder.attributes.copy()
+        folder.attributes[self.rows] = attributes
+        other = FaceSource(folder, self.rows, self.kind, self._kept)
+        other._place = self._place
+        return other
 
     def subset(self, positions: np.ndarray) -> FaceSource:
         """Some of the faces, sharing what is kept."""
@@ -114,10 +129,14 @@ def read_faces(
             folder.root,
             "Prepare a folder with more labelled faces.",
         )
-    chosen = np.array(rows, np.int64)
-    if 4 * len(chosen) * folder.image_size**2 > MEMORY_LIMIT:
-        return FaceSource(folder, chosen, kind)
-    return FaceSource(folder, chosen, kind, _read(folder, chosen, kind, progress))
+    return read_rows(folder, np.array(rows, np.int64), kind, progress)
+
+
+def read_rows(folder: PreparedFolder, rows: np.ndarray, kind: Kind, progress: bool) -> FaceSource:
+    """The faces of rows int64 [N] of a folder, kept in memory where they are not too many."""
+    if 4 * len(rows) * folder.image_size**2 > MEMORY_LIMIT:
+        return FaceSource(folder, rows, kind)
+    return FaceSource(folder, rows, kind, _read(folder, rows, kind, progress))
 
 
 def rows_of(folder: PreparedFolder, split: str, part: Part) -> np.ndarray:
@@ -125,12 +144,20 @@ def rows_of(folder: PreparedFolder, split: str, part: Part) -> np.ndarray:
     splits = ("generator", "judges") if split == "training" else (split,)
     given = [folder.indices(s) for s in splits if len(splits) == 1 or (folder.splits == s).any()]
     rows = np.sort(np.concatenate(given))
-    return np.array([i for i in rows if part in ("all", half_of(folder.names[i]))], np.int64)
+    people = folder.identities or {}
+    names = [folder.names[i] for i in rows]
+    halves = [part if part == "all" else half_of(name, people.get(name, "")) for name in names]
+    return rows[[half == part for half in halves]]
 
 
 def to_network(images: Tensor) -> Tensor:
     """u8 [B, 3, H, W] -> float in [-1, 1], channels last."""
     return (images.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+
+
+def pictures(faces: Faces) -> Tensor:
+    """What a judge of pictures sees of faces: float [B, 3, H, W] in [-1, 1]."""
+    return to_network(faces.images)
 
 
 def _read(

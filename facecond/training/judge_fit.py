@@ -17,7 +17,7 @@ from facecond.devices import has_fast_bf16
 from facecond.models.judges import BACKBONES, AttributeClassifier, FaceParser
 from facecond.seeding import key_of
 from facecond.training.judge_batches import JudgeBatches
-from facecond.training.judge_faces import Faces, FaceSource, Kind, to_network
+from facecond.training.judge_faces import Faces, FaceSource, Kind, pictures
 from facecond.training.judge_losses import attribute_loss, parser_loss
 from facecond.training.optim import build_optimizers, learning_rate_factor
 from facecond.training.session import leave_signals_to_parent
@@ -75,12 +75,14 @@ def fit(
     recipe: Recipe,
     score: Callable[[Any], float],
     progress: bool,
+    view: Callable[[Faces], Tensor] = pictures,
 ) -> None:
     """Train `model` in place; it ends with the weights that are to be kept.
 
     Args:
         weights: of classes [19] or of present attributes [40].
         score: what is highest for the best judge; called `recipe.validations` times.
+        view: what the network is given of a batch of faces.
     """
     seed, batch_size = recipe.seed, min(recipe.batch_size, len(faces))
     varied = FaceAugmentation(0.5, recipe.affine, recipe.jitter)
@@ -114,9 +116,10 @@ def fit(
         torch.manual_seed(key_of(seed, "judge", kind, "noise") >> 1)
         model.train()
         for step, batch in enumerate(bar):
+            batch = batch.to(model.device)
             with torch.autocast(device, torch.bfloat16, enabled=fast):
-                logits = model(to_network(batch.images.to(model.device))).float()
-            loss = _loss(kind, logits, batch.to(model.device), weights, recipe)
+                logits = model(view(batch)).float()
+            loss = _loss(kind, logits, batch, weights, recipe)
             model.zero_grad(set_to_none=True)
             loss.backward()
             factor = learning_rate_factor(step, recipe.steps, WARMUP_STEPS, DECAY_SHARE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from facecond.metrics import (
     mean_iou,
 )
 from facecond.models.judges import AttributeClassifier, FaceParser
-from facecond.training.judge_faces import Faces, FaceSource, to_network
+from facecond.training.judge_faces import Faces, FaceSource, pictures
 
 PIXELS = 64 * 64 * 64
 """Of the pictures judged at a time: 64 of 64 px, 1 of 512 px."""
@@ -29,7 +29,7 @@ PIXELS = 64 * 64 * 64
 def score_parser(model: FaceParser, faces: FaceSource) -> dict[str, Any]:
     """`mask_miou`, and `per_class` IoU of the classes that occur."""
     counts = np.zeros((len(MASK_CLASSES), 2), np.int64)
-    for part, logits in _answers(model, faces):
+    for part, logits in answers(model, faces):
         predicted = logits.argmax(1).to(torch.uint8)
         counts += mask_counts(part.masks.numpy(), predicted.numpy()).sum(0)
     per_class = _named(MASK_CLASSES, class_iou(counts))
@@ -74,7 +74,7 @@ def best_threshold(logits: np.ndarray, truth: np.ndarray) -> float:
 def _logits_and_truth(
     model: AttributeClassifier, faces: FaceSource
 ) -> tuple[np.ndarray, np.ndarray]:
-    logits = torch.cat([part for _, part in _answers(model, faces)]).numpy()
+    logits = torch.cat([part for _, part in answers(model, faces)]).numpy()
     return logits, faces.attributes.numpy()
 
 
@@ -94,8 +94,10 @@ def _attribute_scores(
 
 
 @torch.inference_mode()
-def _answers(
-    model: FaceParser | AttributeClassifier, faces: FaceSource
+def answers(
+    model: FaceParser | AttributeClassifier,
+    faces: FaceSource,
+    view: Callable[[Faces], Tensor] = pictures,
 ) -> Iterator[tuple[Faces, Tensor]]:
     """Faces and float32 logits of the model in evaluation mode, batch by batch, on the CPU."""
     was_training = model.training
@@ -104,7 +106,7 @@ def _answers(
     batch = min(max(PIXELS // side**2, 1), 64)
     for start in range(0, len(faces), batch):
         part = faces[np.arange(start, min(start + batch, len(faces)))]
-        yield part, model(to_network(part.images.to(model.device))).float().cpu()
+        yield part, model(view(part.to(model.device))).float().cpu()
     model.train(was_training)
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from facecond.data.prepared import PreparedFolder
+from facecond.data.splits import hold_out
 from facecond.errors import UserError
 from facecond.labels import ABSENT, ATTRIBUTES, PRESENT
 from facecond.metrics import MINIMUM_CASES
@@ -61,10 +62,10 @@ def train_judge(
     Args:
         kind: "parser" (mask classes) or "attributes".
         folder: prepared faces, of which a tenth is held out for validation and, for attributes,
-            for choosing the thresholds.
+            for choosing the thresholds; no person is on both sides, where persons are known.
         out: new folder, or one that holds an earlier judge, which is replaced.
         part: all of the split, or the half `a` or `b` of it: two judges of different halves have
-            no picture in common.
+            no picture in common, and no person where persons are known.
         split: `judges`, or `training` to learn from the generator's faces too, where few have the
             truth. Test faces are never read.
         recipe: fields of `Recipe`.
@@ -83,9 +84,9 @@ def train_judge(
     out = Path(out)
     _check_target(out)
     faces = read_faces(folder, kind, progress, part, split)
-    order = numpy_generator(how.seed, "judge", kind, "validation").permutation(len(faces))
-    held_out = max(int(len(faces) * VALIDATION_SHARE), 1)
-    valid, train = faces.subset(np.sort(order[:held_out])), faces.subset(np.sort(order[held_out:]))
+    draw = numpy_generator(how.seed, "judge", kind, "validation")
+    aside, rest = hold_out(faces.names, folder.identities, VALIDATION_SHARE, draw)
+    valid, train = faces.subset(aside), faces.subset(rest)
 
     names = _learnable(train.attributes, folder.root) if kind == "attributes" else []
     model = _build(kind, folder.image_size, how, names)

@@ -8,13 +8,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from facecond.diffusion.objective import NUM_BINS, Objective, bin_of
-from facecond.models.routing import Routing
+from facecond.models.routing import Routing, flow_log_snr
+from facecond.models.unet import FaceUNet
 from facecond.storage import read_json_lines, write_text
+
+SHOWN_TAU = (0.1, 0.5, 0.9)
 
 
 class RunLog:
@@ -46,10 +50,22 @@ class TrainingLog(RunLog):
         self._clear()
 
     def gates(self, routing: Routing) -> None:
-        """Record the gates, one curve per source over the layers in order of execution."""
-        for column, source in enumerate(routing.sources):
-            for layer, gate in enumerate(routing.gates()[:, column]):
-                self.tensorboard.add_scalar(f"gates_by_layer/{source}", gate, layer)
+        """Record the gates, one curve per source over the layers in order of execution; where they
+        depend on the noise level, one for each of `SHOWN_TAU` (of the flow path)."""
+        levels = {"": None} if routing.is_constant else {f" tau {t}": t for t in SHOWN_TAU}
+        for name, tau in levels.items():
+            at = None if tau is None else np.array([flow_log_snr(tau)])
+            table = routing.gates(at).reshape(len(routing.layers), len(routing.sources))
+            for column, source in enumerate(routing.sources):
+                for layer, gate in enumerate(table[:, column]):
+                    self.tensorboard.add_scalar(f"gates_by_layer/{source}{name}", gate, layer)
+
+    def learned_gates(self, unet: FaceUNet, step: int) -> None:
+        """Record 2 sigmoid(gamma) of every learned gate."""
+        for row, attention in enumerate(unet.cross_attentions()):
+            for source, gamma in attention.gamma.items():
+                gate = 2 * float(gamma.detach().sigmoid())
+                self.tensorboard.add_scalar(f"learned_gates/{source}/{row}", gate, step)
 
     def collect(self, t: Tensor, losses: Tensor, norm: Tensor, images: int) -> None:
         """Take in one step: noise levels [B], losses [B], gradient norm, pictures seen."""

@@ -18,10 +18,12 @@ from facecond.config import RunConfig
 from facecond.data.notes import lacking
 from facecond.diffusion import guidance
 from facecond.diffusion.objective import Objective
+from facecond.diffusion.paths import log_snr
 from facecond.diffusion.schedulers import scheduler
 from facecond.models.conditions import ConditionDropout
 from facecond.models.routing import SOURCES
 from facecond.seeding import torch_generator
+from facecond.storage import hash_of
 from facecond.training import export, initialise, session, setup
 from facecond.training.log import TrainingLog
 from facecond.training.steps import Steps
@@ -66,6 +68,8 @@ def train(
 
     # Model, new or with the weights of another.
     model = setup.denoiser_for(config, folder.image_size, setup.latent_shape(config, folder))
+    run["routing_hash"] = hash_of(model.unet.trained_routing.to_dict())
+    session.check_same(before or run, run, out)  # the files that a routing names may have changed
     if begin.record is not None and state is None:
         report = begin.fill(model)
         if main:
@@ -119,16 +123,19 @@ def train(
                     knobs.seed, "step", steps.count, index, accelerator.process_index
                 )
                 x_0 = batch["latents"]  # [B, C, h, w]
-                t = objective.sample_t(len(x_0), randomness).to(device)  # [B]
+                t = objective.sample_t(len(x_0), randomness)  # [B]
+                gates = model.unet.gates(log_snr(objective.schedule, t))  # [L, S] or [B, L, S]
+                t = t.to(device)
                 noise = torch.randn(x_0.shape, generator=randomness).to(device)  # [B, C, h, w]
                 attributes, mask = dropout(batch["attributes"], batch["mask"], randomness)
+                gates = dropout.drop_layers(gates, len(x_0), randomness)
                 x_t = objective.add_noise(x_0, noise, t)
                 x_t = x_t.contiguous(memory_format=torch.channels_last)
                 last = index == micro - 1
                 sync = contextlib.nullcontext() if last else accelerator.no_sync(wrapped)
                 with sync:
                     with autocast:
-                        prediction = wrapped(x_t, objective.timestep(t), attributes, mask)
+                        prediction = wrapped(x_t, objective.timestep(t), attributes, mask, gates)
                     losses = objective.loss(prediction, x_0, noise, t)  # [B]
                     loss = losses.mean()
                     if perceptual is not None:
@@ -148,6 +155,7 @@ def train(
                     log.collect_perceptual(seen, perceptual.active(t))
                 if steps.is_due(knobs.log_every):
                     steps.bar.set_postfix(log.write(steps.count, updates.optimizers))
+                    log.learned_gates(model.unet, steps.count)
                 if grids is not None and steps.is_due(knobs.sample_every):
                     with updates.averaged():
                         grids.write(log.tensorboard, model, steps.count)

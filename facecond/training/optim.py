@@ -10,6 +10,9 @@ from torch import Tensor, nn
 IN_OUT = ("conv_in", "conv_out", "label", "locality", "name", "state", "value")
 """Parameters named so stay with AdamW beside Muon: embeddings, input and output convolutions."""
 
+GATE_RATE = 10
+"""Learned gates are scalars that must move by about 1 in a training."""
+
 
 class FlattenedMuon(torch.optim.Muon):
     """torch's Muon (Jordan et al. 2024) that also takes convolutions, as [out, in * kh * kw].
@@ -89,13 +92,16 @@ def build_optimizers(
 ) -> list[torch.optim.Optimizer]:
     """`adamw`: one AdamW. `muon`: Muon on matrices and inner convolutions, AdamW on the rest.
 
-    Vectors (norms, biases, gates) and embeddings take no weight decay.
+    Vectors (norms, biases) and embeddings take no weight decay; nor do learned gates of the
+    routing, whose rate is `GATE_RATE` times that of the others.
     """
-    matrices, tables, vectors = [], [], []
+    matrices, tables, vectors, gates = [], [], [], []
     for name, parameter in module.named_parameters():
         if not parameter.requires_grad:
             continue
-        if parameter.ndim < 2:
+        if "gamma" in name.split("."):
+            gates.append(parameter)
+        elif parameter.ndim < 2:
             vectors.append(parameter)
         elif any(part in IN_OUT for part in name.split(".")):
             tables.append(parameter)
@@ -106,6 +112,7 @@ def build_optimizers(
         groups = [
             {"params": decayed, "weight_decay": weight_decay},
             {"params": vectors + tables, "weight_decay": 0.0},
+            {"params": gates, "weight_decay": 0.0, "lr": GATE_RATE * rate},
         ]
         return fused_adamw([group for group in groups if group["params"]], rate)
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from facecond import config as configs
 from facecond.config import FirstStageRunConfig, RunConfig
 from facecond.data.prepared import PreparedFolder
 from facecond.diffusion import guidance
-from facecond.diffusion.objective import Objective, snr
+from facecond.diffusion.objective import Objective
+from facecond.diffusion.paths import snr, tau_of
 from facecond.diffusion.perceptual import LatentPerceptualLoss
 from facecond.diffusion.schedulers import scheduler
 from facecond.models.autoencoder_files import find_autoencoder
@@ -83,7 +86,7 @@ def describe(config: RunConfig, init: str | None = None) -> str:
             *_perceptual_lines(config, objective, shape),
             *begun,
             "",
-            model.unet.routing.render(),
+            model.unet.routing.render(partial(tau_of, objective.schedule)),
         ]
     )
 
@@ -113,6 +116,7 @@ def _activation_bytes(
             torch.zeros(batch),
             torch.zeros(batch, 40, dtype=torch.int8),
             torch.zeros(batch, image_size, image_size, dtype=torch.uint8),
+            torch.zeros(model.unet.trained_routing.gates(np.zeros(1))[0].shape),
         )
 
     return kept_bytes(config, {id(p) for p in model.parameters()}, forward)

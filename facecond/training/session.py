@@ -111,8 +111,9 @@ def state_to_resume(out: Path, resume: str, main: bool) -> dict[str, Any] | None
 
 def check_same(before: dict[str, Any], run: dict[str, Any], out: Path) -> None:
     """Raise `UserError` unless the run that is to go on has the same data and config."""
-    for key, what in (("data_hash", "data"), ("config_hash", "config")):
-        if before.get(key) != run[key]:
+    kinds = {"data_hash": "data", "config_hash": "config", "routing_hash": "routing"}
+    for key, what in kinds.items():
+        if key in before and key in run and before[key] != run[key]:
             raise UserError(
                 f"the run was begun with another {what}",
                 out,

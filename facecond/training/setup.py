@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,11 +16,22 @@ from facecond.data.latents import LatentCache, build_latent_cache
 from facecond.data.prepared import PreparedFolder
 from facecond.devices import has_fast_bf16
 from facecond.diffusion.objective import Objective
+from facecond.diffusion.paths import log_snr_of
 from facecond.diffusion.perceptual import LatentPerceptualLoss
 from facecond.errors import UserError
 from facecond.models import first_stage as first_stages
 from facecond.models.denoiser import Denoiser, build_denoiser
 from facecond.models.first_stage import FirstStage
+from facecond.models.routing import (
+    PARTS,
+    SOURCES,
+    Layer,
+    RankChoice,
+    Routing,
+    load_routing,
+    parse_rules,
+    preset,
+)
 from facecond.storage import atomic_folder, hash_of, make_folder, read_json, sha256, write_json
 
 
@@ -192,7 +204,31 @@ def denoiser_for(
         latent_size=latent_shape[1],
         latent_channels=latent_shape[0],
         **dataclasses.asdict(config.denoiser),
-        preset=config.routing.preset,
-        rules=config.routing.rules,
+        route=partial(route, config),
         seed=config.train.seed,
     )
+
+
+def route(config: RunConfig, layers: Sequence[Layer]) -> Routing:
+    """The routing that the config asks for, over these layers.
+
+    Raises:
+        UserError: both rules and a file, or a routing that does not fit the layers.
+    """
+    wanted, schedule = config.routing, config.objective.schedule
+    of_tau = partial(log_snr_of, schedule)
+    sources = wanted.sources
+    if wanted.file and wanted.rules:
+        raise UserError("both rules and a file are given", "routing", "Keep one of them.")
+    if wanted.file:
+        return load_routing(wanted.file, layers, of_tau, wanted.combine)
+    if wanted.rules:
+        rules = parse_rules(wanted.rules, layers, "routing.rules", of_tau)
+        if sources is None:
+            named = {rule.source for rule in rules}
+            sources = [source for source in (*SOURCES, *PARTS) if source in named]
+        return Routing("custom", tuple(layers), rules, tuple(sources), wanted.combine)
+    if wanted.preset == "all_all" and sources is not None and not sources:
+        return Routing("none", tuple(layers), (), (), wanted.combine)
+    rank = RankChoice(wanted.sensitivity, wanted.fraction, wanted.seed)
+    return preset(wanted.preset, layers, sources, wanted.combine, of_tau, rank)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from facecond.cli import main
 from facecond.models.routing import PRESETS
@@ -27,10 +28,41 @@ def test_model_file_and_preset_print_a_grid(
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_shows(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["routing", "show", name]) == 0
+def test_every_preset_shows(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["routing", "show", name]
+    if name.startswith("rank_"):
+        assert main(words) == 2
+        assert "needs a sensitivity file" in capsys.readouterr().err
+        main(["routing", "show", "all_all", "--out", str(tmp_path / "table.json")])
+        table = json.loads((tmp_path / "table.json").read_text())
+        order = {source: [row[0] for row in table["layers"]] for source in table["sources"]}
+        found = {"schema": "facecond.sensitivity/1", "checksum": table["checksum"]}
+        found |= {"order": order, "rank": order}
+        (tmp_path / "s.json").write_text(json.dumps(found))
+        words += ["--sensitivity", str(tmp_path / "s.json")]
+        capsys.readouterr()
+    assert main(words) == 0
     printed = capsys.readouterr().out
-    assert f"routing '{name}'" in printed and ("absent" in printed) == (name != "all_all")
+    assert f"routing '{name}'" in printed
+    assert ("absent" in printed) == (name not in ("all_all", "early_late", "mask_cut"))
+    assert ("tau [" in printed) == (name in ("early_late", "mask_cut"))
+
+
+def test_rules_of_a_file_on_a_config_with_picture_and_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.yaml").write_text(
+        "rules: [{source: mask, layers: '*', tau: [0.85, 1]}, "
+        "{source: attributes, layers: 'res<=16'}]"
+    )
+    picture, table = tmp_path / "mine.png", tmp_path / "mine.json"
+    words = ["routing", "show", str(tmp_path / "mine.yaml"), "--on", "rendered_128"]
+    assert main([*words, "--picture", str(picture), "--out", str(table)]) == 0
+    printed = capsys.readouterr().out
+    assert "routing 'mine'" in printed and "tau [0.85, 1]" in printed
+    assert Image.open(picture).width > 200
+    assert main(["routing", "show", str(table)]) == 0
+    assert capsys.readouterr().out == printed
 
 
 def test_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

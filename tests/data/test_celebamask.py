@@ -132,6 +132,7 @@ def test_people_stay_together_in_splits_that_are_drawn(root: Path) -> None:
         assert len(set(person)) == 1
     assert set(folder.splits) == {"generator", "judges", "test"}
     assert folder.manifest["details"]["people_in_test_and_training"] == 0
+    assert folder.identities == {f"{face:05d}": str(face // 4) for face in range(12)}
     papers = _prepare(root, judges_fraction=0.5)
     for person in papers.splits.reshape(3, 4):
         assert len(set(person)) == 1

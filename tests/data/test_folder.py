@@ -114,6 +114,7 @@ def test_identities_of_a_file_stay_together(raw, tmp_path):
     of_person = folder.splits[:16].reshape(4, 4)
     assert (of_person == of_person[:, :1]).all() and len(set(of_person[:, 0])) > 1
     assert folder.manifest["details"]["without_identity"] == 4
+    assert folder.identities == {f"f{i:02d}": str(i // 4) for i in range(16)}
     people.write_text("name,identity\nnobody,1\n")
     with pytest.raises(UserError, match=r"people\.txt: names none of the images, such as 'f00'"):
         _prepare(raw, identities=people)
@@ -166,12 +167,16 @@ def test_identities_stay_together(raw):
     of_person = folder.splits.reshape(5, 4)
     assert (of_person == of_person[:, :1]).all()
     assert sorted(of_person[:, 0].tolist()) == ["generator"] * 2 + ["judges"] * 2 + ["test"]
+    assert folder.identities == {f"f{i:02d}": str(i // 4) for i in range(20)}
 
 
 def test_test_split_with_attributes(raw):
     folder = _prepare(raw, test_fraction=0.3, test_with_attributes=True)
     assert sorted(folder.indices("test")) == sorted(set(folder.indices("test")) & set(range(10)))
     assert len(folder.indices("test")) == 6
+    # 4 of the 10 with attributes are left, and 4 judges of 14 faces: 1 of these is a judge's.
+    assert (folder.splits[:10] == "judges").sum() == 1 and len(folder.indices("judges")) == 4
+    assert folder.identities is None
     with pytest.raises(UserError, match="12 test faces wanted, 10 have"):
         _prepare(raw, test_fraction=0.6, test_with_attributes=True)
 
@@ -209,6 +214,17 @@ def _copy_as_jpeg(raw):
         (
             lambda raw: (raw / "images" / "f05.png").rename(raw / "images" / "g05.txt"),
             r"masks/f05\.png: no image",
+        ),
+        (
+            lambda raw: (raw / "images" / "f05.png").rename(raw / "images" / "f05.gif"),
+            r"images/f05\.gif: pictures of the kind '\.gif' are not read",
+        ),
+        (
+            lambda raw: (
+                (raw / "images" / "f05.png").rename(raw / "images" / "f05.heic"),
+                (raw / "masks" / "f05.png").unlink(),
+            ),
+            r"images/f05\.heic: pictures of the kind '\.heic' are not read",
         ),
         (
             lambda raw: (raw / "attributes.csv").write_text("name,Young\nf01,1\n3,1\n4,1\n"),

@@ -44,3 +44,26 @@ def test_suspicious_masks_are_named(tmp_path: Path) -> None:
         "9 faces have a single part in the mask (n0, n1, n2, n3, n4, ...): see 'with_one_part' in "
         "manifest.json",
     ]
+
+
+def test_masks_of_a_single_class_are_named_and_others_are_not(tmp_path: Path) -> None:
+    skin, face = MASK.copy(), MASK.copy()
+    skin[2:6], face[2:6] = 1, 2
+    face[:2] = 13
+    kinds = [skin, face, None, skin, MASK, np.full_like(MASK, 255)]
+    splits = ("generator", "judges", "test") * 2
+    folder = _folder(tmp_path / "x", [(m, KNOWN, s) for m, s in zip(kinds, splits, strict=True)])
+    assert preparation_notes(folder) == [
+        "2 of 5 masks looked at draw a single class (n0: skin, n3: skin): `facecond data doctor` "
+        "names them all"
+    ]
+
+
+def test_a_test_split_that_takes_most_attributes_is_told(tmp_path: Path) -> None:
+    told = [KNOWN, KNOWN, KNOWN, UNKNOWN, KNOWN, UNKNOWN]
+    splits = ("test", "test", "generator", "generator", "test", "judges")
+    faces = [(None, values, split) for values, split in zip(told, splits, strict=True)]
+    asked = {"test_with_attributes": True}
+    notes = preparation_notes(_folder(tmp_path / "x", faces, asked))
+    assert notes[1].startswith("3 of the 4 faces with attributes are in the test split")
+    assert len(notes) == 2 == len(preparation_notes(_folder(tmp_path / "y", faces))) + 1

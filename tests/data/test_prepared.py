@@ -44,6 +44,25 @@ def test_everything_written_is_read_back(tmp_path):
     assert "6 faces of 16 px (generator 2, judges 2, test 2)" in folder.summary()
 
 
+def test_identities_are_kept_where_known(tmp_path):
+    image, mask, attributes = _face(0)
+    people = {"a": "7", "b": "", "elsewhere": "7"}
+    for out, given in (("some", people), ("none", {"elsewhere": "7"})):
+        with PreparedWriter(tmp_path / out, 16, "folder", identities=given) as writer:
+            for name in "abc":
+                writer.add(name, image, mask, attributes, "test")
+    folder, nobody = (PreparedFolder.open(tmp_path / out) for out in ("some", "none"))
+    assert folder.identities == {"a": "7"} and folder.data_hash != nobody.data_hash
+    assert (tmp_path / "some" / "identities.csv").read_text() == "name,identity\na,7\n"
+    assert nobody.identities is None and not (tmp_path / "none" / "identities.csv").exists()
+    (tmp_path / "some" / "identities.csv").write_text("name,identity\na,8\n")
+    with pytest.raises(UserError, match="was changed after it was prepared"):
+        PreparedFolder.open(tmp_path / "some")
+    (tmp_path / "some" / "identities.csv").unlink()
+    with pytest.raises(UserError, match=r"identities\.csv: is missing"):
+        PreparedFolder.open(tmp_path / "some")
+
+
 def test_missing_mask_reads_as_anything(tmp_path):
     image, _, attributes = _face(0)
     with PreparedWriter(tmp_path / "x", 16, "folder") as writer:

@@ -1,4 +1,4 @@
-"""Objective against closed forms: schedules, targets, weights, the density of noise levels."""
+"""Objective against closed forms: targets, conversions, the density of noise levels."""
 
 from __future__ import annotations
 
@@ -6,31 +6,25 @@ import math
 from statistics import NormalDist
 from typing import Any
 
-import diffusers
 import pytest
 import torch
 from torch import Tensor
 
+from facecond.diffusion.guidance import guide
 from facecond.diffusion.objective import (
     NUM_BINS,
-    SCHEDULES,
+    PREDICTIONS,
     WEIGHTINGS,
     Objective,
-    alpha_sigma,
     bin_of,
-    snr,
+    convert,
     target_to_x0_weight,
-    x0_weight,
 )
+from facecond.diffusion.paths import alpha_sigma, log_snr, snr, t_of_log_snr
 from facecond.errors import UserError
 
 VP = ("linear", "scaled_linear", "cosine")
-ALLOWED = [("flow", "flow")] + [(s, p) for s in VP for p in ("epsilon", "v")]
-DIFFUSERS: dict[str, dict[str, Any]] = {
-    "linear": {"beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02},
-    "scaled_linear": {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012},
-    "cosine": {"beta_schedule": "squaredcos_cap_v2"},
-}
+ALLOWED = [("flow", "flow"), ("flow", "v")] + [(s, p) for s in VP for p in PREDICTIONS]
 LEVELS = torch.linspace(0.002, 0.998, 250, dtype=torch.float64)
 
 
@@ -44,39 +38,6 @@ def drawn(count: int) -> tuple[Tensor, Tensor]:
     return x_0, noise
 
 
-@pytest.mark.parametrize("schedule", VP)
-def test_variance_is_preserved(schedule: str) -> None:
-    t = torch.linspace(0, 1, 1001, dtype=torch.float64)
-    alpha, sigma = alpha_sigma(schedule, t)
-    assert torch.allclose(alpha.square() + sigma.square(), torch.ones_like(t), atol=1e-12)
-    assert alpha[0] == 1 and sigma[0] == 0
-    assert (alpha.diff() < 0).all() and (alpha > 0).all()
-
-
-def test_flow_is_the_straight_line() -> None:
-    t = torch.tensor([0.0, 0.25, 1.0])
-    alpha, sigma = alpha_sigma("flow", t)
-    assert alpha.tolist() == [1.0, 0.75, 0.0] and sigma.tolist() == t.tolist()
-    assert snr("flow", torch.tensor(0.25)) == pytest.approx(9.0)
-
-
-@pytest.mark.parametrize(("schedule", "tolerance"), [
-    ("linear", 1e-3), ("scaled_linear", 5e-4), ("cosine", 1.5e-3),
-])  # fmt: skip
-def test_schedules_are_those_of_diffusers(schedule: str, tolerance: float) -> None:
-    theirs = diffusers.DDPMScheduler(1000, **DIFFUSERS[schedule]).alphas_cumprod.double()
-    t = torch.arange(1, 1001, dtype=torch.float64) / 1000  # step k is t = (k + 1) / 1000
-    ours = alpha_sigma(schedule, t)[0].square()
-    assert (ours - theirs).abs().max() < tolerance
-    # Also where little signal is left: the log ratio, up to the last thousandths.
-    inner = slice(20, 950)
-    log_ours = (ours / (1 - ours)).log()[inner]
-    log_theirs = (theirs / (1 - theirs)).log()[inner]
-    assert (log_ours - log_theirs).abs().max() < 0.06
-    # One step beside would be clearly further away, where the schedule is steepest.
-    assert (ours[1:] - theirs[:-1]).abs().max() > (ours - theirs).abs().max()
-
-
 @pytest.mark.parametrize(("schedule", "prediction"), ALLOWED)
 def test_targets_and_inverses(schedule: str, prediction: str) -> None:
     objective = Objective(schedule, prediction)
@@ -85,7 +46,8 @@ def test_targets_and_inverses(schedule: str, prediction: str) -> None:
     x_t = objective.add_noise(x_0, noise, LEVELS)
     assert torch.allclose(x_t, alpha * x_0 + sigma * noise)
     target = objective.target(x_0, noise, LEVELS)
-    forms = {"epsilon": noise, "v": alpha * noise - sigma * x_0, "flow": noise - x_0}
+    length = (alpha.square() + sigma.square()).sqrt()
+    forms = {"epsilon": noise, "v": (alpha * noise - sigma * x_0) / length, "flow": noise - x_0}
     assert torch.allclose(target, forms[prediction])
     assert torch.allclose(objective.to_x0(x_t, target, LEVELS), x_0, atol=1e-6)
 
@@ -109,54 +71,62 @@ def test_target_weight_is_the_ratio_of_errors(schedule: str, prediction: str) ->
     assert torch.allclose(uniform.weight(LEVELS), torch.ones_like(LEVELS))
 
 
-RATIOS = torch.logspace(-6, 6, 100, dtype=torch.float64)
-
-
-def test_weights_against_their_papers() -> None:
-    k, gamma = 2.0, 0.7
-    # P2: 1 / (k + SNR)^gamma times the epsilon loss.
-    p2 = x0_weight("p2", RATIOS, "v", k, gamma) / target_to_x0_weight("epsilon", RATIOS)
-    assert torch.allclose(p2, (k + RATIOS) ** -gamma)
-    # min-SNR-5: min(SNR, 5) on x_0; on epsilon min(1, 5 / SNR).
-    minimum = x0_weight("min_snr", RATIOS, "epsilon", k, 5.0)
-    assert torch.allclose(minimum, torch.minimum(RATIOS, torch.tensor(5.0).double()))
-    assert torch.allclose(minimum / RATIOS, (5 / RATIOS).clamp_max(1))
-    # Soft min-SNR: the harmonic form, below both and near the smaller.
-    soft = x0_weight("soft_min_snr", RATIOS, "epsilon", k, 5.0)
-    assert torch.allclose(1 / soft, 1 / RATIOS + 1 / 5)
-    assert (soft < minimum).all() and (soft >= minimum / 2).all()
-
-
-@pytest.mark.parametrize("k", [0.5, 1.0, 5.0])
-def test_p2_with_gamma_1_is_soft_min_snr(k: float) -> None:
-    p2 = x0_weight("p2", RATIOS, "epsilon", k, 1.0)
-    soft = x0_weight("soft_min_snr", RATIOS, "epsilon", 1.0, k)
-    assert torch.allclose(p2, soft / k)
-    # Normalised, the two objectives are the same one, on epsilon and on any other target.
-    for schedule, prediction in ALLOWED:
-        first = Objective(schedule, prediction, "p2", k=k, gamma=1.0)
-        second = Objective(schedule, prediction, "soft_min_snr", gamma=k)
-        assert torch.allclose(first.weight(LEVELS), second.weight(LEVELS), rtol=1e-6)
-
-
-@pytest.mark.parametrize("weighting", WEIGHTINGS)
-def test_weight_means_the_same_on_every_target(weighting: str) -> None:
-    """On one schedule, v and epsilon losses of the same x_0 error differ by a constant only."""
-    if weighting == "uniform":
-        return  # uniform on the target: differs by design
+def test_v_is_the_same_on_every_path_at_equal_snr() -> None:
+    """A path is a point on the circle of the variance-preserving ones, times a length."""
     x_0, noise = drawn(len(LEVELS))
-    losses = {}
-    for prediction in ("epsilon", "v"):
-        objective = Objective("cosine", prediction, weighting, k=2.0, gamma=1.5)
-        x_t = objective.add_noise(x_0, noise, LEVELS)
-        alpha, sigma = (c.view(-1, 1, 1, 1) for c in alpha_sigma("cosine", LEVELS))
-        wrong_x_0 = x_0 + 0.1
-        wrong_noise = (x_t - alpha * wrong_x_0) / sigma
-        predicted = objective.target(wrong_x_0, wrong_noise, LEVELS)
-        error = (predicted - objective.target(x_0, noise, LEVELS)).square().mean((1, 2, 3))
-        losses[prediction] = objective.weight(LEVELS) * error
-    ratio = losses["epsilon"] / losses["v"]
-    assert torch.allclose(ratio, ratio[0].expand_as(ratio), rtol=1e-4)
+    on_flow = Objective("flow", "v").target(x_0, noise, LEVELS)
+    for schedule in VP:
+        least = log_snr(schedule, torch.ones(1, dtype=torch.float64))
+        ratios = log_snr("flow", LEVELS)
+        reached = ratios >= least
+        t = t_of_log_snr(schedule, ratios)
+        theirs = Objective(schedule, "v").target(x_0, noise, t)
+        assert reached.sum() > 200
+        assert torch.allclose(on_flow[reached], theirs[reached], atol=1e-9)
+
+
+@pytest.mark.parametrize(("schedule", "source"), ALLOWED)
+def test_a_prediction_can_be_said_as_every_other(schedule: str, source: str) -> None:
+    x_0, noise = drawn(len(LEVELS))
+    objective = Objective(schedule, source)
+    x_t = objective.add_noise(x_0, noise, LEVELS)
+    # Not the truth: what another x_0 and noise, which x_t is made of as well, would be.
+    alpha, sigma = (c.view(-1, 1, 1, 1) for c in alpha_sigma(schedule, LEVELS))
+    believed = x_0 + 0.3 * noise.flip(0)
+    rest = (x_t - alpha * believed) / sigma
+    prediction = objective.target(believed, rest, LEVELS)
+    for path, target in ALLOWED:
+        if path == schedule:
+            said = convert(prediction, x_t, LEVELS, schedule, source, target)
+            expected = Objective(schedule, target).target(believed, rest, LEVELS)
+            assert torch.allclose(said, expected, rtol=1e-6, atol=1e-9)
+            back = convert(said, x_t, LEVELS, schedule, target, source)
+            assert torch.allclose(back, prediction, rtol=1e-6, atol=1e-6)
+            # Guidance before or after makes no difference.
+            other = prediction + 0.2 * noise
+            guided = guide(prediction, {"mask": other}, {"mask": 3.0})
+            late = convert(guided, x_t, LEVELS, schedule, source, target)
+            others = convert(other, x_t, LEVELS, schedule, source, target)
+            early = guide(said, {"mask": others}, {"mask": 3.0})
+            assert torch.allclose(late, early, rtol=1e-6, atol=1e-6)
+    assert torch.allclose(
+        convert(prediction, x_t, LEVELS, schedule, source, "x_0"), believed, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("schedule", ["flow", *VP])
+@pytest.mark.parametrize("t", [0.0, 1e-3, 1.0])
+def test_v_and_flow_convert_exactly_at_the_ends(schedule: str, t: float) -> None:
+    """In float32: what a sampler's first and last step need."""
+    x_0, noise = (x.float() for x in drawn(1))
+    level = torch.tensor(t)
+    v, flow = Objective(schedule, "v"), Objective(schedule, "flow")
+    x_t = v.add_noise(x_0, noise, level)
+    from_v = convert(v.target(x_0, noise, level), x_t, level, schedule, "v", "flow")
+    assert torch.allclose(from_v, noise - x_0, atol=1e-5)
+    from_flow = convert(noise - x_0, x_t, level, schedule, "flow", "v")
+    assert torch.allclose(from_flow, v.target(x_0, noise, level), atol=1e-5)
+    assert torch.allclose(flow.to_x0(x_t, noise - x_0, level), x_0, atol=1e-5)
 
 
 DENSITIES: list[dict[str, Any]] = [
@@ -167,7 +137,9 @@ DENSITIES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("density", DENSITIES)
-@pytest.mark.parametrize(("schedule", "prediction"), [ALLOWED[0], ALLOWED[3], ALLOWED[4]])
+@pytest.mark.parametrize(("schedule", "prediction"), [
+    ("flow", "flow"), ("flow", "v"), ("linear", "flow"), ("linear", "v"), ("cosine", "epsilon"),
+])  # fmt: skip
 @pytest.mark.parametrize("weighting", ["p2", "min_snr"])
 def test_weight_has_mean_one_under_the_density(
     schedule: str, prediction: str, weighting: str, density: dict[str, Any]
@@ -226,14 +198,10 @@ def test_quantiles_are_those_of_the_density(density: dict[str, Any]) -> None:
     assert (ranks - steps).abs().max() < 0.1  # Kolmogorov-Smirnov, p about 1e-4
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES[1:])
-def test_epsilon_on_flow_is_refused_and_targets_match_schedules(schedule: str) -> None:
+@pytest.mark.parametrize("weighting", WEIGHTINGS)
+def test_epsilon_is_refused_where_the_signal_vanishes(weighting: str) -> None:
     with pytest.raises(UserError, match="SNR 0 at t = 1"):
-        Objective("flow", "epsilon")
-    with pytest.raises(UserError, match="v prediction does not go with the flow schedule"):
-        Objective("flow", "v")
-    with pytest.raises(UserError, match=f"does not go with the {schedule} schedule"):
-        Objective(schedule, "flow")
+        Objective("flow", "epsilon", weighting)
 
 
 @pytest.mark.parametrize("values", [{"k": 0.0}, {"gamma": -1.0}, {"density_std": 0.0}])
@@ -270,12 +238,11 @@ def test_weights_are_finite_at_the_ends(schedule: str, prediction: str, weightin
     assert torch.isfinite(weight).all() and (weight >= 0).all()
 
 
-def test_timesteps_are_those_of_diffusers() -> None:
-    assert Objective().timestep(torch.tensor([0.25, 1.0])).tolist() == [250.0, 1000.0]
-    k = torch.tensor([0.0, 500.0, 999.0])
-    for schedule, prediction in ALLOWED[1:]:
-        told = Objective(schedule, prediction).timestep((k + 1) / 1000)
-        assert told.tolist() == pytest.approx(k.tolist(), abs=1e-3)
+def test_the_network_is_told_the_samplers_timestep() -> None:
+    for schedule, prediction in ALLOWED:
+        told = Objective(schedule, prediction).timestep(torch.tensor([0.25, 1.0]))
+        last = 1000 if schedule == "flow" else 999
+        assert told.tolist() == pytest.approx([last - 750, last], abs=1e-3)
 
 
 def test_bins_are_tenths() -> None:

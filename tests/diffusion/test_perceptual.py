@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from facecond.diffusion import perceptual as module
-from facecond.diffusion.objective import Objective, alpha_sigma
+from facecond.diffusion.objective import Objective
+from facecond.diffusion.paths import alpha_sigma
 from facecond.diffusion.perceptual import LatentPerceptualLoss, inliers
 
-ALLOWED = [("flow", "flow")] + [
-    (s, p) for s in ("linear", "scaled_linear", "cosine") for p in ("epsilon", "v")
+ALLOWED = [("flow", "flow"), ("flow", "v")] + [
+    (s, p) for s in ("linear", "scaled_linear", "cosine") for p in ("epsilon", "v", "flow")
 ]
 QUIET = 0.02
 """A noise level at which every schedule has an SNR far above the least one."""
@@ -177,7 +179,10 @@ def test_only_samples_with_enough_signal_count(
     truth, estimate = seen
     assert torch.equal(truth, x_0[expected]) and not truth.requires_grad
     alpha, sigma = (c[expected].view(-1, 1, 1, 1) for c in alpha_sigma(schedule, t))
-    slope = {"epsilon": -sigma / alpha, "v": -sigma, "flow": -sigma}[prediction]
+    length = (alpha.square() + sigma.square()).sqrt()
+    slope = {"epsilon": -sigma / alpha, "v": -sigma / length, "flow": -sigma / (alpha + sigma)}[
+        prediction
+    ]
     assert torch.allclose(estimate, truth + 0.25 * slope, atol=1e-5)
 
 
@@ -251,3 +256,49 @@ def test_features_may_be_bfloat16() -> None:
     rounded, exact = (of_pair(loss_on(f), predicted, target) for f in (half, identity))
     assert rounded.dtype == torch.float32
     assert torch.allclose(rounded, exact, rtol=0.02)
+
+
+@pytest.mark.parametrize("normalise", ["target", "prediction", "own"])
+@pytest.mark.parametrize("per", ["channel", "pixel"])
+def test_descending_it_leads_to_the_true_latents_and_picture(normalise: str, per: str) -> None:
+    """Through a small frozen decoder of two feature maps and a picture."""
+    draw = generator(6)
+    first, second, last = (
+        torch.randn(out, into, 3, 3, generator=draw) / (3 * into**0.5)
+        for out, into in ((8, 4), (8, 8), (3, 8))
+    )
+
+    def features(latents: Tensor, layers: int) -> list[Tensor]:
+        coarse = functional.silu(functional.conv2d(latents, first, padding=1))
+        wide = functional.interpolate(coarse, scale_factor=2.0)
+        return [coarse, functional.silu(functional.conv2d(wide, second, padding=1))]
+
+    def picture(latents: Tensor) -> Tensor:
+        return functional.conv2d(features(latents, 2)[1], last, padding=1)
+
+    small = torch.randn(3, 4, 4, 4, generator=draw)
+    x_0 = functional.interpolate(small, size=12, mode="bicubic")
+    noise, wrong = torch.randn(2, *x_0.shape, generator=draw)
+    t = torch.tensor([0.1, 0.2, 0.3])
+    objective = Objective()
+    x_t = objective.add_noise(x_0, noise, t)
+    # The one-step estimate begins half a standard deviation off.
+    off = 0.5 * wrong / t.view(-1, 1, 1, 1)
+    prediction = (objective.target(x_0, noise, t) + off).requires_grad_()
+    loss = LatentPerceptualLoss(features, objective, normalise=normalise, per=per)
+    optimizer = torch.optim.Adam([prediction], lr=0.2)
+
+    @torch.no_grad()
+    def distances() -> Tensor:
+        """Root mean squares over latents and picture [3, 2]."""
+        estimate = objective.to_x0(x_t, prediction, t)
+        errors = (estimate - x_0, picture(estimate) - picture(x_0))
+        return torch.stack([e.square().mean((1, 2, 3)).sqrt() for e in errors], 1)
+
+    before = distances()
+    for _ in range(100):
+        optimizer.zero_grad()
+        loss(prediction, x_t, x_0, t).sum().backward()
+        optimizer.step()
+    left = distances() / before
+    assert (left[:, 0] < 0.5).all() and (left[:, 1] < 0.4).all(), left

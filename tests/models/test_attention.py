@@ -9,24 +9,23 @@ import torch
 from diffusers.models.attention_processor import Attention
 from torch import Tensor
 
-from facecond.models.attention import (
-    Conditions,
-    MultiSourceAttention,
-    SelfAttentionProcessor,
-    attend,
-)
+from facecond.models.attention import Conditions, MultiSourceAttention
+from facecond.models.attention_kernels import SelfAttentionProcessor, attend
 from facecond.models.positions import cell_centres
 
 DIM, HEADS, CONDITION, SIDE, GRID, EXTRA = 16, 2, 6, 8, 4, 3
 SOURCES = ("attributes", "mask")
 POSITIONS = ("none", "sincos", "rotary", "locality")
+COMBINES = ("sum", "joint", "concat")
 LAYER = 1  # of 3: the attention must read its own row of the gates
 
 
-def layer(positions: str = "none", present: tuple[str, ...] = SOURCES) -> MultiSourceAttention:
+def layer(
+    positions: str = "none", present: tuple[str, ...] = SOURCES, **options: Any
+) -> MultiSourceAttention:
     torch.manual_seed(0)
     return MultiSourceAttention(
-        DIM, HEADS, CONDITION, SOURCES, present, {"mask": GRID}, positions, LAYER, SIDE
+        DIM, HEADS, CONDITION, SOURCES, present, {"mask": GRID}, positions, LAYER, SIDE, **options
     )
 
 
@@ -82,41 +81,50 @@ def test_sources_add_up_with_their_gates() -> None:
     assert torch.allclose(ours, bias + 0.7 * parts[0] - 1.5 * parts[1], atol=1e-5)
 
 
+@pytest.mark.parametrize("combine", COMBINES)
 @pytest.mark.parametrize("positions", POSITIONS)
 @pytest.mark.parametrize("source", SOURCES)
-def test_zero_gate_is_bitwise_absent(positions: str, source: str) -> None:
+def test_zero_gate_is_bitwise_absent(positions: str, source: str, combine: str) -> None:
     hidden, tokens = inputs()
     other = next(s for s in SOURCES if s != source)
     zero = gates(*(0.0 if s == source else 0.8 for s in SOURCES))
     changed = dict(tokens) | {source: 100 * tokens[source].roll(1, 1)}
-    gated, skipped = layer(positions), layer(positions)
+    gated, skipped = (layer(positions, combine=combine) for _ in range(2))
     skipped.plan = (other,)  # what `FaceUNet.use_routing` does for a scale of 0
     missing = {other: tokens[other]}
     for grad in (True, False):
         with torch.set_grad_enabled(grad):
             out = gated(hidden, Conditions(tokens, zero))
             assert torch.equal(out, gated(hidden, Conditions(changed, zero)))
-            assert torch.equal(out, skipped(hidden, Conditions(missing, zero)))
+            alone = skipped(hidden, Conditions(missing, zero))
+            if combine == "sum":
+                assert torch.equal(out, alone)
+            else:  # one softmax over fewer tokens adds up in another order
+                assert torch.allclose(out, alone, atol=1e-6)
             on = gated(hidden, Conditions(changed, gates(0.8, 0.8)))
             assert not torch.equal(out, on)
 
 
+@pytest.mark.parametrize("combine", COMBINES)
 @pytest.mark.parametrize("positions", POSITIONS)
 @pytest.mark.parametrize("source", SOURCES)
-def test_zero_gate_has_exactly_zero_gradient(positions: str, source: str) -> None:
+def test_zero_gate_has_exactly_zero_gradient(positions: str, source: str, combine: str) -> None:
     hidden, tokens = inputs()
     for value in tokens.values():
         value.requires_grad_()
     other = next(s for s in SOURCES if s != source)
-    attention = layer(positions)
+    attention = layer(positions, combine=combine)
     zero = gates(*(0.0 if s == source else 0.8 for s in SOURCES)).requires_grad_()
     attention(hidden, Conditions(tokens, zero)).square().sum().backward()
     assert not tokens[source].grad.any()
-    assert not attention.to_kv[source].weight.grad.any()
-    assert tokens[other].grad.any() and attention.to_kv[other].weight.grad.any()
-    # The gate itself still learns of its source; rows of other layers get nothing.
-    assert zero.grad[LAYER].all()
-    assert not zero.grad[[0, 2]].any()
+    assert tokens[other].grad.any()
+    if combine != "concat":
+        assert not attention.to_kv[source].weight.grad.any()
+        assert attention.to_kv[other].weight.grad.any()
+    assert not zero.grad[[0, 2]].any()  # rows of other layers get nothing
+    if combine == "sum":  # the gate itself still learns of its source
+        assert zero.grad[LAYER].all()
+    assert zero.grad.isfinite().all()
 
 
 @pytest.mark.parametrize("positions", POSITIONS)
@@ -134,11 +142,12 @@ def test_output_is_linear_in_the_gates(positions: str) -> None:
     assert torch.allclose(effect(1.5, -6.0), 3 * combined, atol=1e-6)
 
 
+@pytest.mark.parametrize("combine", COMBINES)
 @pytest.mark.parametrize("positions", POSITIONS)
-def test_gates_per_sample_equal_separate_calls(positions: str) -> None:
-    attention = layer(positions)
+def test_gates_per_sample_equal_separate_calls(positions: str, combine: str) -> None:
+    attention = layer(positions, combine=combine)
     hidden, tokens = inputs(3)
-    tables = [gates(1.0, 0.0), gates(0.0, 0.5), gates(-1.0, 2.0)]
+    tables = [gates(1.0, 0.0), gates(0.0, 0.5), gates(0.0, 0.0)]
     together = attention(hidden, Conditions(tokens, torch.stack(tables)))
     for i, table in enumerate(tables):
         one = Conditions({s: value[i : i + 1] for s, value in tokens.items()}, table)
@@ -256,3 +265,81 @@ def test_empty_plan_gives_the_bias_alone() -> None:
     hidden, tokens = inputs()
     out = attention(hidden, Conditions(tokens, gates(1.0, 1.0)))
     assert torch.equal(out, attention.to_out.bias.expand_as(out))
+
+
+def joint_oracle(
+    attention: MultiSourceAttention, hidden: Tensor, tokens: dict[str, Tensor], weights: Any
+) -> Tensor:
+    """softmax over all tokens of exp(logit) times their source's weight, written out in float64."""
+    query = attention.query(hidden).double() * (DIM // HEADS) ** -0.5
+    keys, values, factors = [], [], []
+    for source, weight in zip(SOURCES, weights, strict=True):
+        key, value = attention.project(tokens[source], source)
+        keys.append(key.double())
+        values.append(value.double())
+        factors += [weight] * key.shape[2]
+    mass = (query @ torch.cat(keys, 2).mT).exp() * torch.tensor(factors, dtype=torch.float64)
+    attended = mass / mass.sum(-1, keepdim=True) @ torch.cat(values, 2)
+    merged = attended.transpose(1, 2).flatten(2)
+    return merged @ attention.to_out.weight.double().T + attention.to_out.bias.double()
+
+
+@pytest.mark.parametrize("combine", ["joint", "concat"])
+@pytest.mark.parametrize("weights", [(1.0, 1.0), (0.3, 2.0), (0.0, 0.7)])
+def test_shared_softmax_weighs_the_tokens_of_a_source(combine: str, weights: Any) -> None:
+    attention = layer(combine=combine)
+    hidden, tokens = inputs()
+    ours = attention(hidden, Conditions(tokens, gates(*weights)))
+    assert torch.allclose(
+        ours.double(), joint_oracle(attention, hidden, tokens, weights), atol=1e-5
+    )
+
+
+def test_concat_is_plain_cross_attention_over_all_tokens() -> None:
+    attention = layer(combine="concat")
+    assert list(attention.to_kv) == ["shared"]
+    hidden, tokens = inputs()
+    ours = attention(hidden, Conditions(tokens, gates(1.0, 1.0)))
+    plain = copy_of_plain(attention, "shared")
+    assert torch.allclose(ours, plain(hidden, torch.cat(list(tokens.values()), 1)), atol=1e-5)
+
+
+@pytest.mark.parametrize("combine", COMBINES)
+@pytest.mark.parametrize("positions", POSITIONS)
+def test_all_sources_off_leave_the_bias_alone(combine: str, positions: str) -> None:
+    attention = layer(positions, combine=combine)
+    hidden, tokens = inputs()
+    hidden.requires_grad_()
+    out = attention(hidden, Conditions(tokens, gates(0.0, 0.0)))
+    assert torch.equal(out, attention.to_out.bias.expand_as(out))
+    out.sum().backward()
+    assert not hidden.grad.any() and hidden.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("combine", COMBINES)
+def test_contributions_add_up_to_the_output(combine: str) -> None:
+    attention = layer("locality", combine=combine)
+    hidden, tokens = inputs()
+    conditions = Conditions(tokens, gates(0.4, 1.5))
+    parts = attention.contributions(hidden, conditions)
+    assert set(parts) == set(SOURCES)
+    out = attention.to_out(parts["attributes"] + parts["mask"])
+    assert torch.allclose(attention(hidden, conditions), out, atol=1e-6)
+    assert all(part.abs().max() > 0.01 for part in parts.values())
+
+
+@pytest.mark.parametrize("combine", COMBINES)
+def test_learned_gates_start_at_one_and_learn(combine: str) -> None:
+    learned, fixed = layer(combine=combine, learned=["mask"]), layer(combine=combine)
+    assert set(learned.gamma) == {"mask"}
+    hidden, tokens = inputs()
+    conditions = Conditions(tokens, gates(0.7, 0.9))
+    out = learned(hidden, conditions)
+    assert torch.equal(out, fixed(hidden, conditions))
+    out.square().sum().backward()
+    assert learned.gamma["mask"].grad.abs() > 0
+    with torch.no_grad():
+        learned.gamma["mask"].fill_(-1.5)
+    weaker = 0.9 * 2 * float(torch.sigmoid(torch.tensor(-1.5)))
+    expected = fixed(hidden, Conditions(tokens, gates(0.7, weaker)))
+    assert torch.allclose(learned(hidden, conditions), expected, atol=1e-6)

@@ -290,3 +290,24 @@ def test_hidden_sources_are_the_null_form() -> None:
     null = encode(torch.full((1, 40), -1, dtype=torch.int8), torch.full_like(mask[:1], ANYTHING))
     for source, value in tokens.items():
         assert torch.allclose(value, null[source].expand_as(value), atol=1e-6)
+
+
+def test_layer_dropout_leaves_samples_or_drops_layers_source_by_source() -> None:
+    gates = torch.rand(5, 2, generator=torch.Generator().manual_seed(0)) + 0.5
+    generator = torch.Generator().manual_seed(1)
+    before = generator.get_state()
+    assert ConditionDropout().drop_layers(gates, 9, generator) is gates
+    assert torch.equal(generator.get_state(), before)  # off: nothing is drawn
+    dropped = ConditionDropout(layers=0.5, layer_keep=0.7).drop_layers(gates, 4000, generator)
+    assert dropped.shape == (4000, 5, 2)
+    kept = dropped != 0
+    assert torch.equal(dropped[kept], gates.expand_as(dropped)[kept])
+    assert abs(1 - kept.float().mean() - 0.5 * 0.3) < 0.01
+    touched = ~kept.all(2).all(1)
+    assert abs(touched.float().mean() - 0.5 * (1 - 0.7**10)) < 0.03
+    inside = kept[touched].float()  # [n, 5, 2]
+    together = (inside[:, :, 0] * inside[:, :, 1]).mean()
+    assert abs(together - inside[:, :, 0].mean() * inside[:, :, 1].mean()) < 0.02
+    per_sample = torch.stack([gates, 2 * gates])
+    always = ConditionDropout(layers=1.0, layer_keep=1.0)
+    assert torch.equal(always.drop_layers(per_sample, 2, generator), per_sample)

@@ -190,6 +190,45 @@ def test_saved_stage_is_bit_equal(tmp_path: Path) -> None:
     assert torch.equal(loaded.decode(latents), stage.decode(latents))
 
 
+@pytest.mark.parametrize("patch", [1, 2])
+def test_with_all_channels_latents_are_the_pixels(patch: int, tmp_path: Path) -> None:
+    """Pixel space: nothing is lost, and colours keep their proportions."""
+    levels = torch.randint(0, 256, (8, 3, 32, 32), generator=generator(7)).float()
+    levels[:, 1] = levels[:, 1] / 4 + 60  # channels of different mean and spread
+    levels = levels.round()
+    images = levels / 127.5 - 1
+    stage = fit_linear(images, patch, 3 * patch**2)
+    stage.measure(images.split(3))
+    latents = stage.encode(images)
+    assert latents.shape == (8, 3 * patch**2, 32 // patch, 32 // patch)
+    assert_standardised(latents)
+    # Each latent channel is one pixel of the patch, shifted and scaled.
+    pixels = torch.nn.functional.pixel_unshuffle(images, patch)
+    shift, scale = pixels.mean((0, 2, 3)), pixels.std((0, 2, 3), correction=0)
+    assert torch.allclose(torch.tensor(stage.config.latents_mean), shift, atol=1e-6)
+    assert torch.allclose(torch.tensor(stage.config.latents_std), scale, atol=1e-6)
+    expected = (pixels - shift.view(1, -1, 1, 1)) / scale.view(1, -1, 1, 1)
+    assert torch.allclose(latents, expected, atol=1e-5)
+    # Exact in float32, and to the grey level from the half precision of a latent cache.
+    assert (stage.decode(latents) - images).abs().max() < 1e-6
+    kept = stage.decode(latents.half().float())
+    assert torch.equal(((kept + 1) * 127.5).round(), levels)
+    stage.save_pretrained(tmp_path)
+    assert torch.equal(first_stages.load(tmp_path).encode(images), latents)
+
+
+def test_pixels_are_not_fitted_to_the_pictures() -> None:
+    """Not even where colour hardly varies: its errors would then outweigh those of brightness."""
+    grey = smooth_images().mean(1, keepdim=True).expand(-1, 3, -1, -1)
+    tinted = (grey + 0.01 * smooth_images().flip(0)).clamp(-1, 1)
+    first, second = (fit_linear(images, 1, 3) for images in (tinted, planted_images()))
+    for a, b in zip(first.parameters(), second.parameters(), strict=True):
+        assert torch.equal(a, b)
+    first.measure([tinted])
+    stds = torch.tensor(first.config.latents_std)
+    assert stds.max() < 1.2 * stds.min()
+
+
 def test_scale_must_be_measured_first() -> None:
     stage = FirstStage("LinearPatchCode", {"patch_size": 4, "latent_channels": 3})
     with pytest.raises(RuntimeError, match="measure"):

@@ -155,9 +155,7 @@ def test_switching_off_and_on_again_is_bit_equal(make_unet: Make, make_inputs: I
     layers = unet.trained_routing.layers
     x_t, tokens = make_inputs()
     full = predict(unet, x_t, tokens)
-    unet.use_routing(
-        Routing("no mask", layers, (Rule("attributes", ("*",)), Rule("mask", ("*",), 0.0)))
-    )
+    unet.use_routing(Routing("no mask", layers, (Rule("attributes", IDS), Rule("mask", IDS, 0.0))))
     without = predict(unet, x_t, tokens)
     assert not torch.equal(without, full)
     assert torch.equal(predict(unet, x_t, {"attributes": tokens["attributes"]}), without)
@@ -262,3 +260,57 @@ def test_samples_of_a_batch_do_not_mix(make_unet: Make, make_inputs: Inputs) -> 
     for i, t in enumerate((5.0, 400.0, 990.0)):
         alone = predict(unet, x_t[i : i + 1], {s: v[i : i + 1] for s, v in tokens.items()}, t)
         assert torch.allclose(together[i : i + 1], alone, atol=1e-5)
+
+
+def test_gates_follow_the_noise_level(make_unet: Make, make_inputs: Inputs) -> None:
+    layers = make_unet().trained_routing.layers
+    unet = make_unet(routing=preset("mask_cut", layers).to_dict())
+    x_t, tokens = make_inputs()
+    noisy, clean = torch.tensor([-8.0]), torch.tensor([2.0])
+    assert unet.gates(noisy).shape == (1, 7, 2)
+    with pytest.raises(ValueError, match="depend on the noise level"):
+        unet.gates()
+    other = dict(tokens) | {"mask": tokens["mask"].flip(0)}
+    both = torch.tensor([-8.0, 2.0])
+    with torch.no_grad():
+
+        def out(given: dict[str, Tensor], log_snr: Tensor) -> Tensor:
+            return unet(x_t, 300, unet.conditions(given, log_snr)).sample
+
+        assert torch.equal(out(tokens, clean), out(other, clean))
+        assert not torch.allclose(out(tokens, noisy), out(other, noisy), atol=1e-5)
+        mixed = out(tokens, both)
+        assert torch.allclose(mixed[0], out(tokens, noisy)[0], atol=1e-5)
+        assert torch.allclose(mixed[1], out(tokens, clean)[1], atol=1e-5)
+
+
+@pytest.mark.parametrize("combine", ["joint", "concat"])
+def test_shared_softmax_survives_saving(
+    make_unet: Make, make_inputs: Inputs, tmp_path: Path, combine: str
+) -> None:
+    layers = make_unet().trained_routing.layers
+    rules = (Rule("attributes", IDS[:3], gate="learned"), Rule("mask", IDS))
+    table = Routing("mine", layers, rules, combine=combine)
+    unet = make_unet(routing=table.to_dict())
+    with torch.no_grad():
+        unet.cross_attentions()[1].gamma["attributes"].fill_(0.7)
+    unet.save_pretrained(tmp_path)
+    loaded = FaceUNet.from_pretrained(tmp_path).eval()
+    assert loaded.trained_routing == table
+    x_t, tokens = make_inputs()
+    assert torch.equal(predict(unet, x_t, tokens), predict(loaded, x_t, tokens))
+    assert float(loaded.cross_attentions()[1].gamma["attributes"].detach()) == pytest.approx(0.7)
+    with torch.no_grad():  # projected conditions go the same way
+        again = unet(x_t, 300, unet.project_conditions(tokens)).sample
+    assert torch.allclose(again, predict(unet, x_t, tokens), atol=1e-6)
+
+
+def test_planes_enter_beside_the_latents(make_unet: Make, make_inputs: Inputs) -> None:
+    unet = make_unet(in_channels=5)
+    x_t, tokens = make_inputs()
+    planes = torch.randn(2, 2, 8, 8, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        out = unet(x_t, 300, unet.conditions(tokens, planes=planes)).sample
+        assert out.shape == x_t.shape
+        other = unet(x_t, 300, unet.project_conditions(tokens, planes.flip(0))).sample
+    assert not torch.allclose(out, other, atol=1e-5)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from facecond.data.prepared import PreparedFolder
+from facecond.data.prepared import PreparedFolder, PreparedWriter
 from facecond.data.splits import half_of
 from facecond.errors import UserError
 from facecond.storage import read_json
 from facecond.training import judge_faces
-from facecond.training.judge_faces import read_faces, to_network
+from facecond.training.judge_faces import FaceSource, read_faces, to_network
 from facecond.training.judges import train_judge
 
 
@@ -69,6 +69,45 @@ def test_halves_share_no_face_and_make_the_whole(quarters: PreparedFolder) -> No
         for part in ("all", "a", "b")
     )
     assert a | b == whole and not a & b and min(len(a), len(b)) > 60
+
+
+def test_halves_and_validation_faces_share_no_person(
+    tmp_path: Path, quarters: PreparedFolder
+) -> None:
+    people = {name: str(index // 6) for index, name in enumerate(quarters.names)}
+    with PreparedWriter(tmp_path / "named", 32, "rendered", identities=people) as writer:
+        for row, name in enumerate(quarters.names[:120]):
+            writer.add(name, quarters.image(row), None, quarters.attributes[row], "judges")
+    folder = PreparedFolder.open(tmp_path / "named")
+    halves = [
+        {people[name] for name in read_faces(folder, "attributes", False, half).names}
+        for half in ("a", "b")
+    ]
+    assert min(map(len, halves)) > 4 and not halves[0] & halves[1]
+    seen: list[set[str]] = []
+
+    def watch(source: FaceSource, positions: np.ndarray) -> FaceSource:
+        seen.append({people[source.names[place]] for place in positions})
+        return subset(source, positions)
+
+    subset = FaceSource.subset
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FaceSource, "subset", watch)
+        few = {"steps": 1, "batch_size": 4, "width": 8, "progress": False}
+        scores = train_judge("attributes", folder, tmp_path / "judge", **few)  # type: ignore[arg-type]
+    assert scores["images"] == {"train": 108, "validation": 12}
+    assert len(seen) == 2 and seen[0] and not seen[0] & seen[1]
+
+
+def test_relabelled_faces_are_the_same_faces(folder: PreparedFolder) -> None:
+    source = read_faces(folder, "parser", progress=False).subset(np.array([4, 2, 7]))
+    told = np.arange(120, dtype=np.int8).reshape(3, 40)
+    other = source.relabelled(told)
+    assert torch.equal(other[np.array([2])].images, source[np.array([2])].images)
+    assert torch.equal(other.attributes, torch.from_numpy(told))
+    part = other.subset(np.array([1]))
+    assert part[np.array([0])].attributes.tolist() == told[[1]].tolist()
+    assert folder.attributes.max() == 1  # the folder keeps its own
 
 
 def test_a_half_is_too_small_with_its_name(folder: PreparedFolder) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from safetensors.torch import load_file
 
 from facecond.config import RunConfig, load
 from facecond.errors import UserError
+from facecond.pipeline import load_pipeline
 from facecond.storage import read_json, read_json_lines
 from facecond.training import checkpoint, steps
 from facecond.training.loop import train
@@ -236,3 +238,49 @@ def test_a_fault_of_the_sampler_is_found_before_training(
     with pytest.raises(UserError, match=f"Did you mean '{named}'"):
         train(config(rendered_root, "train.steps=2", override), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["routing.preset=early_late", "dropout.layers=0.5"],
+        ["routing.combine=joint", "routing.rules=[{source: mask, layers: '*', gate: learned}, "
+         "{source: attributes, layers: 'stage:mid'}]"],
+        ["routing.preset=split_attr", "train.accumulation=2"],
+        ["routing.sources=[attributes]", "denoiser.mask_input=channels"],
+        ["routing.sources=[]"],
+    ],
+    ids=["windows and dropped layers", "joint and learned", "parts", "channels", "none"],
+)  # fmt: skip
+def test_routings_train_resume_exactly_and_sample(
+    rendered_root: Path, tmp_path: Path, overrides: list[str]
+) -> None:
+    made = config(rendered_root, "train.steps=6", *overrides)
+    model = train(made, tmp_path / "run")
+    whole = weights(model)
+    # Back to the state after two steps: what follows must come out the same.
+    short = config(rendered_root, "train.steps=6", "train.checkpoint_every_s=0", *overrides)
+    short.train.keep_checkpoints = 6
+    assert_equal(weights(train(short, tmp_path / "often")), whole)
+    for step in sorted((tmp_path / "often" / "checkpoints").iterdir())[2:]:
+        shutil.rmtree(step)
+    assert_equal(weights(train(short, tmp_path / "often")), whole)
+    pipeline = load_pipeline(model)
+    faces = pipeline(seeds=[0, 1], num_inference_steps=2).images
+    assert faces.shape == (2, 64, 64, 3)
+    gammas = [key for key in whole if "gamma" in key]
+    assert bool(gammas) == ("joint" in overrides[0])
+    assert all(whole[key] != 0 for key in gammas)
+
+
+def test_a_routing_file_that_changed_is_refused(rendered_root: Path, tmp_path: Path) -> None:
+    file, moved = tmp_path / "mine.yaml", tmp_path / "moved.yaml"
+    file.write_text("rules: [{source: mask, layers: '*'}]")
+    made = config(rendered_root, "train.steps=2", f"routing.file={file}")
+    train(made, tmp_path / "run")
+    moved.write_text(file.read_text().replace("rules", "name: mine\nrules"))
+    made.routing.file = str(moved)
+    train(made, tmp_path / "run")  # the same rules from another place
+    moved.write_text(moved.read_text().replace("'*'", "'stage:mid'"))
+    with pytest.raises(UserError, match="another routing"):
+        train(made, tmp_path / "run")

@@ -16,6 +16,7 @@ from facecond.diffusion.objective import Objective
 from facecond.errors import UserError
 from facecond.labels import UNSPECIFIED, mirror_mask
 from facecond.models.first_stage import load_autoencoder
+from facecond.pipeline import to_uint8
 from facecond.training import setup
 
 
@@ -40,6 +41,18 @@ def test_latents_are_standardised_and_kept(rendered_root: Path, tmp_path: Path) 
     assert setup.first_stage_hash(tmp_path / "stage") == before
     for a, b in zip(stage.parameters(), again.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_pixel_space_is_a_patch_of_one_pixel(rendered_root: Path, tmp_path: Path) -> None:
+    made = config(rendered_root)
+    made.first_stage.patch_size, made.first_stage.latent_channels = 1, 3
+    folder = setup.open_data(made)
+    stage = setup.first_stage_for(made, folder, tmp_path / "stage")
+    cache = setup.latent_cache_for(made, folder, stage, tmp_path / "stage", tmp_path / "latents")
+    kept = torch.stack([cache[0, i]["latents"] for i in range(8)])
+    assert kept.shape == (8, 3, 64, 64)
+    pictures = np.stack([folder.image(row) for row in folder.indices("generator")[:8]])
+    np.testing.assert_array_equal(to_uint8(stage.decode(kept)), pictures)
 
 
 def test_other_data_give_another_first_stage(rendered_root: Path, tmp_path: Path) -> None:

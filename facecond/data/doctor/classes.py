@@ -28,6 +28,21 @@ def check_values(name: str, mask: np.ndarray) -> list[Finding]:
     return []
 
 
+def check_single(name: str, mask: np.ndarray) -> list[Finding]:
+    """A finding if a mask uint8 [H, W], none of it left open, has a single class."""
+    value = single_class(mask)
+    if value is None or (mask == ANYTHING).any():
+        return []
+    message = f"{value} is the only class drawn; it covers {(mask == value).mean():.1%} of the mask"
+    return [Finding("one-class", (name,), message, {"class": value})]
+
+
+def single_class(mask: np.ndarray) -> int | None:
+    """The class of a mask that draws one beside the background, else None."""
+    drawn = np.setdiff1d(mask, [_BACKGROUND, ANYTHING])
+    return int(drawn[0]) if len(drawn) == 1 else None
+
+
 def check_skin(name: str, mask: np.ndarray) -> list[Finding]:
     """A finding if a mask in CelebAMask-HQ's order, none of it left open, has no skin."""
     count = np.bincount(mask.ravel(), minlength=256)

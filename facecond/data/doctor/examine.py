@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from facecond.data.doctor import alignment, geometry
-from facecond.data.doctor.classes import check_values
+from facecond.data.doctor.classes import check_values, single_class
 from facecond.data.doctor.face import Examined, Folder, examine_face, home_order
 from facecond.data.doctor.files import Fault, read_masks
 from facecond.data.doctor.findings import KINDS, Finding, count_by_code
@@ -104,7 +104,13 @@ def _know_folder(
     lent = np.array([home_order(mask, order) for _, mask in usual])
     bank = alignment.Bank(tuple(name for name, _ in usual), lent)
     found = []
-    if order == geometry.UNKNOWN:
+    alone = sum(single_class(mask) is not None for _, mask in masks)
+    single = 2 * alone > len(masks)
+    if single:
+        order = geometry.UNKNOWN  # one class lies like many
+        message = f"{alone} of {len(masks)} masks looked at draw a single class"
+        found = [Finding("one-class", (), message, {"looked_at": len(masks), "single": alone})]
+    elif order == geometry.UNKNOWN:
         _, meaning = geometry.likely_order(np.mean(tables, axis=0))
         drawn = sorted({value for _, mask in masks for value in np.unique(mask).tolist()})
         listed = ", ".join(f"{v} {meaning[v]}" for v in drawn if v in meaning)
@@ -115,7 +121,7 @@ def _know_folder(
         if inventory.kind == "folder":
             message += f": prepare them with --labels {order}"
         found = [Finding("label-order", (), message, {"order": order})]
-    return Folder(inventory.side, order, bank), found
+    return Folder(inventory.side, order, bank, single), found
 
 
 def _sample_mask(face: Face) -> tuple[str, np.ndarray] | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from facecond.data.doctor import alignment, geometry
-from facecond.data.doctor.classes import check_skin, check_values
+from facecond.data.doctor.classes import check_single, check_skin, check_values
 from facecond.data.doctor.contradictions import contradictions
 from facecond.data.doctor.duplicates import small_copy
 from facecond.data.doctor.files import read_contents
@@ -26,11 +26,13 @@ class Folder:
         side: pixels that images and masks must have, or None.
         order: label order of most masks; `geometry.UNKNOWN` when it is none of the known ones.
         bank: masks of other faces.
+        single: most masks draw a single class, which is said once of the folder.
     """
 
     side: int | None
     order: str
     bank: alignment.Bank
+    single: bool = False
 
 
 @dataclass
@@ -68,6 +70,8 @@ def examine_face(face: Face, folder: Folder) -> Examined:
     mask = alignment.at_side(contents.mask)
     mask, reordered = _in_home_order(face.name, mask, folder.order)
     found.findings += reordered
+    if not folder.single:
+        found.findings += check_single(face.name, mask)
     if not reordered and folder.order != geometry.UNKNOWN:
         where = geometry.places(mask)
         found.findings += check_skin(face.name, mask)

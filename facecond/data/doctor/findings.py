@@ -26,6 +26,7 @@ KINDS: dict[str, Kind] = {
     # files
     "unreadable-image": Kind(ERROR, "image corrupt or truncated", _REPLACE),
     "unreadable-mask": Kind(ERROR, "mask corrupt or truncated", _REPLACE),
+    "unread-kind": Kind(ERROR, "picture of a kind that is not read", "Save it as PNG or JPEG."),
     "image-mode": Kind(ERROR, "image of a wrong kind", "Save it with 8 bits per channel."),
     "mask-mode": Kind(ERROR, "mask of a wrong kind", "Save class ids as 8-bit PNG."),
     "blank-image": Kind(ERROR, "image of one colour", _REPLACE),
@@ -34,6 +35,7 @@ KINDS: dict[str, Kind] = {
     # classes
     "unknown-class": Kind(ERROR, "values that are no class", "Classes: 0 to 18; 255 is anything."),
     "empty-mask": Kind(ERROR, "mask without a face", _MASK),
+    "one-class": Kind(WARNING, "mask with a single class", _MASK),
     "no-skin": Kind(WARNING, "mask without skin", _MASK),
     "label-order": Kind(ERROR, "classes in another order", "Name the order: --labels ORDER."),
     "left-right": Kind(ERROR, "left and right parts swapped", "l_ is the subject's left."),

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from facecond.data.doctor.findings import Finding
 from facecond.data.exclusions import read_exclusions
+from facecond.data.raw_layout import IMAGES, PARTS
 from facecond.data.table import IMAGE_SUFFIXES
 from facecond.errors import UserError
 from facecond.labels import ATTRIBUTES, UNSPECIFIED
@@ -21,7 +23,6 @@ from facecond.labels import ATTRIBUTES, UNSPECIFIED
 MOST = 0.9
 """If this share of the images has a mask (a row), those without count as mistakes."""
 
-RAW_IMAGES, RAW_PARTS = "CelebA-HQ-img", "CelebAMask-HQ-mask-anno"
 WHOLE = -1
 """Key of a mask file that holds all classes, as against one part of the raw data."""
 
@@ -83,13 +84,13 @@ def take_inventory(root: str | Path) -> Inventory:
         raise UserError("no such folder", root, "Check the path.")
     if (root / "manifest.json").is_file():
         inventory = inventory_prepared.take(root)
-    elif (root / RAW_IMAGES).is_dir() or (root / RAW_PARTS).is_dir():
+    elif (root / IMAGES).is_dir() or (root / PARTS).is_dir():
         inventory = inventory_raw.take(root)
     elif (root / "images").is_dir():
         inventory = inventory_folder.take(root)
     else:
-        inner = [path for path in sorted(root.iterdir()) if (path / RAW_IMAGES).is_dir()]
-        fix = f"It needs manifest.json, images/ or {RAW_IMAGES}/."
+        inner = [path for path in sorted(root.iterdir()) if (path / IMAGES).is_dir()]
+        fix = f"It needs manifest.json, images/ or {IMAGES}/."
         raise UserError("no data folder", root, f"Did you mean {inner[0]}?" if inner else fix)
     if not inventory.faces:
         raise UserError(
@@ -104,7 +105,12 @@ def files_by_name(folder: Path, findings: list[Finding]) -> dict[str, Path]:
     """Picture files of a folder by name without suffix, sorted; {} when there is no folder."""
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith("."):
+        if path.name.startswith("."):
+            continue
+        if path.suffix.lower() not in IMAGE_SUFFIXES:
+            if path.suffix.lower() in Image.registered_extensions():
+                message = f"{folder.name}/{path.name}: pictures of this kind are not read"
+                findings.append(Finding("unread-kind", (path.stem,), message))
             continue
         if path.stem in found:
             message = f"{folder.name}/ has {found[path.stem].name} and {path.name}"
@@ -112,6 +118,11 @@ def files_by_name(folder: Path, findings: list[Finding]) -> dict[str, Path]:
         else:
             found[path.stem] = path
     return found
+
+
+def unread_pictures(findings: Iterable[Finding]) -> set[str]:
+    """Names of pictures of an unread kind: what else belongs to them does not lack a picture."""
+    return {name for finding in findings if finding.code == "unread-kind" for name in finding.names}
 
 
 def unspecified() -> np.ndarray:

@@ -11,6 +11,7 @@ from facecond.data.doctor.inventory import (
     Inventory,
     files_by_name,
     missing_among,
+    unread_pictures,
     unspecified,
 )
 from facecond.data.doctor.tables import Reading, read_csv
@@ -22,10 +23,11 @@ def take(root: Path) -> Inventory:
     """List images, masks and rows, matched by name."""
     findings: list[Finding] = []
     images = files_by_name(root / "images", findings)
+    named = images.keys() | unread_pictures(findings)
     masks = files_by_name(root / "masks", findings)
     table = _table(root, findings)
     for name, path in masks.items():
-        if name not in images:
+        if name not in named:
             message = f"there is masks/{path.name}, but no images/{name}.*"
             findings.append(Finding("mask-without-image", (name,), message))
     message = "there is no mask, though most images have one"
@@ -33,7 +35,7 @@ def take(root: Path) -> Inventory:
     if table is not None:
         findings += table.findings
         for name, line in table.lines.items():
-            if name and name not in images:
+            if name and name not in named:
                 message = f"{table.path.name}, line {line}: there is no images/{name}.*"
                 findings.append(Finding("row-without-image", (name,), message))
         message = f"{table.path.name} has no row for it, but for most images"

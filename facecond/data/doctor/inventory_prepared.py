@@ -9,6 +9,7 @@ from facecond.data.doctor.findings import Finding
 from facecond.data.doctor.inventory import WHOLE, Face, Inventory, unspecified
 from facecond.data.doctor.tables import read_csv
 from facecond.data.prepared import SCHEMA, SPLITS
+from facecond.data.writing import IDENTITIES
 from facecond.errors import UserError
 from facecond.labels import ATTRIBUTES, MASK_CLASSES
 from facecond.storage import hash_of, read_json, sha256
@@ -38,7 +39,8 @@ def take(root: Path) -> Inventory:
         findings.append(
             Finding("bad-manifest", (Path(file).stem,), f"{file} is not in the manifest")
         )
-    for file in ("attributes.csv", *(f"splits/{split}.txt" for split in SPLITS)):
+    people = root / IDENTITIES
+    for file in ("attributes.csv", IDENTITIES, *(f"splits/{split}.txt" for split in SPLITS)):
         if (root / file).is_file() and sha256(root / file) != files.get(file):
             findings.append(Finding("changed-file", (), f"{file} was changed after preparation"))
     images = {Path(file).stem: file for file in sorted(there) if file.startswith("images/")}
@@ -57,6 +59,11 @@ def take(root: Path) -> Inventory:
     for name in sorted(images.keys() - rows.keys()) if table else ():
         findings.append(Finding("image-without-row", (name,), "attributes.csv has no row for it"))
     splits = _read_splits(root, images, findings)
+    identities = {}
+    if people.is_file():
+        persons = read_csv(people)
+        findings += persons.findings
+        identities = persons.identities
     faces = []
     for name, image in images.items():
         mine = [image, *([masks[name]] if name in masks else [])]
@@ -67,6 +74,7 @@ def take(root: Path) -> Inventory:
                 {WHOLE: root / masks[name]} if name in masks else {},
                 table.attributes.get(name, unspecified()) if table else unspecified(),
                 splits.get(name, ""),
+                identities.get(name, ""),
                 hashes={root / file: files[file] for file in mine if file in files},
             )
         )

@@ -7,24 +7,23 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from facecond.data.doctor.findings import Finding
 from facecond.data.doctor.inventory import (
-    RAW_IMAGES,
-    RAW_PARTS,
+    MOST,
     Face,
     Inventory,
     files_by_name,
     missing_among,
+    unread_pictures,
     unspecified,
 )
-from facecond.data.doctor.tables import raw_name, read_annotations
+from facecond.data.doctor.origins import read_origins
+from facecond.data.doctor.tables import Reading, raw_name, read_annotations
+from facecond.data.raw_layout import ATTRIBUTES_FILE, COUNT, IMAGES, MAPPING, PARTS, PER_FOLDER
 from facecond.labels import MASK_CLASSES
-
-ANNOTATIONS = "CelebAMask-HQ-attribute-anno.txt"
-COUNT, PER_FOLDER = 30_000, 2_000
-"""Faces of the data set, and of each folder of part masks."""
 
 _PART = re.compile(r"([0-9]{1,5})_(.+)\.png", re.IGNORECASE)
 
@@ -32,34 +31,43 @@ _PART = re.compile(r"([0-9]{1,5})_(.+)\.png", re.IGNORECASE)
 def take(root: Path) -> Inventory:
     """List pictures, part masks and annotation rows, matched by id."""
     findings: list[Finding] = []
-    images = _images(root / RAW_IMAGES, findings)
-    parts = _parts(root / RAW_PARTS, findings)
-    for name in sorted(parts.keys() - images.keys()):
-        message = f"there are {len(parts[name])} part masks, but no {RAW_IMAGES}/{int(name)}.jpg"
+    images = _images(root / IMAGES, findings)
+    parts = _parts(root / PARTS, findings)
+    named = images.keys() | {raw_name(stem) for stem in unread_pictures(findings)}
+    for name in sorted(parts.keys() - named):
+        message = f"there are {len(parts[name])} part masks, but no {IMAGES}/{int(name)}.jpg"
         findings.append(Finding("mask-without-image", (name,), message))
     for name in sorted(images.keys() - parts.keys()):
         findings.append(Finding("image-without-mask", (name,), "there are no part masks"))
     attributes = {}
-    if (root / ANNOTATIONS).is_file():
-        table = read_annotations(root / ANNOTATIONS)
-        findings += table.findings
+    if (root / ATTRIBUTES_FILE).is_file():
+        table = read_annotations(root / ATTRIBUTES_FILE)
         attributes = table.attributes
-        message = f"{ANNOTATIONS} has no row for it, but for most images"
-        findings += missing_among("image-without-row", images, table.lines, message)
-        without = [name for name in table.lines if name not in images]
-        # The annotation file always names all 30,000; a part of the images is a fair use of it.
-        if len(without) <= 0.1 * len(table.lines):
-            for name in without:
-                message = f"{ANNOTATIONS}, line {table.lines[name]}: there is no image"
-                findings.append(Finding("row-without-image", (name,), message))
+        findings += table.findings + _against(table, images, named)
     else:
-        findings.append(Finding("bad-table", (), f"there is no {ANNOTATIONS}"))
+        findings.append(Finding("bad-table", (), f"there is no {ATTRIBUTES_FILE}"))
+    if (root / MAPPING).is_file():
+        table = read_origins(root / MAPPING)
+        findings += table.findings + _against(table, images, named)
     faces = [
         Face(name, path, dict(sorted(parts.get(name, {}).items())),
              attributes.get(name, unspecified()))
         for name, path in images.items()
     ]  # fmt: skip
     return Inventory(root, "raw", faces, findings)
+
+
+def _against(table: Reading, images: Iterable[str], named: Collection[str]) -> list[Finding]:
+    """Rows without an image, and images without a row where most have one."""
+    message = f"{table.path.name} has no row for it, but for most images"
+    found = missing_among("image-without-row", images, table.lines, message)
+    without = [name for name in table.lines if name not in named]
+    # These files always name all 30,000; a part of the images is a fair use of them.
+    if len(without) <= (1 - MOST) * len(table.lines):
+        for name in without:
+            message = f"{table.path.name}, line {table.lines[name]}: there is no image"
+            found.append(Finding("row-without-image", (name,), message))
+    return found
 
 
 def _images(folder: Path, findings: list[Finding]) -> dict[str, Path]:

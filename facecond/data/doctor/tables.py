@@ -141,7 +141,7 @@ def read_csv(path: Path) -> Reading:
 def read_annotations(path: Path) -> Reading:
     """Read CelebAMask-HQ-attribute-anno.txt: a count, the 40 names, `0.jpg -1 1 ...`."""
     reading = Reading(path)
-    lines = [(n, line.split()) for n, line in enumerate(_text(path, reading).splitlines(), 1)]
+    lines = [(n, line.split()) for n, line in enumerate(text_of(path, reading).splitlines(), 1)]
     lines = [(n, words) for n, words in lines if words]
     titles = lines[1][1] if len(lines) > 1 else []
     if sorted(titles) != sorted(ATTRIBUTES):
@@ -178,13 +178,14 @@ def _enter_split(reading: Reading, name: str, word: str) -> None:
 
 
 def _rows(path: Path, reading: Reading) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(io.StringIO(_text(path, reading), newline=""))
+    reader = csv.reader(io.StringIO(text_of(path, reading), newline=""))
     for row in reader:
         if row:
             yield reader.line_num, [word.strip() for word in row]
 
 
-def _text(path: Path, reading: Reading) -> str:
+def text_of(path: Path, reading: Reading) -> str:
+    """The text of a file, with a finding when it is not UTF-8."""
     content = path.read_bytes()
     try:
         return content.decode("utf-8-sig")

@@ -61,6 +61,7 @@ class AttributeClassifier(ModelMixin, ConfigMixin):
         attributes: names of the attributes trained on; the other logits mean nothing.
         thresholds: one per column of the logits; a logit above it says "present".
         backbone: `small`, or one of `backbones.BACKBONES`.
+        channels: 3 for pictures; the small one can also read others, such as one per mask class.
     """
 
     @register_to_config
@@ -72,9 +73,11 @@ class AttributeClassifier(ModelMixin, ConfigMixin):
         attributes: Sequence[str] = ATTRIBUTES,
         thresholds: Sequence[float] = (0.0,) * len(ATTRIBUTES),
         backbone: str = SMALL,
+        channels: int = 3,
     ) -> None:
         super().__init__()
-        self.trunk = SmallTrunk(width) if backbone == SMALL else Pyramid(backbone, 8, 4 * width)
+        small = backbone == SMALL
+        self.trunk = SmallTrunk(width, channels) if small else Pyramid(backbone, 8, 4 * width)
         # The norm ends the features, so that each has unit variance over the training faces.
         self.embed = nn.Sequential(
             nn.AdaptiveAvgPool2d(GRID),

@@ -64,12 +64,12 @@ class SmallParser(nn.Module):
 
 
 class SmallTrunk(nn.Sequential):
-    """Convolutions on 2x2 blocks of pixels: images [B, 3, H, W] -> [B, 4 width, H/8, W/8]."""
+    """Convolutions on 2x2 blocks of pixels: [B, channels, H, W] -> [B, 4 width, H/8, W/8]."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, channels: int = 3) -> None:
         super().__init__(
             nn.PixelUnshuffle(2),
-            ConvBlock(12, width),
+            ConvBlock(4 * channels, width),
             ConvBlock(width, width),
             ConvBlock(width, 2 * width, 2),
             ResidualBlock(2 * width),

@@ -49,6 +49,28 @@ def test_the_number_of_processes_changes_nothing(plain):
     assert alone == together and alone["counts"] == {"empty-mask": 1}
 
 
+def test_masks_with_a_single_class_are_noted(plain, codes):
+    skin = MASK_CLASSES.index("skin")
+    _rewrite(plain / "masks" / "000007.png", lambda mask: np.where(mask == skin, mask, 0))
+    _rewrite(plain / "masks" / "000008.png", lambda mask: np.where(mask > 0, 13, 0).astype("u1"))
+    report = examine(plain, workers=1)
+    single = [finding for finding in report.findings if finding.code == "one-class"]
+    assert [finding.names for finding in single] == [("000007",), ("000008",)]
+    assert [finding.evidence["class"] for finding in single] == [skin, 13]
+    assert ("no-skin", "000008") in codes(report) and ("no-skin", "000007") not in codes(report)
+
+
+def test_a_folder_of_single_classes_says_so_once(plain, codes):
+    skin = MASK_CLASSES.index("skin")
+    for path in (plain / "masks").iterdir():
+        _rewrite(path, lambda mask: np.where(mask == skin, mask, 0))
+    report = examine(plain, workers=1)
+    found = [code for code, _ in codes(report)]
+    assert found.count("one-class") == 1 and "label-order" not in found
+    assert ("one-class", "") in codes(report)
+    assert report.findings[found.index("one-class")].message.startswith("48 of 48 masks")
+
+
 def test_a_folder_in_another_order_is_one_finding(plain, codes):
     for path in (plain / "masks").iterdir():
         _rewrite(path, _bisenet)

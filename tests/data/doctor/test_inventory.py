@@ -4,7 +4,9 @@ import shutil
 import pytest
 
 from facecond.data.doctor.inventory import WHOLE, take_inventory
+from facecond.data.doctor.leaks import find_identity_leaks
 from facecond.data.exclusions import write_exclusions
+from facecond.data.prepared import PreparedWriter
 from facecond.errors import UserError
 from facecond.labels import MASK_CLASSES
 
@@ -81,6 +83,56 @@ def test_a_raw_layout_with_faults(raw):
     ]
 
 
+def _mapping(raw, change):
+    """The mapping file of the 12 faces, after a change to its rows."""
+    rows = [[str(n), str(n + 100), f"{n + 101:06d}.jpg"] for n in range(1994, 2006)]
+    change(rows)
+    lines = ["idx orig_idx orig_file", *(" ".join(row) for row in rows)]
+    (raw / "CelebA-HQ-to-CelebA-mapping.txt").write_text("\n".join(lines) + "\n")
+    return _kinds(take_inventory(raw))
+
+
+def test_a_mapping_of_the_ids(raw):
+    assert _mapping(raw, lambda rows: None) == []
+
+    def spoil(rows):
+        rows[0][1] = "7"  # does not belong to its file
+        rows[2][1:] = rows[3][1:]  # one origin for two ids
+        rows[4][0] = rows[5][0]  # so that 1998 has none, and 1999 two
+        rows[6].append("more")
+        rows[7][0] = "30000"  # 2001 has none
+
+    assert _mapping(raw, spoil) == [
+        ("bad-row",),
+        ("bad-row", "01994"),
+        ("bad-row", "02000"),
+        ("duplicate-id", "01996", "01997"),
+        ("duplicate-row", "01999"),
+    ]
+    # Above, 2 of 12 faces have no row, which may be on purpose; 1 of 12 is a mistake.
+    assert _mapping(raw, lambda rows: rows.pop(8)) == [("image-without-row", "02002")]
+    assert _mapping(raw, lambda rows: rows.append(["7", "1", "000002.jpg"])) == [
+        ("row-without-image", "00007")
+    ]
+    finding = next(f for f in take_inventory(raw).findings if f.code == "row-without-image")
+    assert "CelebA-HQ-to-CelebA-mapping.txt, line 14" in finding.message
+
+
+def test_an_origin_given_twice_is_not_settled_by_leaving_faces_out(raw):
+    _mapping(raw, lambda rows: rows[2].__setitem__(slice(1, None), rows[3][1:]))
+    (finding,) = take_inventory(raw).findings
+    assert finding.leave_out == () and not finding.settled({"01996": "", "01997": ""})
+
+
+def test_a_picture_of_an_unread_kind_is_named_itself(plain, raw):
+    (plain / "images" / "000003.png").rename(plain / "images" / "000003.gif")
+    (plain / "images" / "notes.txt").write_text("not a picture")
+    assert _kinds(take_inventory(plain)) == [("unread-kind", "000003")]
+    assert "images/000003.gif" in take_inventory(plain).findings[0].message
+    (raw / "CelebA-HQ-img" / "1996.jpg").rename(raw / "CelebA-HQ-img" / "1996.gif")
+    assert _kinds(take_inventory(raw)) == [("unread-kind", "1996")]
+
+
 def test_missing_annotations(raw):
     (raw / "CelebAMask-HQ-attribute-anno.txt").unlink()
     assert _kinds(take_inventory(raw)) == [("bad-table",)]
@@ -117,6 +169,28 @@ def test_a_prepared_folder_with_faults(prepared):
     ]
     splits = {face.name: face.split for face in inventory.faces}
     assert splits["000000"] == "test" and splits["000003"] == ""
+
+
+def test_identities_of_a_prepared_folder(tmp_path, prepared):
+    people = {name: str(index // 2) for index, name in enumerate(prepared.names[:6])}
+    with PreparedWriter(tmp_path / "named", 64, "rendered", identities=people) as writer:
+        for row in range(9):
+            name, split = prepared.names[row], prepared.splits[row]
+            writer.add(
+                name, prepared.image(row), prepared.mask(row), prepared.attributes[row], split
+            )
+    inventory = take_inventory(tmp_path / "named")
+    assert inventory.findings == []
+    assert [face.identity for face in inventory.faces] == ["0", "0", "1", "1", "2", "2", "", "", ""]
+    leaks = find_identity_leaks(inventory.faces)
+    assert [(leak.code, leak.names, leak.leave_out) for leak in leaks] == [
+        ("identity-leak", ("000001", "000000"), ("000000",)),
+        ("identity-leak", ("000002", "000003"), ("000003",)),
+        ("identity-leak", ("000005", "000004"), ("000004",)),
+    ]
+    with open(tmp_path / "named" / "identities.csv", "a") as file:
+        file.write("nobody\n")
+    assert _kinds(take_inventory(tmp_path / "named")) == [("bad-row", "nobody"), ("changed-file",)]
 
 
 def test_a_manifest_at_odds(prepared):

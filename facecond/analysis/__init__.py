@@ -1,0 +1,1 @@
+"""Studies of trained models: which layer answers to which source, which choice pays."""

@@ -1,0 +1,1 @@
+"""Which cross-attention layer answers to which source of conditions."""
