@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 import torch
 
-from facecond.data.prepared import PreparedFolder, PreparedWriter
+from facecond.data.prepared import PreparedFolder
+from facecond.data.writing import PreparedWriter
 from facecond.evaluation.adherence import adherence
 from facecond.evaluation.conditions import noise_seed
 from facecond.evaluation.protocol import Evaluation, Protocol, evaluate

@@ -12,8 +12,9 @@ import pytest
 import torch
 from diffusers import AutoencoderKL
 
-from facecond.data.prepared import PreparedFolder, PreparedWriter
+from facecond.data.prepared import PreparedFolder
 from facecond.data.render_set import render_prepared
+from facecond.data.writing import PreparedWriter
 from facecond.labels import PALETTE
 from facecond.training.schedule import Schedule
 
