@@ -24,31 +24,12 @@ from PIL import Image
 from facecond.data.annotations import read_identities
 from facecond.data.exclusions import read_exclusions
 from facecond.data.predicted import FOLDER, add_predicted, mask_file
-from facecond.data.writing import (
-    IDENTITIES,
-    ON_DISK,
-    SCHEMA,
-    SPLITS,
-    EncodedFace,
-    PreparedWriter,
-    attribute_csv,
-    encode_png,
-    refuse_foreign,
-)
+from facecond.data.writing import IDENTITIES, ON_DISK, SCHEMA, SPLITS
 from facecond.errors import UserError
 from facecond.labels import ANYTHING, ATTRIBUTES, MASK_CLASSES, UNSPECIFIED
 from facecond.storage import hash_of, read_json, sha256
 
-__all__ = [
-    "SCHEMA",
-    "SPLITS",
-    "EncodedFace",
-    "PreparedFolder",
-    "PreparedWriter",
-    "attribute_csv",
-    "encode_png",
-    "refuse_foreign",
-]
+__all__ = ["SPLITS", "PreparedFolder"]
 
 _IS_CLASS = np.isin(np.arange(256), [*range(len(MASK_CLASSES)), ANYTHING])
 _PREPARE_ANEW = "Prepare the folder anew with `facecond data`."

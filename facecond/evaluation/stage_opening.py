@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
+from facecond.data.fit_images import FitImages
 from facecond.data.prepared import PreparedFolder
 from facecond.errors import UserError
-from facecond.evaluation.conditions import images_of
 from facecond.models import first_stage as first_stages
 from facecond.models.first_stage import FirstStage
-from facecond.models.pixels import pictures_to_network
-
-FIT_IMAGES = 1024
-"""Pictures of the generator's split that a linear code is fitted to and a scale measured on."""
 
 
 def open_stage(
@@ -29,7 +24,7 @@ def open_stage(
         UserError: there is none, or it does not give back pictures of this size.
     """
     if source == "linear":
-        stage = first_stages.fit_linear(_fit_images(folder), patch_size, latent_channels)
+        stage = first_stages.fit_linear(FitImages(folder), patch_size, latent_channels)
     else:
         stage = first_stages.load_autoencoder(source)
     stage.to("cuda" if torch.cuda.is_available() else "cpu")
@@ -39,7 +34,7 @@ def open_stage(
             f"it cannot take {size} px pictures", source, "Prepare the faces at a size it divides."
         )
     if stage.config.latents_mean is None:
-        stage.measure(part.to(stage.device) for part in _fit_images(folder).split(32))
+        stage.measure(part.to(stage.device) for part in FitImages(folder))
     return stage
 
 
@@ -52,7 +47,3 @@ def _gives_back(stage: FirstStage, size: int) -> bool:
     except (RuntimeError, ValueError):
         return False
     return getattr(decoded, "sample", decoded).shape == probe.shape
-
-
-def _fit_images(folder: PreparedFolder) -> Tensor:
-    return pictures_to_network(images_of(folder, folder.indices("generator")[:FIT_IMAGES]))

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from facecond.errors import UserError, nearest
+from facecond.errors import UserError, nearest, reason
 from facecond.models.judges import AttributeClassifier
 from facecond.models.pixels import pictures_to_network
 from facecond.storage import sha256
@@ -190,5 +190,4 @@ def _pixels(images: np.ndarray, device: torch.device) -> Tensor:
 
 
 def _unreadable(path: Path, error: Exception, fix: str) -> UserError:
-    reason = " ".join(str(error).split())[:120]
-    return UserError(f"its weights cannot be read ({reason})", path, fix)
+    return UserError(f"its weights cannot be read ({reason(error)})", path, fix)

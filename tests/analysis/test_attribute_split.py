@@ -21,7 +21,8 @@ from facecond.analysis.attribute_split import (
 )
 from facecond.analysis.attribute_split_table import markdown
 from facecond.data.predicted import write_predicted
-from facecond.data.prepared import PreparedFolder, PreparedWriter
+from facecond.data.prepared import PreparedFolder
+from facecond.data.writing import PreparedWriter
 from facecond.errors import UserError
 from facecond.labels import ANYTHING, ATTRIBUTES, MASK_CLASSES, mirror_mask
 from facecond.metrics import attribute_accuracy

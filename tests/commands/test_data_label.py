@@ -13,8 +13,9 @@ import torch
 
 from facecond.cli import main
 from facecond.commands import data_label
-from facecond.data.prepared import PreparedFolder, PreparedWriter
+from facecond.data.prepared import PreparedFolder
 from facecond.data.rendered import render
+from facecond.data.writing import PreparedWriter
 from facecond.evaluation.annotate import MIN_CONFIDENCE
 from facecond.labels import ATTRIBUTES, UNSPECIFIED
 from facecond.metrics.attribute_calibration import calibrate

@@ -13,7 +13,8 @@ from PIL import Image
 
 from facecond.data.dataset import FaceDataset
 from facecond.data.predicted import read_predicted, write_predicted
-from facecond.data.prepared import PreparedFolder, PreparedWriter
+from facecond.data.prepared import PreparedFolder
+from facecond.data.writing import PreparedWriter
 from facecond.errors import UserError
 from facecond.labels import ANYTHING, ATTRIBUTES, UNSPECIFIED
 

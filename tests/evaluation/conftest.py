@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 import torch
 
-from facecond.data.prepared import PreparedFolder, PreparedWriter
+from facecond.data.prepared import PreparedFolder
+from facecond.data.writing import PreparedWriter
 from facecond.evaluation.adherence import ADHERENCE as PROBE
 from facecond.evaluation.conditions import noise_seed
 from facecond.evaluation.judges import Judges

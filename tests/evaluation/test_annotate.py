@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from facecond.data.predicted import read_predicted
-from facecond.data.prepared import PreparedFolder, PreparedWriter
+from facecond.data.prepared import PreparedFolder
+from facecond.data.writing import PreparedWriter
 from facecond.errors import UserError
 from facecond.evaluation.annotate import label_folder
 from facecond.evaluation.inference import check_rows, resized

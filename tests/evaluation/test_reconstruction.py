@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from facecond import metrics
-from facecond.data.prepared import PreparedFolder, PreparedWriter
+from facecond.data.prepared import PreparedFolder
 from facecond.data.rendered import render
+from facecond.data.writing import PreparedWriter
 from facecond.errors import UserError
 from facecond.evaluation.reconstruction import HIGHEST_PSNR, assess_stage
 from facecond.evaluation.reconstruction_report import summary

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from facecond.data.prepared import PreparedFolder, PreparedWriter
+from facecond.data.prepared import PreparedFolder
+from facecond.data.writing import PreparedWriter
 from facecond.evaluation.conditions import HAIR, OPENED, exclusive_with
 from facecond.evaluation.report import render_report
 from facecond.evaluation.report_parts import Report, describe

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from facecond.data.prepared import PreparedFolder, PreparedWriter
+from facecond.data.prepared import PreparedFolder
 from facecond.data.splits import half_of
+from facecond.data.writing import PreparedWriter
 from facecond.errors import UserError
 from facecond.storage import read_json
 from facecond.training import judge_faces
