@@ -224,6 +224,7 @@ def evaluate(
                 probe.measure(context)
             except TooFew as error:
                 findings[name] = Finding([note_row(name, str(error))])
+    made = survey.samples(context)
     parts.closed = True
     if not processes.main:
         return found
@@ -236,6 +237,5 @@ def evaluate(
         found.rows += [provenance | row | {"probe": name} for row in finding.rows]
         if finding.show is not None:
             found.shows[name] = finding.show
-    made = survey.samples(context)
     found.samples, found.parsed = made["shown"], made["parsed"]
     return found

@@ -14,11 +14,7 @@ import numpy as np
 
 from facecond import metrics
 from facecond.evaluation.adherence import scored_by_judges
-from facecond.evaluation.conditions import (
-    APPEARANCE,
-    masks_of,
-    noise_seed,
-)
+from facecond.evaluation.conditions import APPEARANCE, masks_of, noise_seed
 from facecond.evaluation.context import Context, Finding, Probe, TooFew
 from facecond.evaluation.generation import Arrays, Requests
 from facecond.evaluation.rows import Row, known, mean_row, score_row

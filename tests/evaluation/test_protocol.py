@@ -12,7 +12,7 @@ from PIL import Image
 
 from facecond.data.prepared import PreparedFolder
 from facecond.errors import UserError
-from facecond.evaluation.context import Amounts
+from facecond.evaluation.context import Amounts, Probe
 from facecond.evaluation.judges import Judge, Judges
 from facecond.evaluation.protocol import PROTOCOLS, Protocol
 from facecond.labels import ATTRIBUTES
@@ -179,6 +179,24 @@ def test_a_probe_without_enough_data_is_noted(
     assert notes["groups"] == "no group by Male and Young has 8 conditions"
     assert world.row(found, "mask_miou")["score"] > 0.9
     assert {row["probe"] for row in found.rows} == set(PROTOCOLS["full"].probes) - {"diversity"}
+
+
+def test_pictures_are_shown_whatever_the_probes_read(
+    world: Any, faces: PreparedFolder, judges: Judges
+) -> None:
+    nothing = Protocol("nothing", None, {})
+    found = world.run(faces, judges, world.Painter(), n=4, protocol=nothing, keep=3)
+    assert found.rows == [] and len(found.samples) == len(found.parsed) == 3
+
+
+def test_a_score_reads_only_what_its_probe_measured(
+    world: Any, faces: PreparedFolder, judges: Judges
+) -> None:
+    """The other processes have gone when the first one scores: nobody would answer it."""
+    adherence, spread = (PROTOCOLS["full"].probes[name] for name in ("adherence", "spread"))
+    wrong = Protocol("wrong", None, {"spread": Probe(adherence.measure, spread.score)})
+    with pytest.raises(RuntimeError, match="'reference' is read by a score"):
+        world.run(faces, judges, world.Painter(), n=8, protocol=wrong)
 
 
 class Mortal:
