@@ -46,7 +46,7 @@ def page(table: Table, command: str) -> str:
         f"{study.base.train.steps} steps.</p><pre>{html.escape(command)}</pre>"
     )
     sections = [
-        ("All variants", html_table(*tables.overview(table))),
+        ("All variants", html_table(*tables.overview(table)) + f"<p>{tables.MARKS}</p>"),
         ("Mask against attributes", _pareto(table)),
         ("Differences to the base", _forests(table)),
         *((metric, _metric(table, metric)) for metric in tables.headlines(table)),
@@ -54,7 +54,7 @@ def page(table: Table, command: str) -> str:
         ("The same conditions and noise for all", _pictures(table)),
         ("Learning curves", _curves(table)),
         ("Which source reaches which layer", _routings(table)),
-        ("How to read this", f"<p>{_plain(tables.how_to_read(table))}</p>"),
+        ("How to read this", _reading(table)),
         ("What the variants change", _changes(table)),
         ("Where the figures come from", _runs(table)),
     ]
@@ -65,7 +65,8 @@ def page(table: Table, command: str) -> str:
 def _metric(table: Table, metric: str) -> str:
     text = meaning(metric)
     note = f"<p>{html.escape(text[:1].upper() + text[1:])}.</p>" if text else ""
-    return note + html_table(*tables.comparison(table, metric))
+    gaps = tables.differences(table, metric)
+    return note + html_table(*tables.scores(table, metric)) + (html_table(*gaps) if gaps[1] else "")
 
 
 def _pareto(table: Table) -> str:
@@ -221,5 +222,6 @@ def _known(value: float) -> float:
     return 0.0 if math.isnan(value) else value
 
 
-def _plain(text: str) -> str:
-    return html.escape(text).replace("*", "")
+def _reading(table: Table) -> str:
+    parts = tables.how_to_read(table).split("\n\n")
+    return "".join(f"<p>{html.escape(part).replace('*', '')}</p>" for part in parts)
