@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from facecond.analysis.sensitivity.instances import contradicted
-from facecond.attribute_split import appearance
 from facecond.data.prepared import PreparedFolder
 from facecond.errors import UserError
+from facecond.evaluation.conditions import APPEARANCE
 from facecond.labels import ANYTHING, ATTRIBUTES, UNSPECIFIED
 from facecond.seeding import key_of, numpy_generator
 
@@ -92,7 +92,7 @@ def choose_grid(folder: PreparedFolder, settings: int, masks: int, seeds: int, s
 
 def _appearance(values: np.ndarray) -> np.ndarray:
     """Values int8 [40] with those of geometry left open."""
-    free = np.isin(ATTRIBUTES, appearance())
+    free = np.array([name in APPEARANCE for name in ATTRIBUTES])
     return np.where(free, values, UNSPECIFIED).astype(np.int8)
 
 
