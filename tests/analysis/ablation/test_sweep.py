@@ -194,3 +194,23 @@ def test_a_signal_before_the_first_run_leaves_a_study_that_goes_on(
     assert found.signum == signal.SIGTERM and found.done == 0
     assert set(states(tmp_path / "out").values()) == {"missing"}
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["study"] == "tiny"
+
+
+@pytest.mark.slow
+def test_faces_and_judges_are_made_once_for_the_study(
+    study_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    made = ["data.root=''", "data.count=100", "data.judges_fraction=0.5", "data.test_fraction=0.2"]
+    made += ["judges.folders=[]", "judges.steps=2", "judges.seeds=[3]", "seeds=[0]"]
+    study = load_study(study_file(), [*made, "evaluate.probes=[adherence]"])
+    assert sweep(study, out, Local(2), only=["all"]).done == 1
+    scores = read_json(out / "judges/seed-3/parser/scores.json")
+    assert scores["seed"] == 3 and scores["steps"] == 2
+    assert scores["data_hash"] == read_json(out / "runs/all/seed-0/done.json")["data_hash"]
+    before = {p: p.stat().st_mtime_ns for p in [*out.glob("judges/*/*/*"), *out.glob("data/*")]}
+    assert sweep(study, out, Local(2)).done == 2
+    assert {p: p.stat().st_mtime_ns for p in before} == before
+    other = load_study(study_file(), [*made, "evaluate.probes=[adherence]", "data.seed=1"])
+    with pytest.raises(UserError, match=r"another data \(seed: 0, 1\)"):
+        sweep(other, out, Local())
