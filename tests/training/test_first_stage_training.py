@@ -195,7 +195,7 @@ def test_a_budget_is_kept_where_the_adversary_makes_steps_slow(
     rows = read_json_lines(tmp_path / "run" / "metrics.jsonl")
     rates = [row["learning_rate"] / 2e-2 for row in rows]
     # Seven slow steps are left where thirty fast ones were planned: no step takes it all.
-    assert max(a - b for a, b in itertools.pairwise(rates[9:])) < 0.2
+    assert max(a - b for a, b in itertools.pairwise(rates[9:])) < 0.3
     assert rates[-1] < 0.2
 
 
