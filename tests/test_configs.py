@@ -14,7 +14,9 @@ import torch
 import yaml
 
 from facecond import config
-from facecond.config import FirstStageRunConfig, JudgeConfig, RunConfig, load
+from facecond.analysis.ablation.preview import measure
+from facecond.analysis.ablation.work import PROBES
+from facecond.config import FirstStageRunConfig, JudgeConfig, RunConfig, Study, load, load_study
 from facecond.data.augmentation import FaceAugmentation
 from facecond.diffusion import objective, paths, schedulers
 from facecond.diffusion.perceptual import LatentPerceptualLoss
@@ -31,6 +33,7 @@ from facecond.training.first_stage_loss import AutoencoderLoss
 from facecond.training.judge_fit import Recipe
 from facecond.training.judges import train_judge
 from facecond.training.optim import build_optimizers
+from facecond.training.setup import denoiser_for
 
 FOLDER = Path(__file__).resolve().parent.parent / "configs"
 FILES = sorted(FOLDER.rglob("*.yaml"))
@@ -62,7 +65,9 @@ def sections(path: Path) -> set[str]:
     return found - {"base"}
 
 
-def load_file(path: Path) -> RunConfig | JudgeConfig | FirstStageRunConfig:
+def load_file(path: Path) -> RunConfig | JudgeConfig | FirstStageRunConfig | Study:
+    if path.parent.name == "ablations":
+        return load_study(path)
     found = sections(path)
     if "autoencoder" in found:
         return load(FirstStageRunConfig, path)
@@ -85,6 +90,13 @@ def test_config_loads_and_its_header_says_purpose_and_command(path: Path) -> Non
     assert len(text.split()) >= 5, "no purpose"
     commands = re.findall(r"facecond ([a-z][\w-]*)", text)
     assert commands, "no command"
+    if isinstance(loaded, Study):
+        for key in ("Time:", "runs of about"):
+            assert key in text
+        assert loaded.config.purpose and loaded.config.expect
+        assert f"facecond ablate {loaded.name}" in text
+        count = len(loaded.variants) * len(loaded.config.seeds)
+        assert f"{count} runs" in text
     if isinstance(loaded, RunConfig):
         objective.Objective(**asdict(loaded.objective))
         ConditionDropout(**asdict(loaded.dropout))
@@ -94,6 +106,35 @@ def test_config_loads_and_its_header_says_purpose_and_command(path: Path) -> Non
         assert set(loaded.sampling.guidance) <= set(routing.SOURCES)
         assert loaded.train.steps > 0 or loaded.train.minutes > 0
         assert loaded.train.keep_checkpoints >= 2
+
+
+STUDIES = [load_study(path) for path in sorted((FOLDER / "ablations").glob("*.yaml"))]
+
+
+@pytest.mark.parametrize(
+    ("study", "name"),
+    [(study, variant.name) for study in STUDIES for variant in study.variants],
+    ids=lambda value: value.name if isinstance(value, Study) else value,
+)
+def test_variants_of_the_shipped_studies_can_be_built(study: Study, name: str) -> None:
+    assert set(study.config.evaluate.probes) <= set(PROBES)
+    variant = study.variant(name).config
+    objective.Objective(**asdict(variant.objective))
+    schedulers.scheduler(
+        variant.sampling.scheduler, variant.objective.schedule, variant.objective.prediction
+    )
+    if variant.routing.sensitivity:  # measured in the study's own folder, on a run of it
+        assert variant.routing.sensitivity == "OUT/sensitivity/sensitivity.json"
+        variant = study.base
+    assert measure(variant, study.config.data.size, timed=False).parameters > 2e6
+
+
+def test_the_model_of_the_studies_tells_coarse_from_fine() -> None:
+    for study in STUDIES:
+        with torch.device("meta"):
+            layers = denoiser_for(study.base, 64, (12, 16, 16)).unet.trained_routing.layers
+        assert len(layers) >= 9 and len({layer.resolution for layer in layers}) >= 3
+        assert study.base.train.steps > 0 and len(study.config.seeds) >= 3
 
 
 def test_dropout_section_is_condition_dropout() -> None:
