@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -23,6 +24,12 @@ class UserError(Exception):
     def __reduce__(self) -> tuple[type[UserError], tuple[str, str, str]]:
         """Pickle by the three parts, so that the error survives a worker process."""
         return UserError, (self.what, self.where, self.fix)
+
+
+def reason(error: Exception, longest: int = 120) -> str:
+    """What an error of a library says, on one line of whole words, for use in a `UserError`."""
+    words = " ".join(str(error).split())
+    return textwrap.shorten(words, longest, placeholder=" ...") or type(error).__name__
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:

@@ -1,7 +1,11 @@
-"""Writes that survive a crash: temporary name, fsync, rename; hashes and manifests."""
+"""Writes that survive a crash: temporary name, fsync, rename; hashes and manifests.
+
+The temporary names begin with `.NAME.`; no message shows them.
+"""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -22,29 +26,55 @@ MANY_FILES = 64
 def atomic_file(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; it replaces `path` only if the block succeeds."""
     path = Path(path)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        _fsync(temporary)
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-        _fsync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with reported_as(path):
+        prefix = f".{path.name}."
+        handle, name = tempfile.mkstemp(prefix=prefix, suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            _fsync(temporary)
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
+            _fsync(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
     """Yield a temporary folder; it becomes `path` (replacing it) only if the block succeeds."""
     path = Path(path)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    with reported_as(path):
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        try:
+            yield temporary
+            publish_folder(temporary, path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def reported_as(path: str | Path) -> Iterator[None]:
+    """Let faults at the temporary files beside `path` name `path`: that is what the user knows."""
+    path = Path(path)
+
+    def is_temporary(name: object) -> bool:
+        return any(part.startswith(f".{path.name}.") for part in Path(str(name)).parts)
+
     try:
-        yield temporary
-        publish_folder(temporary, path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        yield
+    except UserError as error:
+        if not is_temporary(error.where):
+            raise
+        raise UserError(error.what, path, error.fix) from None
+    except OSError as error:
+        full = error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if full or is_temporary(error.filename):
+            error.filename = str(path)
+        if is_temporary(error.filename2):
+            error.filename2 = None
+        raise
 
 
 def publish_folder(temporary: str | Path, path: str | Path) -> None:
@@ -133,6 +163,38 @@ def make_folder(path: str | Path) -> Path:
     if not os.access(path, os.W_OK):
         raise UserError("the folder is not writable", path, "Choose a writable place.")
     return path
+
+
+def check_file_target(path: str | Path) -> None:
+    """Raise `UserError` unless a file can be written there (its folder may still be to be made):
+    for output that is due after long work. Leaves nothing behind."""
+    path = Path(path)
+    if os.path.isdir(path):  # unlike Path.is_dir, no error where a name is too long
+        raise UserError("is a folder, not a file", path, "Name a file in it.")
+    _try_to_write(path, path.parent)
+
+
+def check_folder_target(path: str | Path) -> None:
+    """Raise `UserError` unless a folder can be made there, or is there and takes files. Leaves
+    nothing behind."""
+    path = Path(path)
+    there = os.path.isdir(path)
+    if os.path.exists(path) and not there:
+        raise UserError("is a file, not a folder", path, "Choose another folder.")
+    _try_to_write(path, path if there else path.parent)
+
+
+def _try_to_write(path: Path, folder: Path) -> None:
+    """Make and remove a file of that name's length in the folder or the nearest one above it."""
+    try:
+        while not os.path.exists(folder):
+            folder = folder.parent
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=folder)
+        os.close(handle)
+        os.unlink(name)
+    except OSError as error:
+        what = f"cannot be written ({error.strerror})"
+        raise UserError(what, path, "Choose a writable place.") from None
 
 
 def _umask() -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from facecond.errors import UserError, nearest
+from facecond.errors import UserError, nearest, reason
 
 
 def test_message_says_where_what_and_how_to_fix():
@@ -28,3 +28,10 @@ def test_nearest_lists_all_when_none_is_close():
     assert nearest("zzz", (name for name in ("mask", "attributes"))) == (
         "Choose from: mask, attributes."
     )
+
+
+def test_the_reason_of_an_error_is_one_line_of_whole_words():
+    error = ValueError("the first line\n\n  and    the second")
+    assert reason(error) == "the first line and the second"
+    assert reason(error, 20) == "the first line ..."
+    assert reason(KeyError()) == "KeyError"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -190,3 +191,53 @@ def test_json_lines_damaged_in_the_middle_are_named(tmp_path):
         storage.read_json_lines(path)
     with pytest.raises(UserError, match="missing"):
         storage.read_json_lines(tmp_path / "none.jsonl")
+
+
+def test_a_write_that_fails_names_what_the_user_named(tmp_path):
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "none" / "x.json", tmp_path / "file" / "x.json"):
+        for write in (storage.atomic_file, storage.atomic_folder):
+            with pytest.raises(OSError) as caught, write(path):
+                pass
+            assert caught.value.filename == str(path)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError) as caught:
+        storage.write_text(tmp_path / "folder", "text")
+    assert caught.value.filename == str(tmp_path / "folder") and ".folder." not in str(caught.value)
+    target = tmp_path / "model"
+    with pytest.raises(OSError) as caught, storage.atomic_folder(target) as temporary:
+        (temporary / "gone" / "a.txt").write_text("")
+    assert caught.value.filename == str(target)
+    with pytest.raises(UserError) as told, storage.atomic_folder(target) as temporary:
+        storage.read_json(temporary / "gone.json")
+    assert (told.value.where, told.value.what) == (str(target), "the file is missing")
+    with pytest.raises(OSError) as caught, storage.atomic_file(target):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.filename == str(target)
+    with pytest.raises(OSError) as caught, storage.atomic_file(target):
+        (tmp_path / "other" / "x").read_text()
+    assert caught.value.filename == str(tmp_path / "other" / "x")  # somebody else's fault
+
+
+@pytest.mark.parametrize("check", [storage.check_file_target, storage.check_folder_target])
+def test_places_that_cannot_be_written_are_found_early(check, tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    for good in (tmp_path / "new", tmp_path / "a" / "b" / "new.json"):
+        check(good)
+    taken = tmp_path / ("folder" if check is storage.check_file_target else "file")
+    for bad in (taken, tmp_path / "file" / "x.json", tmp_path / "a" / ("n" * 300)):
+        with pytest.raises(UserError) as caught:
+            check(bad)
+        assert caught.value.where == str(bad)
+    check(tmp_path / ("file" if check is storage.check_file_target else "folder"))
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+@pytest.mark.parametrize("check", [storage.check_file_target, storage.check_folder_target])
+def test_a_locked_folder_is_found_early(check, tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o555)
+    with pytest.raises(UserError, match="cannot be written"):
+        check(tmp_path / "locked" / "x")

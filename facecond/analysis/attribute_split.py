@@ -21,7 +21,12 @@ from facecond.data.prepared import PreparedFolder
 from facecond.data.splits import folds
 from facecond.errors import UserError
 from facecond.labels import ABSENT, ATTRIBUTES, MASK_CLASSES, PRESENT, UNSPECIFIED
-from facecond.metrics import attribute_accuracy, attribute_counts, bootstrap_interval
+from facecond.metrics import (
+    attribute_accuracy,
+    attribute_counts,
+    bootstrap_interval,
+    mean_of_known,
+)
 from facecond.models.judges import AttributeClassifier
 from facecond.provenance import versions
 from facecond.seeding import key_of, numpy_generator
@@ -43,13 +48,16 @@ RECIPE = Recipe(steps=300, batch_size=32, width=16)
 class Figure:
     """One attribute on one data set: balanced accuracy with its 95 % interval, and the counts.
 
-    All but the counts are None where no face has it, or none lacks it.
+    All but the counts are None where no face has it, or none lacks it. `same_sex` is the mean of
+    the scores among men and among women (by `Male`, and only where both kinds have `FEWEST`
+    faces): what the mask tells beside the sex, which it tells well.
     """
 
     score: float | None
     low: float | None
     high: float | None
     control: float | None
+    same_sex: float | None
     present: int
     absent: int
 
@@ -103,10 +111,11 @@ def measure(
     fold = np.full(len(rows), -1)  # of the faces that are scored; the others are in every training
     names = [faces.names[place] for place in tested]
     fold[tested] = folds(names, folder.identities, count, recipe.seed)
-    scored = cross_fit(faces, true[rows], fold, recipe, progress)
+    logits = cross_fit(faces, fold, recipe, progress)
     dealt = dealt_out(true[rows], faces.attributes.numpy(), tested, recipe.seed)
-    control = cross_fit(faces.relabelled(dealt[1]), dealt[0], fold, recipe, progress)
-    figures = [_figure(scored[:, a], control[:, a]) for a in range(len(ATTRIBUTES))]
+    control = cross_fit(faces.relabelled(dealt[1]), fold, recipe, progress)
+    truths, fold = (true[rows][tested], dealt[0][tested]), fold[tested]
+    figures = figures_of(truths[0], logits[tested], truths[1], control[tested], fold)
     record = {
         "name": name,
         "source": folder.source,
@@ -124,32 +133,65 @@ def measure(
     return record, figures
 
 
-def cross_fit(
-    faces: FaceSource, truth: np.ndarray, fold: np.ndarray, recipe: Recipe, progress: bool
-) -> np.ndarray:
-    """Hits and cases of every face by a network of the other folds, at thresholds of these too.
+def cross_fit(faces: FaceSource, fold: np.ndarray, recipe: Recipe, progress: bool) -> np.ndarray:
+    """Logits float32 [N, 40] of every face by a network of the other folds.
 
     Args:
         faces: [N], whose attributes are learned.
-        truth: int8 [N, 40], what is scored.
-        fold: int64 [N]; faces of fold -1 are in every training and are not scored.
-
-    Returns:
-        int64 [n, 40, 4] of the n scored faces, see `attribute_counts`.
+        fold: int64 [N]; faces of fold -1 are in every training, and their logits 0.
     """
-    logits = np.zeros(truth.shape, np.float32)
-    predicted = np.zeros(truth.shape, bool)
+    logits = np.zeros((len(faces), len(ATTRIBUTES)), np.float32)
     for held in range(int(fold.max()) + 1):
         aside = np.flatnonzero(fold == held)
         model = _trained(faces.subset(np.flatnonzero(fold != held)), recipe, held, progress)
         told = [part for _, part in answers(model, faces.subset(aside), mask_shares)]
         logits[aside] = torch.cat(told).numpy()
-    for held in range(int(fold.max()) + 1):
-        others = (fold >= 0) & (fold != held)
+    return logits
+
+
+def hits(truth: np.ndarray, logits: np.ndarray, fold: np.ndarray) -> np.ndarray:
+    """Hits and cases of each face at thresholds that are best on the other folds.
+
+    Args:
+        truth: int8 [n, 40].
+        logits: float32 [n, 40].
+        fold: int64 [n].
+
+    Returns:
+        int64 [n, 40, 4], see `attribute_counts`.
+    """
+    predicted = np.zeros(truth.shape, bool)
+    for held in np.unique(fold):
+        own, others = fold == held, fold != held
         for a in range(len(ATTRIBUTES)):
             cut = best_threshold(logits[others, a], truth[others, a])
-            predicted[fold == held, a] = logits[fold == held, a] > cut
-    return attribute_counts(truth[fold >= 0], predicted[fold >= 0])
+            predicted[own, a] = logits[own, a] > cut
+    return attribute_counts(truth, predicted)
+
+
+def figures_of(
+    truth: np.ndarray,
+    logits: np.ndarray,
+    dealt: np.ndarray,
+    control: np.ndarray,
+    fold: np.ndarray,
+) -> list[Figure]:
+    """The figure of each attribute.
+
+    Args:
+        truth, dealt: int8 [n, 40], the attributes and those of other faces.
+        logits, control: float32 [n, 40], by networks that learned the one and the other.
+        fold: int64 [n].
+    """
+    scored, chance = hits(truth, logits, fold), hits(dealt, control, fold)
+    sex = truth[:, ATTRIBUTES.index("Male")]
+    alike = [
+        attribute_accuracy(hits(truth[own], logits[own], fold[own]).sum(0), FEWEST)
+        for own in (sex == PRESENT, sex == ABSENT)
+    ]
+    same_sex = mean_of_known(np.stack(alike, -1))
+    rows = zip(scored.swapaxes(0, 1), chance.swapaxes(0, 1), same_sex, strict=True)
+    return [_figure(*row) for row in rows]
 
 
 def mask_shares(faces: Faces) -> Tensor:
@@ -222,13 +264,14 @@ def _trained(faces: FaceSource, recipe: Recipe, held: int, progress: bool) -> At
     return model
 
 
-def _figure(scored: np.ndarray, control: np.ndarray) -> Figure:
+def _figure(scored: np.ndarray, control: np.ndarray, same_sex: float) -> Figure:
     """From hits and cases int64 [n, 4] of one attribute, and those of the control."""
     present, absent = (int(scored[:, column].sum()) for column in (1, 3))
     accuracy: Callable[[np.ndarray], np.ndarray] = attribute_accuracy
     if not (present and absent):
-        return Figure(None, None, None, None, present, absent)
+        return Figure(None, None, None, None, None, present, absent)
     interval = bootstrap_interval(scored, accuracy)
     score, shuffled = (round(float(accuracy(c.sum(0))), 4) for c in (scored, control))
     low, high = (round(float(end), 4) for end in (interval.low, interval.high))
-    return Figure(score, low, high, shuffled, present, absent)
+    alike = round(same_sex, 4) if np.isfinite(same_sex) else None
+    return Figure(score, low, high, shuffled, alike, present, absent)

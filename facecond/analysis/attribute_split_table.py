@@ -18,7 +18,7 @@ def markdown(record: dict[str, Any]) -> str:
     ]
     titles = ["attribute", "kind"]
     for one in data:
-        titles += [one["name"], "95 %", "control", "present / absent"]
+        titles += [one["name"], "95 %", "control", "same sex", "present / absent"]
     lines += ["", "| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
     rows = sorted(record["attributes"].items(), key=lambda row: -(_first(row[1]) or 0))
     for name, told in rows:
@@ -36,9 +36,10 @@ def _first(told: dict[str, Any]) -> float | None:
 def _cells(figure: dict[str, Any]) -> list[str]:
     cases = f"{figure['present']} / {figure['absent']}"
     if figure["score"] is None:
-        return ["", "", "", cases]
+        return ["", "", "", "", cases]
     between = f"{figure['low']:.3f} to {figure['high']:.3f}"
-    return [f"{figure['score']:.3f}", between, f"{figure['control']:.3f}", cases]
+    alike = "" if figure["same_sex"] is None else f"{figure['same_sex']:.3f}"
+    return [f"{figure['score']:.3f}", between, f"{figure['control']:.3f}", alike, cases]
 
 
 def _mean(record: dict[str, Any], place: int, key: str) -> str:

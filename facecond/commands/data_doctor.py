@@ -28,14 +28,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Examine, and print what was found; 1 when anything was, 0 when nothing."""
+    from facecond.storage import check_file_target, write_json, write_text
+
     for option, path in (("--json", args.json), ("--html", args.html)):
-        if path is not None and (path.is_dir() or not path.parent.is_dir()):
+        if path is not None and not path.parent.is_dir():
             raise UserError(
                 "not a place for a file", f"{option} {path}", "Name a file in a folder."
             )
+        if path is not None:
+            check_file_target(path)
     from facecond.data.doctor.examine import examine
     from facecond.data.doctor.page import html_report, text_table
-    from facecond.storage import write_json, write_text
 
     report = examine(args.root, args.workers)
     if args.json:

@@ -25,10 +25,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Plant, examine, and print the table of what was found."""
     from facecond.data.doctor.trial import run_trial
-    from facecond.storage import make_folder, write_json
+    from facecond.storage import check_file_target, make_folder, write_json
 
     if args.json is not None and not args.json.parent.is_dir():
         raise UserError("no such folder", f"--json {args.json.parent}", "Make it first.")
+    if args.json is not None:
+        check_file_target(args.json)
     make_folder(args.out)
     seeds = range(args.seeds)
     trial = run_trial(args.root, args.out, seeds, args.share, args.count, workers=args.workers)

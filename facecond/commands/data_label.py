@@ -7,6 +7,9 @@ from typing import Any
 
 from facecond.commands.arguments import share
 
+SHIFT = 0.05
+"""Least difference between two rates that is said."""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
@@ -26,15 +29,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Label, and say what was checked and what was filled."""
-    from pathlib import Path
-
     import torch
 
     from facecond.data.prepared import PreparedFolder
     from facecond.errors import UserError
     from facecond.evaluation.annotate import label_folder
-    from facecond.evaluation.witness import Witness, own_scores
-    from facecond.models.judges import load_classifier, load_parser
+    from facecond.evaluation.judges import open_classifier, open_parser
 
     if not (args.parser or args.attributes):
         raise UserError(
@@ -43,13 +43,10 @@ def run(args: argparse.Namespace) -> int:
     folder = PreparedFolder.open(args.folder)
     device = "cuda" if torch.cuda.is_available() else "cpu"
 
-    def witness(path: str, load: Any) -> Witness:
-        return Witness(load(path).to(device), Path(path), own_scores(path))
-
     manifest = label_folder(
         folder,
-        witness(args.parser, load_parser) if args.parser else None,
-        witness(args.attributes, load_classifier) if args.attributes else None,
+        open_parser(args.parser, device) if args.parser else None,
+        open_classifier(args.attributes, device) if args.attributes else None,
         min_confidence=args.min_confidence,
     )
     if args.attributes:
@@ -62,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
 
 def attribute_table(section: dict[str, Any]) -> str:
     """What the check of the attributes found, and how many values were filled."""
-    head = ("attribute", "accuracy", "95 % interval", "filled", "present", "confidence")
+    head = ("attribute", "accuracy", "95 % interval", "filled", "present", "confidence", "")
     rows = [head]
     for name, found in section["per_attribute"].items():
         interval = f"{_share(found['low'])} to {_share(found['high'])}" if found["low"] else "-"
@@ -74,11 +71,14 @@ def attribute_table(section: dict[str, Any]) -> str:
                 str(found["filled"]) if found["used"] else "left open",
                 str(found["filled_present"]) if found["used"] else "",
                 _share(found["mean_confidence"]) if found["used"] else "",
+                found["left_open"] or "",
             )
         )
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
     lines = [
-        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
+        "  ".join(
+            [row[0].ljust(widths[0]), *map(str.rjust, row[1:-1], widths[1:-1]), row[-1]]
+        ).rstrip()
         for row in rows
     ]
     every = section["per_attribute"].values()
@@ -95,14 +95,31 @@ def attribute_table(section: dict[str, Any]) -> str:
         )
     else:
         lines.append(
-            "warning: no true attributes to check this judge on; its figures are its own, for "
-            "faces of the kind it was trained on"
+            "warning: no true attributes to check this judge on; how often its values are right is "
+            "known of its own held-out faces, and holds only for pictures of that kind among which "
+            "an attribute is as common"
+        )
+    if unlike := _unlike_rates(section):
+        lines.append(
+            "warning: these attributes are read here at another rate than among the faces that the "
+            f"confidence comes from (here, there), so it may be wrong: {unlike}"
         )
     lines.append(
         f"attributes: {sum(found['filled'] for found in every)} values filled in "
         f"{section['faces_filled']} faces (at least {section['min_confidence']:g} certain)"
     )
     return "\n".join(lines)
+
+
+def _unlike_rates(section: dict[str, Any]) -> str:
+    """Attributes that are used, and read at a rate that is far from the base rate; with both."""
+    told = []
+    for name, found in section["per_attribute"].items():
+        if found["used"] and found["read_rate"] is not None:
+            here, there = found["read_rate"], found["base_rate"]
+            if abs(here - there) > max(SHIFT, min(there, 1 - there) / 2):
+                told.append(f"{name} ({here:.2f}, {there:.2f})")
+    return ", ".join(told)
 
 
 def mask_table(section: dict[str, Any]) -> str:

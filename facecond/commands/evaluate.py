@@ -96,49 +96,61 @@ def assess(args: argparse.Namespace) -> Report | None:
     from facecond.evaluation import independence
     from facecond.evaluation.gallery import build_report
     from facecond.evaluation.generation import Processes
+    from facecond.evaluation.judges import Judges
+    from facecond.evaluation.parts import removed_on_fault
     from facecond.evaluation.protocol import evaluate
     from facecond.evaluation.results import write_results
-    from facecond.evaluation.verdicts import Judges
     from facecond.models.feature_extractors import load_extractor
     from facecond.pipeline import load_pipeline
-    from facecond.storage import make_folder
+    from facecond.storage import check_folder_target
 
     if len(args.judges) > 2:
         raise UserError(f"{len(args.judges)} judges are given", "--judges", "Give one or two.")
+    out = Path(args.out)
+    check_folder_target(out)
     processes = Processes()
-    out = make_folder(args.out)
     folder = PreparedFolder.open(args.data)
     judges = [Judges.load(Path(place), processes.device) for place in args.judges]
     trained_on = independence.trained_on(args.model, judges)
-    notes = independence.check_judges(judges, folder, trained_on)
-    for note in notes if processes.main else ():
-        print(f"note: {note}")
+    judged = independence.check_judges(judges, folder, trained_on)
+    if processes.main:
+        for warning in judged.warnings:
+            print(f"warning: {warning}")
+        for note in judged.notes:
+            print(f"note: {note}")
     extractor = None
     if args.features != "judge":
-        extractor = load_extractor(args.features, judges[0].classifier)
-    found = evaluate(
-        load_pipeline(args.model).to(processes.device),
-        folder,
-        judges,
-        protocol=args.protocol,
-        n=args.n,
-        seed=args.seed,
-        guidance=args.guidance,
-        num_inference_steps=args.steps,
-        batch_size=args.batch_size,
-        extractor=extractor,
-        distance=None if args.protocol == "quick" else perceptual_distance(args, processes.device),
-        images_out=out / "images" if args.keep_images else None,
-        unfinished=out / "unfinished",
-    )
+        extractor = load_extractor(args.features, judges[0].classifier.model)
+    distance = None if args.protocol == "quick" else perceptual_distance(args, processes.device)
+    with removed_on_fault(out / "unfinished", out, out / "images"):
+        found = evaluate(
+            load_pipeline(args.model).to(processes.device),
+            folder,
+            judges,
+            protocol=args.protocol,
+            n=args.n,
+            seed=args.seed,
+            guidance=args.guidance,
+            num_inference_steps=args.steps,
+            batch_size=args.batch_size,
+            extractor=extractor,
+            distance=distance,
+            images_out=out / "images" if args.keep_images else None,
+            unfinished=out / "unfinished",
+        )
     found.provenance["trained_on"] = trained_on
     if not processes.main:
         return None
     comparisons = compare_published(found, folder, trained_on)
-    print(write_results(out, found, notes, comparisons))
+    print(write_results(out, found, judged, comparisons))
     found.context.parts.clear()
     return build_report(
-        found, args.model, commands=[command_of(args)], notes=notes, comparisons=comparisons
+        found,
+        args.model,
+        commands=[command_of(args)],
+        warnings=judged.warnings,
+        notes=judged.notes,
+        comparisons=comparisons,
     )
 
 

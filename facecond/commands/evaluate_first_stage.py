@@ -49,10 +49,19 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from facecond.data.prepared import PreparedFolder
-    from facecond.evaluation.reconstruction import assess_stage, open_stage
+    from facecond.evaluation.reconstruction import assess_stage
     from facecond.evaluation.reconstruction_report import markdown, page, summary
+    from facecond.evaluation.stage_opening import open_stage
     from facecond.models.lpips_distance import LpipsDistance
-    from facecond.storage import make_folder, read_json, write_json, write_text
+    from facecond.storage import (
+        check_folder_target,
+        make_folder,
+        read_json,
+        write_json,
+        write_text,
+    )
+
+    check_folder_target(args.out)
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     folder = PreparedFolder.open(args.data)

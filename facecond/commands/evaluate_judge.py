@@ -24,12 +24,14 @@ def run(args: argparse.Namespace) -> int:
 
     from facecond.data.prepared import PreparedFolder
     from facecond.errors import UserError
-    from facecond.evaluation.judge_overlap import told_by
-    from facecond.models.judges import load_classifier, load_parser
-    from facecond.storage import make_folder, write_json
+    from facecond.evaluation.judges import own_scores
+    from facecond.models.judges import load_classifier, load_parser, weights_file
+    from facecond.storage import check_file_target, make_folder, sha256, write_json
     from facecond.training.judge_faces import read_faces
     from facecond.training.judge_scores import score_classifier, score_parser
 
+    if args.json:
+        check_file_target(args.json)
     folder = PreparedFolder.open(args.data)
     model = (load_parser if args.kind == "parser" else load_classifier)(args.judge)
     size = model.config["image_size"]
@@ -43,11 +45,11 @@ def run(args: argparse.Namespace) -> int:
     faces = read_faces(folder, args.kind, progress=True, split=args.split, fewest=1)
     score = score_parser if args.kind == "parser" else score_classifier
     scores = score(model, faces)
-    told = told_by(args.judge)
+    own, weights = own_scores(args.judge), weights_file(args.judge)
     scores |= {
         "kind": args.kind,
         "judge": str(args.judge),
-        "weights_sha256": told.get("weights_sha256"),
+        "weights_sha256": None if weights is None else sha256(weights),
         "split": args.split,
         "n": len(faces),
         "image_size": folder.image_size,
@@ -57,7 +59,8 @@ def run(args: argparse.Namespace) -> int:
     for name, value in scores["per_class" if args.kind == "parser" else "per_attribute"].items():
         print(f"{name:<20} {value:.3f}")
     print(f"{headline} {scores[headline]} on {len(faces)} faces of the {args.split} split")
-    if args.split == "judges" and told.get("data_hash") == folder.data_hash:
+    learned = ("judges", "generator") if own.get("split") == "training" else ("judges",)
+    if args.split in learned and own.get("data_hash") == folder.data_hash:
         print("note: the judge learned from this split; the score says little")
     if args.json:
         make_folder(Path(args.json).parent)

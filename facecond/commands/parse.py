@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from facecond.evaluation.witness import Witness
+    from facecond.evaluation.judges import Judge
+    from facecond.models.judges import FaceParser
 
 REAL_PARSER = (
     "Train one on real faces: `facecond data prepare celebamask --root CelebAMask-HQ --out DATA "
@@ -58,10 +60,9 @@ def run(args: argparse.Namespace) -> int:
     from PIL import Image
 
     from facecond.data.pictures import read_photo
+    from facecond.evaluation.judges import open_parser
     from facecond.evaluation.photo import overlay, palette_picture, parse_face
-    from facecond.evaluation.witness import Witness, own_scores
-    from facecond.models.judges import load_parser
-    from facecond.storage import make_folder
+    from facecond.storage import check_file_target
 
     names = [name for name in (args.out, args.aligned, args.overlay) if name]
     if len(set(names)) < len(names):
@@ -69,23 +70,24 @@ def run(args: argparse.Namespace) -> int:
     for name in names:
         if Path(name).suffix.lower() != ".png":
             raise UserError("is not the name of a PNG file", name, "Write NAME.png.")
-        make_folder(Path(name).parent)
-    model = load_parser(args.parser)
-    model.to("cuda" if torch.cuda.is_available() else "cpu")
-    parser = Witness(model, Path(args.parser), own_scores(args.parser))
+        check_file_target(name)
+    parser = open_parser(args.parser, "cuda" if torch.cuda.is_available() else "cpu")
     photo = read_photo(Path(args.photo))
     size = args.size or parser.image_size or DEFAULT_SIZE
     face = parse_face(_crop(args, photo, parser, size), parser)
-    _save(args.out, palette_picture(face.mask))
+    pictures = {args.out: palette_picture(face.mask)}
     if args.aligned:
-        _save(args.aligned, Image.fromarray(face.aligned))
+        pictures[args.aligned] = Image.fromarray(face.aligned)
     if args.overlay:
-        _save(args.overlay, Image.fromarray(overlay(face)))
+        pictures[args.overlay] = Image.fromarray(overlay(face))
+    _save(pictures)
     print(f"{args.out}: mask of {size} px, mean confidence of the parser {face.confidence:.3f}")
     return 0
 
 
-def _crop(args: argparse.Namespace, photo: np.ndarray, parser: Witness, size: int) -> np.ndarray:
+def _crop(
+    args: argparse.Namespace, photo: np.ndarray, parser: Judge[FaceParser], size: int
+) -> np.ndarray:
     """The aligned face, uint8 [size, size, 3]."""
     from facecond.data.face_finder import SOURCE, WEIGHTS, load_finder
     from facecond.errors import UserError
@@ -115,11 +117,16 @@ def _crop(args: argparse.Namespace, photo: np.ndarray, parser: Witness, size: in
     return align(photo, chosen, size)
 
 
-def _save(path: str, picture: Any) -> None:
-    from facecond.storage import atomic_file
+def _save(pictures: Mapping[str, Any]) -> None:
+    """Write all of the pictures, or none."""
+    from contextlib import ExitStack
 
-    with atomic_file(path) as temporary:
-        picture.save(temporary, "PNG")
+    from facecond.storage import atomic_file, make_folder
+
+    with ExitStack() as stack:
+        for path, picture in pictures.items():
+            make_folder(Path(path).parent)
+            picture.save(stack.enter_context(atomic_file(path)), "PNG")
 
 
 def _face(text: str) -> str:

@@ -23,18 +23,18 @@ def run(args: argparse.Namespace) -> int:
 
     config = load(JudgeConfig, args.config, args.overrides)
     out = args.out or f"judges/{args.kind}"
-    if not config.data.root:
-        raise UserError("no data is named", "data.root", "Add --set data.root=DIR.")
 
     from facecond.data.prepared import PreparedFolder
     from facecond.training.judges import describe, train_judge
 
-    folder = PreparedFolder.open(config.data.root)
+    folder = PreparedFolder.open(config.data.root) if config.data.root else None
     part, split = config.data.part, config.data.split
     if args.dry_run:
         print(dump(config).rstrip())
         print(describe(args.kind, folder, part, split, **asdict(config.judge)))
         return 0
+    if folder is None:
+        raise UserError("no data is named", "data.root", "Add --set data.root=DIR.")
     scores = train_judge(args.kind, folder, out, part=part, split=split, **asdict(config.judge))
     headline = "mask_miou" if args.kind == "parser" else "attribute_bacc"
     count = scores["images"]["validation"]

@@ -44,7 +44,7 @@ class AutoencoderLossConfig:
     adversary: float = 0.5
     """Beside the adaptive weight; 0 trains without adversary."""
     adversary_start: int = 50_000
-    """Step from which the adversary is trained and heeded."""
+    """Step from which the adversary is trained and used."""
 
 
 @dataclass

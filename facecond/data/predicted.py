@@ -11,9 +11,7 @@ manifest.json    schema, data_hash of the true folder, SHA-256 of every file, an
 from __future__ import annotations
 
 import csv
-import io
-import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256 as new_sha256
@@ -21,10 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
+from facecond.data.writing import ON_DISK, attribute_csv, csv_text, encode_png
 from facecond.errors import UserError
-from facecond.labels import ABSENT, ATTRIBUTES, PRESENT, UNSPECIFIED
+from facecond.labels import ATTRIBUTES, UNSPECIFIED
 from facecond.storage import atomic_folder, hash_of, read_json, sha256, write_json
 
 if TYPE_CHECKING:
@@ -35,8 +33,7 @@ FOLDER = "predicted"
 
 _TABLES = ("attributes.csv", "confidence.csv", "masks.csv")
 _ANEW = f"Run `facecond data label` again, or remove the folder {FOLDER}."
-_WORDS = {PRESENT: "1", ABSENT: "0", UNSPECIFIED: ""}
-_VALUES = {word: value for value, word in _WORDS.items()}
+_VALUES = {word: value for value, word in ON_DISK.items()}
 
 
 @dataclass(frozen=True)
@@ -84,33 +81,33 @@ class PredictedWriter:
 
     def add_mask(self, name: str, mask: np.ndarray, confidence: float) -> None:
         """A mask uint8 [S, S] with its confidence."""
-        buffer = io.BytesIO()
-        Image.fromarray(mask).save(buffer, "PNG", compress_level=1)
-        self._write(f"masks/{name}.png", buffer.getvalue())
+        self._write(f"masks/{name}.png", encode_png(mask))
         self._masks.append((name, confidence))
 
     def keep_masks(self, earlier: PredictedLabels) -> None:
-        """Take over the masks of an earlier `predicted/`."""
+        """Take over the masks of an earlier `predicted/`; raises `UserError` where one was
+        changed."""
         for row in np.flatnonzero(earlier.has_mask):
             name = self._names[row]
-            file = f"masks/{name}.png"
-            shutil.copyfile(earlier.root / file, self._folder / file)
-            self._files[file] = earlier.manifest["files"][file]
+            self._write(f"masks/{name}.png", mask_file(earlier.root, earlier.manifest, name))
             self._masks.append((name, float(earlier.mask_confidence[row])))
 
     def finish(self, data_hash: str) -> None:
         """Write the tables and the manifest; `data_hash` names the true folder."""
         given = self._attributes != UNSPECIFIED
-        values = [[_WORDS[int(v)] for v in row] for row in self._attributes]
         sure = [
             [f"{c:.4f}" if g else "" for c, g in zip(*row, strict=True)]
             for row in zip(self._confidence, given, strict=True)
         ]
-        header = ["name", *ATTRIBUTES]
         tables = (
-            _csv(header, ([n, *row] for n, row in zip(self._names, values, strict=True))),
-            _csv(header, ([n, *row] for n, row in zip(self._names, sure, strict=True))),
-            _csv(["name", "confidence"], ([n, f"{c:.4f}"] for n, c in self._masks)),
+            attribute_csv(list(zip(self._names, self._attributes, strict=True)), ON_DISK),
+            csv_text(
+                [
+                    ["name", *ATTRIBUTES],
+                    *([n, *row] for n, row in zip(self._names, sure, strict=True)),
+                ]
+            ),
+            csv_text([["name", "confidence"], *([n, f"{c:.4f}"] for n, c in self._masks)]),
         )
         for name, content in zip(_TABLES, tables, strict=True):
             self._write(name, content.encode())
@@ -169,6 +166,22 @@ def read_predicted(folder: PreparedFolder) -> PredictedLabels | None:
     )
 
 
+def mask_file(root: Path, manifest: dict[str, Any], name: str) -> bytes:
+    """The file of a predicted mask, checked against the manifest of its folder `root`.
+
+    Raises:
+        UserError: it is missing, or was changed after it was written.
+    """
+    path = root / "masks" / f"{name}.png"
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot be read ({error.strerror})", path, _ANEW) from None
+    if new_sha256(content).hexdigest() != manifest["files"].get(f"masks/{name}.png"):
+        raise UserError("was changed after it was written", path, _ANEW)
+    return content
+
+
 def add_predicted(folder: PreparedFolder) -> None:
     """Put the judges' labels where an opened folder has no truth, and let `data_hash` name both.
 
@@ -182,6 +195,7 @@ def add_predicted(folder: PreparedFolder) -> None:
     folder.attributes = np.where(folder.attribute_predicted, given.attributes, folder.attributes)
     folder.mask_predicted = given.has_mask & ~folder.has_mask
     folder.has_mask = folder.has_mask | given.has_mask
+    folder.predicted_manifest = given.manifest
     folder.data_hash = hash_of([folder.data_hash, given.manifest["labels_hash"]])
 
 
@@ -209,11 +223,3 @@ def _manifest(root: Path, data_hash: str) -> dict[str, Any]:
 def _rows(path: Path) -> list[list[str]]:
     with open(path, encoding="utf-8", newline="") as file:
         return list(csv.reader(file))[1:]
-
-
-def _csv(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(header)
-    table.writerows(rows)
-    return text.getvalue()

@@ -13,6 +13,7 @@ predicted/           labels that judges gave, where there are any: see `predicte
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,32 +23,13 @@ from PIL import Image
 
 from facecond.data.annotations import read_identities
 from facecond.data.exclusions import read_exclusions
-from facecond.data.predicted import add_predicted
-from facecond.data.writing import (
-    IDENTITIES,
-    ON_DISK,
-    SCHEMA,
-    SPLITS,
-    EncodedFace,
-    PreparedWriter,
-    attribute_csv,
-    encode_png,
-    refuse_foreign,
-)
+from facecond.data.predicted import FOLDER, add_predicted, mask_file
+from facecond.data.writing import IDENTITIES, ON_DISK, SCHEMA, SPLITS
 from facecond.errors import UserError
 from facecond.labels import ANYTHING, ATTRIBUTES, MASK_CLASSES, UNSPECIFIED
 from facecond.storage import hash_of, read_json, sha256
 
-__all__ = [
-    "SCHEMA",
-    "SPLITS",
-    "EncodedFace",
-    "PreparedFolder",
-    "PreparedWriter",
-    "attribute_csv",
-    "encode_png",
-    "refuse_foreign",
-]
+__all__ = ["SPLITS", "PreparedFolder"]
 
 _IS_CLASS = np.isin(np.arange(256), [*range(len(MASK_CLASSES)), ANYTHING])
 _PREPARE_ANEW = "Prepare the folder anew with `facecond data`."
@@ -72,6 +54,7 @@ class PreparedFolder:
         has_mask: bool [N].
         attribute_predicted: bool [N, 40]; which values of `attributes` a judge gave.
         mask_predicted: bool [N]; which masks a judge gave.
+        predicted_manifest: that of `predicted/`, {} where its labels were not asked for.
     """
 
     def __init__(
@@ -96,6 +79,7 @@ class PreparedFolder:
         self.has_mask = np.array([f"masks/{name}.png" in files for name in names], bool)
         self.attribute_predicted = np.zeros(attributes.shape, bool)
         self.mask_predicted = np.zeros(len(names), bool)
+        self.predicted_manifest: dict[str, Any] = {}
         self._suffixes = ["jpg" if f"images/{name}.jpg" in files else "png" for name in names]
 
     @classmethod
@@ -167,13 +151,17 @@ class PreparedFolder:
         """uint8 [S, S]: a mask; 255 everywhere for a face that has none."""
         if not self.has_mask[index]:
             return np.full((self.image_size, self.image_size), ANYTHING, np.uint8)
-        place = "predicted/masks" if self.mask_predicted[index] else "masks"
-        return self._read(f"{place}/{self.names[index]}.png", "L")
+        name = self.names[index]
+        if not self.mask_predicted[index]:
+            return self._read(f"masks/{name}.png", "L")
+        content = mask_file(self.root / FOLDER, self.predicted_manifest, name)
+        return self._read(f"{FOLDER}/masks/{name}.png", "L", content)
 
-    def _read(self, file: str, mode: str) -> np.ndarray:
+    def _read(self, file: str, mode: str, content: bytes | None = None) -> np.ndarray:
+        """Pixels of a file, or of its content where that is read already."""
         path = self.root / file
         try:
-            with Image.open(path) as picture:
+            with Image.open(path if content is None else io.BytesIO(content)) as picture:
                 if mode == "L" and picture.mode != "L":
                     what = f"the mask is of mode {picture.mode}, not 8-bit greyscale"
                     raise UserError(what, path, _PREPARE_ANEW)

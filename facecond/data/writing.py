@@ -21,7 +21,7 @@ from facecond.data.parallel import ordered_map
 from facecond.data.work_folder import WorkFolder
 from facecond.errors import UserError
 from facecond.labels import ATTRIBUTES, MASK_CLASSES, UNSPECIFIED
-from facecond.storage import hash_of, make_folder, read_json, write_json
+from facecond.storage import hash_of, make_folder, read_json, reported_as, write_json
 
 SCHEMA = "facecond.prepared/1"
 SPLITS: tuple[str, ...] = ("generator", "judges", "test")
@@ -114,6 +114,7 @@ class PreparedWriter:
         refuse_foreign(self.out)
         identity = hash_of([SCHEMA, self.source, self.image_size, self.versions])
         with ExitStack() as stack:
+            stack.enter_context(reported_as(self.out))
             self._work = stack.enter_context(WorkFolder(self.out, identity))
             self._work.restore({name: face.key for name, face in self.plan.items()})
             for name in ("images", "masks", "splits"):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from facecond import metrics
-from facecond.evaluation.context import Context, Finding
+from facecond.evaluation.context import Context, Finding, Probe
 from facecond.evaluation.rows import (
     Counts,
     Row,
@@ -81,12 +81,29 @@ def attribute_hits(context: Context) -> list[Counts]:
 
 
 def scored_by_judges(context: Context) -> Scored:
-    """The attributes that count in this evaluation."""
+    """The attributes that count in this evaluation; all processes know them."""
     if context.scored is None:
-        hits = attribute_hits(context)
-        real_hits = [counts[1] for counts in hits]
-        context.scored = scored_attributes(hits[0][0], real_hits, context.seed)
-    return context.scored
+        context.parts.check_open("scored attributes")
+        measure_samples(context)
+        found = None
+        if context.processes.main:
+            hits = attribute_hits(context)
+            found = scored_attributes(hits[0][0], [counts[1] for counts in hits], context.seed)
+        context.scored = context.processes.broadcast(found)
+    scored: Scored = context.scored
+    return scored
+
+
+def measure_samples(context: Context) -> None:
+    """Real pictures first: what is wrong with the data is found before anything is sampled."""
+    real(context)
+    samples(context)
+
+
+def measure_adherence(context: Context) -> None:
+    """Samples, real pictures, and which attributes count."""
+    scored_by_judges(context)
+    measure_samples(context)
 
 
 def worst_masks(context: Context) -> list[tuple[int, float]]:
@@ -112,3 +129,7 @@ def worst_attributes(
             figures = float(own[column]), float(ceiling[column])
             worst.append(WrongAttribute(ATTRIBUTES[column], *figures, missing, extra))
     return worst
+
+
+ADHERENCE = Probe(measure_adherence, adherence)
+MASK_ADHERENCE = Probe(measure_samples, mask_adherence)

@@ -20,7 +20,7 @@ APPEARANCE: frozenset[str] = frozenset(
 """Attributes that a mask leaves open, by what their names mean: they can change while it stays."""
 
 HAIR = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair", "Bald")
-RIVALS: tuple[tuple[str, ...], ...] = (
+EXCLUSIVE: tuple[tuple[str, ...], ...] = (
     HAIR,
     ("Straight_Hair", "Wavy_Hair"),
     ("Bangs", "Receding_Hairline"),
@@ -75,16 +75,16 @@ def images_of(folder: PreparedFolder, rows: np.ndarray) -> np.ndarray:
     return np.stack([folder.image(int(row)) for row in rows])
 
 
-def rivals(name: str) -> list[int]:
+def exclusive_with(name: str) -> list[int]:
     """Columns of the attributes that exclude `name` or are excluded by it, without its own."""
-    others = {other for group in RIVALS if name in group for other in group} - {name}
+    others = {other for group in EXCLUSIVE if name in group for other in group} - {name}
     return sorted(ATTRIBUTES.index(other) for other in others)
 
 
 def switched(values: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """int8 [..., 40] -> the same with `name` absent and with it present; its rivals are open."""
+    """int8 [..., 40] -> the same with `name` absent and present; what it excludes is open."""
     base = values.copy()
-    base[..., rivals(name)] = UNSPECIFIED
+    base[..., exclusive_with(name)] = UNSPECIFIED
     off, on = base.copy(), base
     column = ATTRIBUTES.index(name)
     off[..., column], on[..., column] = ABSENT, PRESENT

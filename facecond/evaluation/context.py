@@ -14,9 +14,10 @@ from facecond import metrics
 from facecond.data.prepared import PreparedFolder
 from facecond.evaluation.conditions import images_of, masks_of, noise_seed
 from facecond.evaluation.generation import Arrays, Processes, Requests, Sampler
+from facecond.evaluation.judges import Judges
 from facecond.evaluation.parts import Parts
 from facecond.evaluation.rows import Row, Scored
-from facecond.evaluation.verdicts import JUDGE_BATCH, Judges
+from facecond.evaluation.verdicts import JUDGE_BATCH
 from facecond.labels import ATTRIBUTES, UNSPECIFIED
 
 
@@ -30,6 +31,19 @@ class Finding:
 
     rows: list[Row]
     show: Any = None
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A question to a model.
+
+    Attributes:
+        measure: run by all processes together; what it measures is kept in the context's parts.
+        score: run by the first process when all probes have measured; reads what they kept.
+    """
+
+    measure: Callable[[Context], Any]
+    score: Callable[[Context], Finding]
 
 
 @dataclass(frozen=True)
@@ -99,7 +113,7 @@ class Context:
     @cached_property
     def known(self) -> np.ndarray:
         """Attributes that all judges know, bool [40]."""
-        told = [set(judges.classifier.config["attributes"]) for judges in self.judges]
+        told = [set(judges.classifier.model.config["attributes"]) for judges in self.judges]
         return np.array([all(name in names for names in told) for name in ATTRIBUTES])
 
     def requests(self, places: np.ndarray, samples: int = 1) -> Requests:

@@ -13,7 +13,7 @@ import numpy as np
 
 from facecond.evaluation.conditions import APPEARANCE
 from facecond.evaluation.generation import Arrays
-from facecond.evaluation.selectivity import Turned
+from facecond.evaluation.turned import Turned
 from facecond.storage import atomic_file
 
 if TYPE_CHECKING:

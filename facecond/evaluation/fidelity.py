@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from facecond import metrics
-from facecond.evaluation.context import Context, Finding, TooFew
+from facecond.evaluation.context import Context, Finding, Probe, TooFew
 from facecond.evaluation.rows import Row, frechet_rows, score_row
 from facecond.evaluation.survey import real, reference, samples
 
@@ -74,8 +74,8 @@ def kernel_rows(
 def manifold_rows(
     made: np.ndarray, truth: np.ndarray, trained: np.ndarray, seed: int, suffix: str
 ) -> list[Row]:
-    """Precision, recall, density and coverage; the ceiling is that of the real test pictures. The
-    interval of recall and coverage is over the pictures of the reference."""
+    """Precision, recall, density and coverage; the ceiling is that of the real test pictures. `n`
+    and the interval count samples, for recall and coverage pictures of the reference."""
     own = metrics.manifold_counts(made, trained, NEIGHBOURS)
     ceiling = metrics.manifold(truth, trained, NEIGHBOURS)
     rows = []
@@ -85,7 +85,7 @@ def manifold_rows(
             float(metrics.ratio_of_sums(counts.sum(0))),
             metrics.bootstrap_interval(counts, metrics.ratio_of_sums, seed=seed),
             ceiling=getattr(ceiling, name),
-            n=len(made),
+            n=len(counts),
         )
         rows.append(row | {"reference_n": len(trained), "neighbours": NEIGHBOURS})
     return rows
@@ -104,3 +104,15 @@ def _feature_sets(context: Context) -> list[tuple[tuple[str, str, str], Sets]]:
         names = told.frechet, told.kernel, f"_{told.name}"
         found.append((names, sets("extracted", "rebuilt_extracted")))
     return found
+
+
+def measure_fidelity(context: Context) -> None:
+    """Features of real pictures, of the reference and of samples."""
+    real(context)
+    reference(context)
+    samples(context)
+
+
+FIDELITY = Probe(measure_fidelity, fidelity)
+AGAINST_TEST = Probe(measure_fidelity, against_test)
+SPREAD = Probe(measure_fidelity, spread)

@@ -28,7 +28,7 @@ from facecond.evaluation.report_parts import (
     Routing,
     describe,
 )
-from facecond.evaluation.selectivity import Turned
+from facecond.evaluation.turned import Turned
 from facecond.evaluation.verdicts import parse
 from facecond.labels import ATTRIBUTES, MASK_CLASSES
 
@@ -46,13 +46,14 @@ def build_report(
     model: str | Path,
     *,
     commands: Sequence[str] = (),
+    warnings: Sequence[str] = (),
     notes: Sequence[str] = (),
     comparisons: Sequence[Comparison] = (),
 ) -> Report:
     """The page's content. `model` is the model's folder: the training's log lies beside it."""
     context = found.context
     pipeline, folder = context.pipeline, context.folder
-    names = list(context.judges[0].classifier.config["attributes"])
+    names = list(context.judges[0].classifier.model.config["attributes"])
     shown = found.indices[: len(found.samples)][:EXAMPLES]
     sample = showcase.Sampler(pipeline, context.seed, context.sample.settings)
     bare = showcase.bare_headed(folder, found.indices)
@@ -74,6 +75,7 @@ def build_report(
         shared=showcase.shared_attributes(sample, folder, found.indices[1:7], names),
         partial=showcase.partial_masks(sample, folder, bare),
         comparisons=comparisons,
+        warnings=warnings,
         notes=notes,
         token_counts=_token_counts(pipeline, folder.image_size),
         curves=read_curves(Path(model).parent / "metrics.jsonl"),
@@ -120,7 +122,7 @@ def face_failures(context: Context, show: Failures) -> FaceFailures:
     """The worst masks again, with the classes that went wrong."""
     places = [place for place, _ in show.masks]
     rows, samples = context.rows[places], resample(context, places)
-    masks, parsed = masks_of(context.folder, rows), parse(context.judges[0], samples)
+    masks, parsed = masks_of(context.folder, rows), parse(context.judges[0].parser.model, samples)
     words = []
     for (_, score), mask, seen in zip(show.masks, masks, parsed, strict=True):
         counts = metrics.mask_counts(mask[None], seen[None])[0]  # [19, 2]

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import PartialState
-from accelerate.utils import gather_object
 from tqdm import tqdm
 
 Arrays = dict[str, np.ndarray]
@@ -40,8 +39,21 @@ class Processes:
         return torch.device(self.state.device)
 
     def gather(self, found: list[Any]) -> list[Any]:
-        """The lists of all processes, joined in their order; every process gets them."""
-        return list(gather_object(found))
+        """The lists of all processes, joined in their order, for the first process; the others
+        get an empty one."""
+        if self.world == 1:
+            return found
+        parts: list[Any] | None = [None] * self.world if self.main else None
+        torch.distributed.gather_object(found, parts)
+        return [item for part in parts or () for item in part]
+
+    def broadcast(self, value: Any) -> Any:
+        """What the first process has, for all of them."""
+        if self.world == 1:
+            return value
+        box = [value]
+        torch.distributed.broadcast_object_list(box)
+        return box[0]
 
     def share(
         self,
@@ -52,7 +64,8 @@ class Processes:
         *,
         progress: bool = True,
     ) -> Arrays:
-        """Run `work` on fixed parts of 0..total-1, each on one process, and join what it returns.
+        """Run `work` on fixed parts of 0..total-1, each on one process, and join what it returns
+        on the first process; the others get nothing.
 
         Args:
             size: items in a part; the last one may be shorter.
@@ -71,6 +84,8 @@ class Processes:
                 found.append((part.start, work(part)))
                 bar.update(part.stop - part.start)
         found = sorted(self.gather(found), key=lambda item: item[0])
+        if not self.main:
+            return {}
         return {name: np.concatenate([arrays[name] for _, arrays in found]) for name in found[0][1]}
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 import numpy as np
 
 from facecond import metrics
-from facecond.evaluation.adherence import attribute_hits, scored_by_judges
+from facecond.evaluation.adherence import attribute_hits, measure_adherence, scored_by_judges
 from facecond.evaluation.conditions import APPEARANCE
-from facecond.evaluation.context import Context, Finding, TooFew
+from facecond.evaluation.context import Context, Finding, Probe, TooFew
 from facecond.evaluation.rows import Counts, Row, note_row, score_row
-from facecond.evaluation.selectivity import AUDITED, Turned, off_target, resampled, turn
+from facecond.evaluation.selectivity import off_target, resampled
 from facecond.evaluation.survey import real, samples
+from facecond.evaluation.turned import AUDITED, Turned, sample_turned, turn
 from facecond.labels import ABSENT, ATTRIBUTES, PRESENT
 
 FEWEST = 8
@@ -46,6 +48,13 @@ def groups(context: Context) -> Finding:
     except TooFew as error:
         rows.append(note_row("entanglement", str(error)))
     return Finding(rows, sorted(set(members) - set(named)))
+
+
+def measure_groups(context: Context) -> None:
+    """What adherence measures, and the turned attributes where there are any."""
+    measure_adherence(context)
+    with suppress(TooFew):
+        sample_turned(context)
 
 
 def group_members(context: Context) -> dict[str, np.ndarray]:
@@ -118,3 +127,6 @@ def _row(
 def _mean_effect(values: np.ndarray) -> float:
     """Changes [T, C] -> mean absolute effect."""
     return float(np.abs(values.mean(1)).mean())
+
+
+GROUPS = Probe(measure_groups, groups)

@@ -1,15 +1,16 @@
-"""Who judges whom: a judge that filled labels must not score what was learned from them."""
+"""Who judges whom: a judge that filled labels must not score what was learned from them, and two
+judges are two opinions only where they share neither seed nor data."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from facecond.data.prepared import PreparedFolder
 from facecond.errors import UserError
-from facecond.evaluation.judge_overlap import compare_scores
-from facecond.evaluation.verdicts import KINDS, Judges
+from facecond.evaluation.judges import KINDS, Judge, Judges
 from facecond.storage import hash_of, read_json
 
 LABELLED = Path("predicted") / "manifest.json"
@@ -17,13 +18,57 @@ LABELLED = Path("predicted") / "manifest.json"
 SECTIONS = {"parser": "masks", "attributes": "attributes"}
 """Which section of it tells of which judge: `weights` (their hash), `scores` (its scores.json)."""
 WORDS = {"parser": "parser", "attributes": "attribute classifier"}
+SEED, DATA = "the seed", "data"
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """What two judges of one kind have in common.
+
+    Attributes:
+        shared: `SEED`, `DATA`: each makes two opinions more alike.
+        unknown: which of these cannot be told; a public judge says nothing of its training.
+    """
+
+    shared: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Independence:
+    """What the judges have in common with each other, with the judges that filled labels, and with
+    the data: `warnings` put the scores in doubt, `notes` are to be known."""
+
+    warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def overlap(first: Mapping[str, Any], second: Mapping[str, Any]) -> Overlap:
+    """Compare two `scores.json` (or what was kept of them elsewhere).
+
+    Data overlap when both judges learned from the same folder, unless from its two halves (`part`
+    a and b). Of two folders nothing can be told: they may hold the same pictures, and cut them in
+    halves by name in the one and by person in the other.
+    """
+    found = Overlap()
+    seeds = first.get("seed"), second.get("seed")
+    if None in seeds:
+        found.unknown.append(SEED)
+    elif seeds[0] == seeds[1]:
+        found.shared.append(SEED)
+    halves = {first.get("part", "all"), second.get("part", "all")} == {"a", "b"}
+    hashes = first.get("data_hash"), second.get("data_hash")
+    if None in hashes or hashes[0] != hashes[1]:
+        found.unknown.append(DATA)
+    elif not halves:
+        found.shared.append(DATA)
+    return found
 
 
 def check_judges(
     judges: Sequence[Judges], folder: PreparedFolder, trained_on: Mapping[str, str | None]
-) -> list[str]:
-    """Notes on what the judges have in common with each other, with the judges that filled labels,
-    and with the data.
+) -> Independence:
+    """Examine the judges of an evaluation.
 
     Args:
         trained_on: who (`"the model"`, ...) -> hash of the data it was trained on, None unknown.
@@ -31,27 +76,30 @@ def check_judges(
     Raises:
         UserError: a judge that filled labels of this folder is to score; two judges are the same.
     """
-    notes = []
+    found = Independence()
+    labels = folder.root / LABELLED
+    sections = read_json(labels) if labels.is_file() else {}
     for kind in KINDS:
-        hashes = [each.hashes()[kind] for each in judges]
-        for each, weights in zip(judges, hashes, strict=True):
-            notes += _against_labels(each, kind, weights, folder)
-        if len(judges) == 2:
-            if hashes[0] == hashes[1]:
-                raise UserError(
-                    f"both judges have the same {WORDS[kind]}",
-                    f"{judges[1].name}/{kind}",
-                    "Train the second one with another judge.seed.",
+        for number, each in enumerate(judges):
+            labeller = sections.get(SECTIONS[kind])
+            if labeller is not None:
+                _against_labels(found, each, kind, labeller, folder)
+            if each.of(kind).scores.get("split") == "training":
+                which = "" if number == 0 else "second "
+                found.notes.append(
+                    f"the {which}{WORDS[kind]} learned from the generator's faces too "
+                    "(data.split=training): what it says of them, as in distances to training "
+                    "pictures, is not what it would say of new ones"
                 )
-            first, second = (dict(each.scores.get(kind, {})) for each in judges)
-            notes += _shared(f"the {WORDS[kind]}s of the two judges", first, second)
+        if len(judges) == 2:
+            _between(found, kind, judges)
     foreign = [name for name, data in trained_on.items() if data not in data_names(folder)]
     if foreign:
-        notes.append(
+        found.notes.append(
             f"trained on other data than {folder.root}: {', '.join(foreign)}; whether it holds "
             "pictures of the test split is for you to know"
         )
-    return notes
+    return found
 
 
 def data_names(folder: PreparedFolder) -> set[str]:
@@ -69,28 +117,55 @@ def trained_on(model: str | Path, judges: Sequence[Judges]) -> dict[str, str | N
     for number, each in enumerate(judges):
         which = "" if number == 0 else "second "
         for kind in KINDS:
-            found[f"the {which}{WORDS[kind]}"] = each.scores.get(kind, {}).get("data_hash")
+            found[f"the {which}{WORDS[kind]}"] = each.of(kind).scores.get("data_hash")
     return found
 
 
-def _against_labels(judges: Judges, kind: str, weights: str, folder: PreparedFolder) -> list[str]:
-    path = folder.root / LABELLED
-    if not path.is_file():
-        return []
-    labeller = read_json(path).get(SECTIONS[kind], {})
-    if labeller.get("weights") == weights:
+def _against_labels(
+    found: Independence,
+    judges: Judges,
+    kind: str,
+    labeller: Mapping[str, Any],
+    folder: PreparedFolder,
+) -> None:
+    judge: Judge[Any] = judges.of(kind)
+    if labeller.get("weights") == judge.weights:
         raise UserError(
             f"this {WORDS[kind]} filled the missing labels of {folder.root}: it cannot score a "
             "model that learned from them",
             f"{judges.name}/{kind}",
             "Give a judge with another seed and another half of the data (data.part).",
         )
-    own = dict(judges.scores.get(kind, {}))
-    title = f"the {WORDS[kind]} and the one that filled labels"
-    return _shared(title, own, dict(labeller.get("scores", {})))
+    common = overlap(judge.scores, labeller.get("scores", {}))
+    title = f"the {WORDS[kind]} of {judges.name} and the one that filled labels"
+    if common.shared:
+        found.warnings.append(
+            f"{title} share {' and '.join(common.shared)}: where both err alike, a model that "
+            "learned the error scores as if it were right. Train one of them with another seed "
+            "and another half of the data (judge.seed, data.part)"
+        )
+    if common.unknown:
+        found.notes.append(f"whether {title} share {' or '.join(common.unknown)} is not known")
 
 
-def _shared(title: str, first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
-    """What two judges have in common, as one note or none."""
-    found = compare_scores(first, second)
-    return [f"{title} have {' and '.join(found.shared)}"] if found.shared else []
+def _between(found: Independence, kind: str, judges: Sequence[Judges]) -> None:
+    """The two judges that score: the difference between them shows how much depends on the judge,
+    and too little of it where they are alike."""
+    first, second = (each.of(kind) for each in judges)
+    if first.weights == second.weights:
+        raise UserError(
+            f"both judges have the same {WORDS[kind]}",
+            f"{judges[1].name}/{kind}",
+            "Train the second one with another judge.seed.",
+        )
+    common = overlap(first.scores, second.scores)
+    title = f"the {WORDS[kind]}s of the two judges"
+    if SEED in common.shared:
+        found.warnings.append(
+            f"{title} share {' and '.join(common.shared)}: the difference between them says too "
+            "little of how much the scores depend on the judge. Train one with another judge.seed"
+        )
+    elif common.shared:
+        found.notes.append(f"{title} share {' and '.join(common.shared)}: they differ by seed only")
+    if common.unknown:
+        found.notes.append(f"whether {title} share {' or '.join(common.unknown)} is not known")

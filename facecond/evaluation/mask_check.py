@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from facecond.evaluation.rows import rounded
 from facecond.labels import ANYTHING, MASK_CLASSES
 from facecond.metrics import MINIMUM_CASES, bootstrap_interval, class_iou, mask_counts, mean_iou
 
@@ -75,15 +76,11 @@ class MaskCheck:
             "mean_confidence": round(self._sure / pixels, 4),
             "per_class": {
                 name: {
-                    "iou": _rounded(iou[k]),
-                    "precision": _rounded(precision[k]),
+                    "iou": rounded(iou[k]),
+                    "precision": rounded(precision[k]),
                     "faces": int(self.faces[k]),
                     "used": bool(used[k]),
                 }
                 for k, name in enumerate(MASK_CLASSES)
             },
         }
-
-
-def _rounded(value: float) -> float | None:
-    return round(float(value), 4) if np.isfinite(value) else None

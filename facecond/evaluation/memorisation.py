@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from facecond import metrics
-from facecond.evaluation.context import Context, Finding
+from facecond.evaluation.context import Context, Finding, Probe
 from facecond.evaluation.generation import Arrays
 from facecond.evaluation.rows import mean_row
 from facecond.evaluation.survey import real, samples
@@ -40,7 +40,8 @@ def memorisation(context: Context) -> Finding:
     All pictures of the generator's split are searched, and their mirror images, which training may
     show too, in the features of the extractor, or else of the classifier."""
     key = "features" if context.extractor is None else "extracted"
-    trained, rows = training(context), context.folder.indices("generator")
+    seen, rows = training(context), context.folder.indices("generator")
+    trained = np.concatenate([seen["plain"], seen["mirrored"]])
     own, nearest_rows = metrics.nearest(samples(context)[key], trained)
     nearest_rows %= len(rows)  # the mirrored pictures come after the plain ones
     held_out, _ = metrics.nearest(real(context)[key], trained)
@@ -67,11 +68,18 @@ def memorisation(context: Context) -> Finding:
     return Finding([share, distance], shown)
 
 
-def training(context: Context) -> np.ndarray:
-    """Features of all pictures of the generator's split, then of their mirror images."""
+def measure_memorisation(context: Context) -> None:
+    """Features of real pictures, of those trained on, and of samples."""
+    real(context)
+    training(context)
+    samples(context)
+
+
+def training(context: Context) -> Arrays:
+    """Features of all pictures of the generator's split, and of their mirror images."""
 
     def measure(images: np.ndarray, part: slice) -> Arrays:
-        extractor, classifier = context.extractor, context.judges[0].classifier
+        extractor, classifier = context.extractor, context.judges[0].classifier.model
         found = {}
         for name, seen in (("plain", images), ("mirrored", images[:, :, ::-1])):
             if extractor is not None:
@@ -81,7 +89,7 @@ def training(context: Context) -> np.ndarray:
         return found
 
     rows = context.folder.indices("generator")
-    found = context.parts.get(
-        "training", lambda: context.real(rows, measure, "pictures trained on")
-    )
-    return np.concatenate([found["plain"], found["mirrored"]])
+    return context.parts.get("training", lambda: context.real(rows, measure, "pictures trained on"))
+
+
+MEMORISATION = Probe(measure_memorisation, memorisation)

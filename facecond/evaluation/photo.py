@@ -12,8 +12,11 @@ from PIL import Image
 from facecond.data.alignment import cut_square, face_square
 from facecond.data.face_finder import FoundFace
 from facecond.errors import UserError
-from facecond.evaluation.witness import Witness, resized
+from facecond.evaluation.inference import resized
+from facecond.evaluation.judges import Judge
 from facecond.labels import ANYTHING, ANYTHING_COLOUR, PALETTE, colour_mask
+from facecond.models.judges import FaceParser
+from facecond.models.pixels import pictures_to_network
 
 OVERLAY_SHARE = 0.5
 """Weight of the classes' colours over the face."""
@@ -65,11 +68,11 @@ def central_square(photo: np.ndarray, size: int) -> np.ndarray:
 
 
 @torch.inference_mode()
-def parse_face(aligned: np.ndarray, parser: Witness) -> ParsedFace:
+def parse_face(aligned: np.ndarray, parser: Judge[FaceParser]) -> ParsedFace:
     """Read the mask of an aligned face uint8 [S, S, 3]."""
-    pixels = torch.from_numpy(np.array(aligned)).to(parser.model.device).permute(2, 0, 1)[None]
+    pixels = pictures_to_network(aligned[None].copy(), parser.model.device)  # [1, 3, S, S]
     size = parser.image_size or len(aligned)
-    logits = parser.model(resized(pixels.float() / 127.5 - 1, size)).float()  # [1, 19, S, S]
+    logits = parser.model(resized(pixels, size)).float()  # [1, 19, S, S]
     sure, mask = resized(logits, len(aligned)).softmax(1).max(1)  # [1, S, S]
     return ParsedFace(aligned, mask[0].to(torch.uint8).cpu().numpy(), float(sure.mean()))
 

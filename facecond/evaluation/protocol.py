@@ -13,7 +13,8 @@ Everything is read from the pictures as they would be saved, uint8.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,26 +22,24 @@ from typing import Any
 import numpy as np
 
 from facecond.data.prepared import PreparedFolder
-from facecond.errors import UserError
 from facecond.evaluation import survey
-from facecond.evaluation.adherence import adherence, mask_adherence
+from facecond.evaluation.adherence import ADHERENCE, MASK_ADHERENCE
 from facecond.evaluation.conditions import condition_rows
-from facecond.evaluation.context import Amounts, Context, Finding, TooFew
-from facecond.evaluation.diversity import diversity
-from facecond.evaluation.fidelity import against_test, fidelity, spread
+from facecond.evaluation.configs import check_sizes, config_of, configs_of, sizes_of
+from facecond.evaluation.context import Amounts, Context, Finding, Probe, TooFew
+from facecond.evaluation.diversity import DIVERSITY
+from facecond.evaluation.fidelity import AGAINST_TEST, FIDELITY, SPREAD
 from facecond.evaluation.generation import Processes, Sampler
-from facecond.evaluation.groups import groups
-from facecond.evaluation.memorisation import memorisation
-from facecond.evaluation.openness import openness
+from facecond.evaluation.groups import GROUPS
+from facecond.evaluation.judges import Judges
+from facecond.evaluation.memorisation import MEMORISATION
+from facecond.evaluation.open_conditions import OPEN_CONDITIONS
 from facecond.evaluation.parts import Parts
 from facecond.evaluation.rows import Row, note_row
-from facecond.evaluation.selectivity import selectivity
-from facecond.evaluation.verdicts import Judges
+from facecond.evaluation.selectivity import SELECTIVITY
 from facecond.models.weights_hash import weights_hash
 from facecond.provenance import commit, versions
 from facecond.storage import hash_of, make_folder
-
-Probe = Callable[[Context], Finding]
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class Protocol:
     mask_only: bool = False
 
 
-_QUICK: dict[str, Probe] = {"adherence": adherence, "fidelity": fidelity}
+_QUICK: dict[str, Probe] = {"adherence": ADHERENCE, "fidelity": FIDELITY}
 
 _PLANS = (
     Protocol("quick", 512, _QUICK),
@@ -64,12 +63,12 @@ _PLANS = (
         None,
         _QUICK
         | {
-            "spread": spread,
-            "memorisation": memorisation,
-            "selectivity": selectivity,
-            "groups": groups,
-            "openness": openness,
-            "diversity": diversity,
+            "spread": SPREAD,
+            "memorisation": MEMORISATION,
+            "selectivity": SELECTIVITY,
+            "groups": GROUPS,
+            "openness": OPEN_CONDITIONS,
+            "diversity": DIVERSITY,
         },
     ),
     # Mask-conditional papers on CelebAMask-HQ (SCDM, arXiv 2402.16506): the masks of 2,000 test
@@ -78,10 +77,10 @@ _PLANS = (
         "papers",
         2000,
         {
-            "mask_adherence": mask_adherence,
-            "against_test": against_test,
-            "fidelity": fidelity,
-            "diversity": diversity,
+            "mask_adherence": MASK_ADHERENCE,
+            "against_test": AGAINST_TEST,
+            "fidelity": FIDELITY,
+            "diversity": DIVERSITY,
         },
         Amounts(diversity=None, samples=10),
         mask_only=True,
@@ -109,6 +108,14 @@ class Evaluation:
     seconds: dict[str, float] = field(default_factory=dict)
     """Wall time by probe; the first one that reads the samples waits for them."""
 
+    @contextmanager
+    def timed(self, probe: str) -> Iterator[None]:
+        """Add the time of the block to that of a probe."""
+        began = time.monotonic()
+        yield
+        spent = self.seconds.get(probe, 0.0) + time.monotonic() - began
+        self.seconds[probe] = round(spent, 1)
+
 
 def evaluate(
     pipeline: Any,
@@ -131,7 +138,8 @@ def evaluate(
 ) -> Evaluation:
     """Generate faces for test conditions and score them as saved (uint8).
 
-    Under torchrun all processes call this and all get the same result.
+    Under torchrun all processes call this, and all of them sample and measure; then the first one
+    scores and gets the result, and the others get an evaluation without rows.
 
     Args:
         pipeline: a `FacePipeline` (its `first_stage` gives the reconstructions).
@@ -158,7 +166,7 @@ def evaluate(
     """
     plan = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
     judges = [judges] if isinstance(judges, Judges) else list(judges)
-    check_sizes(pipeline, folder, judges)
+    check_sizes(folder, sizes_of(pipeline, judges))
     rows = condition_rows(folder, n or plan.conditions, seed, or_fewer=n is None)
     processes = Processes()
     settings: dict[str, Any] = {} if guidance is None else {"guidance": dict(guidance)}
@@ -194,8 +202,8 @@ def evaluate(
             asdict(amounts),
             keep,
             # What counts beside weights: scale, thresholds, sampler, and which files are to be.
-            _settings(pipeline),
-            [[_config(each.parser), _config(each.classifier)] for each in judges],
+            configs_of(pipeline),
+            [[config_of(each.parser.model), config_of(each.classifier.model)] for each in judges],
             None if distance is None else weights_hash(distance),
             images_out is not None,
         ]
@@ -208,49 +216,26 @@ def evaluate(
         images_out, plan.mask_only,
     )  # fmt: skip
     found = Evaluation([], rows, np.empty(0), np.empty(0), context, provenance=provenance)
-    for name, probe in plan.probes.items():
-        if name == "diversity" and distance is None:
-            continue
-        began = time.monotonic()
-        try:
-            finding = probe(context)
-        except TooFew as error:
-            finding = Finding([note_row(name, str(error))])
-        found.seconds[name] = round(time.monotonic() - began, 1)
-        found.rows += [row | {"probe": name} for row in finding.rows]
+    probes = {k: v for k, v in plan.probes.items() if k != "diversity" or distance is not None}
+    findings: dict[str, Finding] = {}
+    for name, probe in probes.items():
+        with found.timed(name):
+            try:
+                probe.measure(context)
+            except TooFew as error:
+                findings[name] = Finding([note_row(name, str(error))])
+    made = survey.samples(context)
+    parts.closed = True
+    if not processes.main:
+        return found
+    for name, probe in probes.items():
+        with found.timed(name):
+            try:
+                finding = findings.get(name) or probe.score(context)
+            except TooFew as error:
+                finding = Finding([note_row(name, str(error))])
+        found.rows += [provenance | row | {"probe": name} for row in finding.rows]
         if finding.show is not None:
             found.shows[name] = finding.show
-    found.rows = [provenance | row for row in found.rows]
-    made = survey.samples(context)
     found.samples, found.parsed = made["shown"], made["parsed"]
     return found
-
-
-def check_sizes(pipeline: Any, folder: PreparedFolder, judges: Sequence[Judges]) -> None:
-    """Raise `UserError` unless model, judges and faces have one size; 0 stands for any."""
-    size = folder.image_size
-    sizes = {"the model": pipeline.image_size}
-    for each in judges:
-        sizes |= {
-            "the parser": each.parser.config["image_size"],
-            "the attribute classifier": each.classifier.config["image_size"],
-        }
-        for name, other in sizes.items():
-            if other not in (0, None, size):  # a public parser takes any
-                raise UserError(
-                    f"{name} is for {other} px, these faces have {size} px",
-                    folder.root,
-                    "Prepare the faces at that size, or give a model and judges of this size.",
-                )
-
-
-def _settings(pipeline: Any) -> dict[str, Any]:
-    """Configs of a pipeline and of its components, as JSON values."""
-    parts = getattr(pipeline, "components", {})
-    return {"": _config(pipeline)} | {name: _config(part) for name, part in sorted(parts.items())}
-
-
-def _config(owner: Any) -> str:
-    """The config of a component; private keys name its file and version of origin."""
-    config = dict(getattr(owner, "config", None) or {})
-    return repr(sorted((key, repr(value)) for key, value in config.items() if key[0] != "_"))

@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,86 +19,31 @@ from tqdm import tqdm
 from facecond import metrics
 from facecond.data.prepared import PreparedFolder
 from facecond.errors import UserError
+from facecond.evaluation.conditions import images_of, masks_of
+from facecond.evaluation.configs import check_sizes
+from facecond.evaluation.diversity import pair_distances
 from facecond.evaluation.reconstruction_rows import (
     attribute_row,
     frechet_row,
     mask_row,
-    mean_row,
+    picture_row,
 )
+from facecond.evaluation.stage_report import StageReport
+from facecond.evaluation.survey import reference_rows
+from facecond.evaluation.verdicts import JUDGE_BATCH, judge_attributes, judge_features, parse
 from facecond.labels import ANYTHING, ATTRIBUTES, UNSPECIFIED
 from facecond.metrics.pictures import psnr, ssim
-from facecond.models import first_stage as first_stages
 from facecond.models.first_stage import FirstStage
 from facecond.models.judges import AttributeClassifier, FaceParser
 from facecond.models.lpips_distance import SMALLEST, LpipsDistance
+from facecond.models.pixels import pictures_to_network
 from facecond.pipeline import to_uint8
 from facecond.provenance import commit, versions
 from facecond.seeding import numpy_generator
 
-FIT_IMAGES = 1024
-"""Pictures of the generator's split that a linear code is fitted to and a scale measured on."""
-REFERENCE_LIMIT = 4096
-"""Most pictures of the generator's split that the Fréchet reference takes."""
-ANY_SIZE = 0
-"""What a judge that takes pictures of any size says of its own."""
 HIGHEST_PSNR = 100.0
 """dB that an exact reconstruction counts for in the mean."""
-
-
-@dataclass
-class StageReport:
-    """What was found; `rows` as in `reconstruction_rows`."""
-
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    facts: dict[str, Any] = field(default_factory=dict)
-    """Latent shape, compression, parameters, time per picture."""
-    latents: list[dict[str, float]] = field(default_factory=list)
-    """By channel: stored mean and std, and mean and std of the normalised test latents."""
-    notes: list[str] = field(default_factory=list)
-    """What was left out, and why."""
-    first: np.ndarray = field(default_factory=lambda: np.zeros((0, 2, 1, 1, 3), np.uint8))
-    """Originals and reconstructions, uint8 [k, 2, S, S, 3]."""
-    worst: np.ndarray = field(default_factory=lambda: np.zeros((0, 2, 1, 1, 3), np.uint8))
-    """The same, of lowest PSNR, the lowest first."""
-    provenance: dict[str, Any] = field(default_factory=dict)
-
-
-def open_stage(
-    source: str, folder: PreparedFolder, patch_size: int = 4, latent_channels: int = 12
-) -> FirstStage:
-    """The first stage to look at, with a measured scale.
-
-    Args:
-        source: `linear` (fitted to the generator's split), or what `load_autoencoder` reads.
-        patch_size, latent_channels: of the linear code.
-
-    Raises:
-        UserError: there is none, or it does not give back pictures of this size.
-    """
-    if source == "linear":
-        stage = first_stages.fit_linear(_fit_images(folder), patch_size, latent_channels)
-    else:
-        stage = first_stages.load_autoencoder(source)
-    stage.to("cuda" if torch.cuda.is_available() else "cpu")
-    size = folder.image_size
-    if not _gives_back(stage, size):
-        raise UserError(
-            f"it cannot take {size} px pictures", source, "Prepare the faces at a size it divides."
-        )
-    if stage.config.latents_mean is None:
-        stage.measure(part.to(stage.device) for part in _fit_images(folder).split(32))
-    return stage
-
-
-@torch.inference_mode()
-def _gives_back(stage: FirstStage, size: int) -> bool:
-    """Whether pictures of a size come back at that size."""
-    probe = torch.zeros(1, 3, size, size, device=stage.device)
-    try:
-        decoded = stage.autoencoder.decode(stage.raw_latents(probe))
-    except (RuntimeError, ValueError):
-        return False
-    return getattr(decoded, "sample", decoded).shape == probe.shape
+Arrays = dict[str, np.ndarray]
 
 
 def assess_stage(
@@ -149,21 +92,11 @@ def assess_stage(
         pair = (originals, rebuilt)
         keep(psnr=psnr(*pair).clip(max=HIGHEST_PSNR), ssim=ssim(*pair))
         if distance is not None:
-            keep(distance=_distances(distance, *pair))
+            keep(distance=pair_distances(distance, *pair))
         if parser is not None:
-            truth = np.stack([folder.mask(int(row)) for row in rows[part]])
-            own, other = (metrics.mask_counts(truth, _parsed(parser, side)) for side in pair)
-            known = (truth != ANYTHING).any((1, 2))
-            keep(masks_original=own[known], masks=other[known])
+            keep(**_mask_counts(parser, masks_of(folder, rows[part]), *pair))
         if classifier is not None:
-            judged = set(classifier.config["attributes"])
-            wanted = np.array([name in judged for name in ATTRIBUTES])
-            truth = np.where(wanted, folder.attributes[rows[part]], np.int8(UNSPECIFIED))
-            known = (truth != UNSPECIFIED).any(1)
-            for suffix, side in zip(("_original", ""), pair, strict=True):
-                present, features = _judged(classifier, side)
-                counts = metrics.attribute_counts(truth, present)[known]
-                keep(**{f"attributes{suffix}": counts, f"features{suffix}": features})
+            keep(**_attribute_counts(classifier, folder.attributes[rows[part]], *pair))
 
     whole = {name: np.concatenate(parts) for name, parts in found.items()}
     report = _scored(whole, "" if distance is None else distance.name, seed)
@@ -212,7 +145,7 @@ def _latent_table(stage: FirstStage, mean: Tensor, square: Tensor) -> list[dict[
 def _scored(found: dict[str, np.ndarray], distance: str, seed: int) -> StageReport:
     """Rows of what was found, and notes on what was not."""
     names = {"psnr": "psnr", "ssim": "ssim", "distance": distance}
-    rows = [mean_row(name, found[key], seed) for key, name in names.items() if key in found]
+    rows = [picture_row(name, found[key], seed) for key, name in names.items() if key in found]
     notes = []
     if "distance" not in found:
         notes.append("No perceptual distance: no trunk was given (--trunk).")
@@ -233,9 +166,27 @@ def _scored(found: dict[str, np.ndarray], distance: str, seed: int) -> StageRepo
     return StageReport(rows=rows, notes=notes)
 
 
-def _fit_images(folder: PreparedFolder) -> Tensor:
-    rows = folder.indices("generator")[:FIT_IMAGES]
-    return _to_network(np.stack([folder.image(int(row)) for row in rows]))
+def _mask_counts(
+    parser: FaceParser, truth: np.ndarray, originals: np.ndarray, rebuilt: np.ndarray
+) -> Arrays:
+    """`mask_counts` of the pictures that have a mask."""
+    known = (truth != ANYTHING).any((1, 2))
+    own, other = (metrics.mask_counts(truth, parse(parser, s)) for s in (originals, rebuilt))
+    return {"masks_original": own[known], "masks": other[known]}
+
+
+def _attribute_counts(
+    classifier: AttributeClassifier, truth: np.ndarray, originals: np.ndarray, rebuilt: np.ndarray
+) -> Arrays:
+    """`attribute_counts` of the pictures that have attributes, and features of all of them."""
+    judged = np.isin(ATTRIBUTES, classifier.config["attributes"])
+    truth = np.where(judged, truth, np.int8(UNSPECIFIED))
+    known, found = (truth != UNSPECIFIED).any(1), {}
+    for suffix, side in (("_original", originals), ("", rebuilt)):
+        present, features = judge_attributes(classifier, side)
+        found[f"attributes{suffix}"] = metrics.attribute_counts(truth, present)[known]
+        found[f"features{suffix}"] = features
+    return found
 
 
 def _test_rows(folder: PreparedFolder, n: int | None, seed: int) -> np.ndarray:
@@ -259,55 +210,29 @@ def _pictures(
     with tqdm(total=len(rows), desc=title, unit="img", disable=not progress) as bar:
         for start in range(0, len(rows), batch_size):
             part = slice(start, start + batch_size)
-            yield np.stack([folder.image(int(row)) for row in rows[part]]), part
+            yield images_of(folder, rows[part]), part
             bar.update(len(rows[part]))
-
-
-def _to_network(images: np.ndarray) -> Tensor:
-    """uint8 [B, H, W, 3] -> float [B, 3, H, W] in [-1, 1]."""
-    return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 @torch.inference_mode()
 def _reconstruct(stage: FirstStage, images: np.ndarray) -> tuple[Tensor, np.ndarray]:
     """Pictures -> latents float64 [B, C, h, w], reconstructions uint8."""
-    latents = stage.encode(_to_network(images).to(stage.device))
+    latents = stage.encode(pictures_to_network(images, stage.device))
     return latents.cpu().double(), to_uint8(stage.decode(latents))
 
 
 def _side_by_side(stage: FirstStage, folder: PreparedFolder, rows: np.ndarray) -> np.ndarray:
     """uint8 [k, 2, S, S, 3]."""
-    originals = np.stack([folder.image(int(row)) for row in rows])
+    originals = images_of(folder, rows)
     return np.stack([originals, _reconstruct(stage, originals)[1]], 1)
-
-
-@torch.inference_mode()
-def _distances(distance: LpipsDistance, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    device = next(distance.parameters()).device
-    pair = (_to_network(part).to(device) for part in (first, second))
-    return distance(*pair).double().cpu().numpy()
-
-
-@torch.inference_mode()
-def _parsed(parser: FaceParser, images: np.ndarray) -> np.ndarray:
-    return parser(_to_network(images).to(parser.device)).argmax(1).to(torch.uint8).cpu().numpy()
-
-
-@torch.inference_mode()
-def _judged(classifier: AttributeClassifier, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    present, features = classifier.judge(_to_network(images).to(classifier.device))
-    return present.cpu().numpy(), features.float().cpu().numpy()
 
 
 def _reference(
     classifier: AttributeClassifier, folder: PreparedFolder, seed: int, progress: bool
 ) -> np.ndarray:
     """Features of real pictures of the generator's split, which no test picture belongs to."""
-    rows = folder.indices("generator")
-    order = numpy_generator(seed, "reconstruction", "reference").permutation(len(rows))
-    rows = np.sort(rows[order[:REFERENCE_LIMIT]])
-    batches = _pictures(folder, rows, 64, "reference", progress)
-    return np.concatenate([_judged(classifier, images)[1] for images, _ in batches])
+    batches = _pictures(folder, reference_rows(folder, seed), JUDGE_BATCH, "reference", progress)
+    return np.concatenate([judge_features(classifier, images) for images, _ in batches])
 
 
 def _check_sizes(
@@ -316,17 +241,13 @@ def _check_sizes(
     classifier: AttributeClassifier | None,
     distance: LpipsDistance | None,
 ) -> None:
-    size = folder.image_size
-    for name, judge in (("parser", parser), ("attribute classifier", classifier)):
-        if judge is not None and judge.config["image_size"] not in (ANY_SIZE, size):
-            raise UserError(
-                f"the {name} is for {judge.config['image_size']} px, these faces have {size} px",
-                folder.root,
-                "Prepare the faces at that size, or give judges of this size.",
-            )
-    if distance is not None and size < SMALLEST:
+    judges = {"the parser": parser, "the attribute classifier": classifier}
+    given = {name: judge for name, judge in judges.items() if judge is not None}
+    check_sizes(folder, {name: judge.config["image_size"] for name, judge in given.items()})
+    if distance is not None and folder.image_size < SMALLEST:
         raise UserError(
-            f"a perceptual distance takes pictures of {SMALLEST} px at least, not {size}",
+            f"a perceptual distance takes pictures of {SMALLEST} px at least, not "
+            f"{folder.image_size}",
             folder.root,
             "Leave --trunk out.",
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from facecond.evaluation.reconstruction import StageReport
+from facecond.evaluation.stage_report import StageReport
 from facecond.figures import html_page, html_table, html_tiles, svg_bars
 
 AMPLIFIED = 4
@@ -16,8 +16,9 @@ AMPLIFIED = 4
 HEAD = ("metric", "score", "95% interval", "originals", "n")
 READING = (
     "PSNR and SSIM: higher is better; distances: lower. *originals*: the test pictures themselves, "
-    "through the same judge. `frechet_judge` compares features of the attribute judge with other "
-    "real pictures; it is made like an rFID, but not from Inception, and is not an FID."
+    "through the same judge. `frechet_judge_reconstruction` compares features of the attribute "
+    "judge with other real pictures; it is made like an rFID, but not from Inception, and is not "
+    "an FID."
 )
 
 

@@ -43,7 +43,8 @@ def write_report(path: str | Path, report: Report) -> None:
 
 def render_report(report: Report) -> str:
     """The page as HTML. It loads nothing: pictures, styles and charts are inside."""
-    lead = html.escape(report.introduction) + _headline(report.rows)
+    lead = html.escape(report.introduction) + _warnings(report.warnings)
+    lead += _headline(report.rows)
     sections = [
         ("How it works", _how(report)),
         ("Condition, real, sampled", _examples(report.examples)),
@@ -64,6 +65,14 @@ def render_report(report: Report) -> str:
         ("Where this comes from", _provenance(report)),
     ]
     return html_page(report.title, lead, [(name, body) for name, body in sections if body])
+
+
+def _warnings(warnings: Sequence[str]) -> str:
+    style = "border-left:4px solid var(--c2);padding-left:.8rem"
+    return "".join(
+        f'<p class="warning" style="{style}"><b>Warning:</b> {html.escape(warning)}.</p>'
+        for warning in warnings
+    )
 
 
 def _headline(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -146,6 +146,8 @@ class Report:
     wrong_attributes: AttributeFailures | None = None
     neighbours: Neighbours | None = None
     comparisons: Sequence[Comparison] = ()
+    warnings: Sequence[str] = ()
+    """What puts the scores in doubt; shown first."""
     notes: Sequence[str] = ()
     curves: Sequence[Mapping[str, Any]] = ()
     """Log of the training: `step`, `loss`, and if known `images_per_second` and `loss_by_bin`, a

@@ -1,4 +1,4 @@
-"""Counts and features -> result rows; rows -> `results.jsonl` and `results.json`.
+"""Counts and features -> result rows.
 
 A row is one score: `{metric, score, ceiling, floor, share, low, high, n, better, detail, ...}`.
 `low` and `high` bound the 95% bootstrap interval, `share` is how far the score has come from floor
@@ -8,17 +8,14 @@ to ceiling, `better` says which way is up. With a second judge a row also holds 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from facecond import metrics
 from facecond.labels import ATTRIBUTES, MASK_CLASSES
-from facecond.storage import write_text
 
 Row = dict[str, Any]
 Counts = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -72,9 +69,9 @@ def scored_attributes(own: np.ndarray, real: Sequence[np.ndarray], seed: int) ->
 def mask_rows(masks: Sequence[Counts], pixels: Sequence[Counts], seed: int) -> list[Row]:
     """Rows `mask_miou` from `mask_counts` [n, 19, 2] and `pixel_accuracy` from `pixel_counts`
     [n, 2], one triple for each judge."""
-    detail = _detail(MASK_CLASSES, [metrics.class_iou(c.sum(0)) for c in masks[0]])
+    by_class = detail(MASK_CLASSES, [metrics.class_iou(c.sum(0)) for c in masks[0]])
     return [
-        counted_row("mask_miou", metrics.mean_iou, masks, seed) | {"detail": detail},
+        counted_row("mask_miou", metrics.mean_iou, masks, seed) | {"detail": by_class},
         counted_row("pixel_accuracy", metrics.ratio_of_sums, pixels, seed),
     ]
 
@@ -96,7 +93,7 @@ def attribute_rows(hits: Sequence[Counts], scored: Scored, seed: int) -> list[Ro
     scores = (metrics.attribute_accuracy, metrics.attribute_f1)
     for name, score in zip(names, scores, strict=True):
         row = counted_row(name, _mean_over_last(score), triples, seed)
-        row["detail"] = _detail(scored.names, [score(c.sum(0)) for c in triples[0]])
+        row["detail"] = detail(scored.names, [score(c.sum(0)) for c in triples[0]])
         rows.append(row | left_out | ({"note": scored.note} if scored.note else {}))
     return rows
 
@@ -104,18 +101,18 @@ def attribute_rows(hits: Sequence[Counts], scored: Scored, seed: int) -> list[Ro
 def counted_row(
     metric: str,
     score: Callable[[np.ndarray], np.ndarray],
-    counts: Sequence[Counts],
+    counts: Sequence[tuple[np.ndarray, ...]],
     seed: int,
 ) -> Row:
     """A row of a score of summed counts (`score`: [..., *shape] -> [...]); a second triple of
     counts is that of a second judge."""
-    own, real, other = counts[0]
+    own, real, *others = counts[0]
     row = score_row(
         metric,
         float(score(own.sum(0))),
         metrics.bootstrap_interval(own, score, seed=seed),
         ceiling=float(score(real.sum(0))),
-        floor=float(score(other.sum(0))),
+        floor=float(score(others[0].sum(0))) if others else None,
         n=len(own),
     )
     for own_b, real_b, other_b in counts[1:]:
@@ -144,14 +141,23 @@ def frechet_rows(
     [m, D]. The ceiling of samples is that of reconstructions: the first stage bounds what the
     sampler can reach. There is no floor: the figure does not look at conditions."""
     sets = {name: samples, f"{name}_reconstruction": rebuilt, f"{name}_real": real}
-    rows = []
-    for key, features in sets.items():
-        interval = metrics.frechet_interval(features, reference, seed=seed)
-        score = metrics.frechet_distance(features, reference)
-        row = score_row(key, score, interval, n=len(features), better="lower")
-        rows.append(row | {"reference_n": len(reference)})
+    rows = [frechet_row(key, features, reference, seed) for key, features in sets.items()]
     rows[0]["ceiling"] = rows[1]["score"]
     return rows
+
+
+def frechet_row(
+    name: str,
+    features: np.ndarray,
+    reference: np.ndarray,
+    seed: int,
+    ceiling: float | None = None,
+) -> Row:
+    """A row of the Fréchet distance of features [n, D] to `reference` [m, D]."""
+    interval = metrics.frechet_interval(features, reference, seed=seed)
+    score = metrics.frechet_distance(features, reference)
+    row = score_row(name, score, interval, ceiling=ceiling, n=len(features), better="lower")
+    return row | {"reference_n": len(reference)}
 
 
 def mean_row(
@@ -199,33 +205,6 @@ def note_row(metric: str, text: str) -> Row:
     return {"metric": metric, **empty, "note": text}
 
 
-def append_rows(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Append rows to a JSON Lines file; the file is replaced as a whole, so it is never torn."""
-    path = Path(path)
-    before = path.read_text(encoding="utf-8") if path.exists() else ""
-    lines = (json.dumps(row, allow_nan=False) + "\n" for row in rows)
-    write_text(path, before + "".join(lines))
-
-
-def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Rows -> the flat figures of `results.json`: `mask_miou`, `mask_miou_ceiling`, ..."""
-    flat: dict[str, Any] = {}
-    metrics_found = {row["metric"] for row in rows}
-    for row in rows:
-        name = row["metric"]
-        flat[name] = row["score"]
-        for key in ("ceiling", "floor", "share"):
-            # Some ceilings are a row of their own.
-            if row.get(key) is not None and f"{name}_reconstruction" not in metrics_found:
-                flat[f"{name}_{key}"] = row[key]
-        if row.get("second"):
-            flat[f"{name}_second"] = row["second"]["score"]
-            flat[f"{name}_difference"] = row["difference"]["score"]
-        if name == "attribute_bacc":
-            flat["attributes_claimed"] = len(row.get("detail", ()))
-    return flat
-
-
 def _mean_over_last(score: Callable[[np.ndarray], np.ndarray]) -> Callable[..., np.ndarray]:
     def mean(counts: np.ndarray) -> np.ndarray:
         return metrics.mean_of_known(score(counts))
@@ -238,11 +217,17 @@ def known(value: float | None) -> float | None:
     return None if value is None or np.isnan(value) else float(value)
 
 
-def _detail(names: Sequence[str], values: Sequence[np.ndarray]) -> dict[str, dict[str, Any]]:
-    """Score, ceiling and floor by name; null where a pairing has no case."""
+def rounded(value: float) -> float | None:
+    """Four digits after the point for JSON, or None where it is not finite."""
+    return round(float(value), 4) if np.isfinite(value) else None
+
+
+def detail(names: Sequence[str], values: Sequence[np.ndarray]) -> dict[str, dict[str, Any]]:
+    """Score, ceiling and, if it is given, floor by name; null where a pairing has no case. Names
+    that occur in none are left out."""
     plain = [[known(v) for v in part] for part in values]
     return {
-        name: dict(zip(("score", "ceiling", "floor"), parts, strict=True))
+        name: dict(zip(("score", "ceiling", "floor"), parts, strict=False))
         for name, *parts in zip(names, *plain, strict=True)
         if any(part is not None for part in parts)
     }

@@ -9,63 +9,20 @@ the mask is exchanged while the attributes stay (attribute stability).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from facecond import metrics
 from facecond.evaluation.adherence import scored_by_judges
-from facecond.evaluation.conditions import (
-    APPEARANCE,
-    masks_of,
-    noise_seed,
-    rivals,
-    switched,
-)
-from facecond.evaluation.context import Context, Finding, TooFew
+from facecond.evaluation.conditions import APPEARANCE, masks_of, noise_seed
+from facecond.evaluation.context import Context, Finding, Probe, TooFew
 from facecond.evaluation.generation import Arrays, Requests
 from facecond.evaluation.rows import Row, known, mean_row, score_row
 from facecond.evaluation.survey import samples
-from facecond.evaluation.verdicts import look, parse, probabilities
-from facecond.labels import ATTRIBUTES, PRESENT, UNSPECIFIED
+from facecond.evaluation.turned import Turned, sample_turned, turn
+from facecond.evaluation.verdicts import judge_attributes, probabilities
+from facecond.labels import ATTRIBUTES, UNSPECIFIED
 from facecond.seeding import numpy_generator
-
-RELATED = 0.3
-"""Attributes whose correlation with the turned one is stronger than this in the test split are not
-counted as off-target: faces that have the one mostly have the other."""
-AUDITED = ("Male", "Young")
-
-
-@dataclass
-class Turned:
-    """Each attribute turned off and on over the same conditions.
-
-    Attributes:
-        names: the attributes turned, [T].
-        places: of the conditions in the context's rows, int64 [C].
-        change: change of the judge's probabilities, float [T, C, 40].
-        counts: `mask_counts` [T, C, 19, 2] of the parser's masks off and on.
-        foreign: the same between different conditions.
-        scored: attributes that the judge can tell, bool [40].
-        unrelated: `[T, 40]`, which of them count as off-target.
-    """
-
-    names: list[str]
-    places: np.ndarray
-    change: np.ndarray
-    counts: np.ndarray
-    foreign: np.ndarray
-    scored: np.ndarray
-    unrelated: np.ndarray
-
-    @property
-    def columns(self) -> list[int]:
-        """Columns of the turned attributes."""
-        return [ATTRIBUTES.index(name) for name in self.names]
-
-    def target(self) -> np.ndarray:
-        """Change of the turned attribute itself, float [T, C]."""
-        return np.stack([self.change[t, :, c] for t, c in enumerate(self.columns)])
 
 
 def selectivity(context: Context) -> Finding:
@@ -83,46 +40,12 @@ def selectivity(context: Context) -> Finding:
     return Finding(rows, turned)
 
 
-def turn(context: Context) -> Turned:
-    """Sample every scored attribute off and on, over conditions that are balanced by `AUDITED`."""
-    scored = scored_by_judges(context).columns
-    names = [name for name, ok in zip(ATTRIBUTES, scored, strict=True) if ok]
-    places = balanced_places(context, context.amounts.turned)
-    if not names or len(places) < 2:
-        raise TooFew("no attribute to turn, or fewer than two conditions")
-    rows, count = context.rows[places], len(places)
-    asked = []
-    for name in names:
-        off, on = switched(context.folder.attributes[rows], name)
-        asked.append(np.stack([off, on], 1))  # [C, 2, 40]
-    seeds = np.repeat([noise_seed(context.seed, int(row)) for row in rows], 2)
-    requests = Requests(
-        attributes=np.concatenate(asked).reshape(-1, len(ATTRIBUTES)),
-        masks=lambda part: masks_of(
-            context.folder, rows[np.arange(part.start, part.stop) // 2 % count]
-        ),
-        seeds=np.tile(seeds, len(names)).tolist(),
-        group=2 * count,
-    )
-
-    def measure(images: np.ndarray, part: slice) -> Arrays:
-        judges = context.judges[0]
-        seen = probabilities(judges, images).reshape(-1, count, 2, len(ATTRIBUTES))
-        masks = parse(judges, images).reshape(-1, count, 2, *images.shape[1:3])
-        off, on = masks[:, :, 0], masks[:, :, 1]
-        return {
-            "change": seen[:, :, 1] - seen[:, :, 0],
-            "counts": np.stack([metrics.mask_counts(a, b) for a, b in zip(off, on, strict=True)]),
-            "foreign": np.stack(
-                [metrics.mask_counts(a, np.roll(b, 1, 0)) for a, b in zip(off, on, strict=True)]
-            ),
-        }
-
-    found = context.parts.get(
-        "turned", lambda: context.sample(requests, measure, "turn attributes")
-    )
-    unrelated = np.stack([_unrelated(context, name, scored) for name in names])
-    return Turned(names, places, **found, scored=scored, unrelated=unrelated)
+def measure_selectivity(context: Context) -> None:
+    """Real pictures, turned attributes, exchanged masks."""
+    scored_by_judges(context)
+    real_probabilities(context)
+    sample_turned(context)
+    sample_exchanged(context)
 
 
 def effect_rows(context: Context, turned: Turned, free: np.ndarray) -> list[Row]:
@@ -179,21 +102,8 @@ def attribute_stability(context: Context) -> Row:
     mask is exchanged at fixed seed. Ceiling: 1. Floor: samples of different conditions."""
     columns = scored_by_judges(context).columns & np.array([n in APPEARANCE for n in ATTRIBUTES])
     places = np.arange(len(context.rows))[: context.amounts.swapped]
-    rows, donors = context.rows[places], context.rows[context.partner[places]]
-    requests = Requests(
-        attributes=context.folder.attributes[rows],
-        masks=lambda part: masks_of(context.folder, donors[part]),
-        seeds=[noise_seed(context.seed, int(row)) for row in rows],
-    )
-
-    def measure(images: np.ndarray, part: slice) -> Arrays:
-        return {"present": look(context.judges[0], images).present}
-
-    found = context.parts.get(
-        "swapped", lambda: context.sample(requests, measure, "exchange masks")
-    )
-    before = samples(context)["present0"]
-    asked = columns & (context.folder.attributes[rows] != UNSPECIFIED)  # [K, 40]
+    found, before = sample_exchanged(context), samples(context)["present0"]
+    asked = columns & (context.folder.attributes[context.rows[places]] != UNSPECIFIED)  # [K, 40]
     whole = asked.sum(1)
     same = ((found["present"] == before[places]) & asked).sum(1)
     foreign = ((before[context.partner[places]] == before[places]) & asked).sum(1)
@@ -202,35 +112,44 @@ def attribute_stability(context: Context) -> Row:
     return mean_row("attribute_stability", sums, context.seed, ceiling=1.0, floor=floor)
 
 
-def balanced_places(context: Context, count: int) -> np.ndarray:
-    """Places of up to `count` conditions, as many as can be from each of the four groups that
-    `AUDITED` makes; where a group is too small the others fill up."""
-    columns = [ATTRIBUTES.index(name) for name in AUDITED]
-    present = context.folder.attributes[context.rows][:, columns] == PRESENT
-    seen: dict[tuple[bool, ...], int] = {}
-    turns = []
-    for key in map(tuple, present.tolist()):
-        seen[key] = seen.get(key, -1) + 1
-        turns.append(seen[key])
-    return np.sort(np.argsort(turns, kind="stable")[:count])
+def sample_exchanged(context: Context) -> Arrays:
+    """Attributes `present` bool [K, 40] where each condition has the mask of its partner."""
+    places = np.arange(len(context.rows))[: context.amounts.swapped]
+    rows, donors = context.rows[places], context.rows[context.partner[places]]
+    requests = Requests(
+        attributes=context.folder.attributes[rows],
+        masks=lambda part: masks_of(context.folder, donors[part]),
+        seeds=[noise_seed(context.seed, int(row)) for row in rows],
+    )
+
+    def measure(images: np.ndarray, part: slice) -> Arrays:
+        present, _ = judge_attributes(context.judges[0].classifier.model, images)
+        return {"present": present}
+
+    return context.parts.get("swapped", lambda: context.sample(requests, measure, "exchange masks"))
 
 
 def real_gaps(context: Context) -> np.ndarray:
     """How far the judge's mean probability on real pictures with an attribute lies above that on
     pictures without it, float [40]; NaN where a case does not occur."""
-
-    def measure(images: np.ndarray, part: slice) -> Arrays:
-        return {"probabilities": probabilities(context.judges[0], images)}
-
-    found = context.parts.get(
-        "real_probabilities", lambda: context.real(context.rows, measure, "read real pictures")
-    )["probabilities"]
+    found = real_probabilities(context)["probabilities"]
     with np.errstate(invalid="ignore"):
         sides = [
             np.where(context.truth == value, found, 0).sum(0) / (context.truth == value).sum(0)
             for value in (1, 0)
         ]
     return sides[0] - sides[1]
+
+
+def real_probabilities(context: Context) -> Arrays:
+    """`probabilities` [n, 40] of the attributes in the real pictures of the rows."""
+
+    def measure(images: np.ndarray, part: slice) -> Arrays:
+        return {"probabilities": probabilities(context.judges[0].classifier.model, images)}
+
+    return context.parts.get(
+        "real_probabilities", lambda: context.real(context.rows, measure, "read real pictures")
+    )
 
 
 def off_target_each(change: np.ndarray, unrelated: np.ndarray) -> np.ndarray:
@@ -257,15 +176,4 @@ def resampled(
     return metrics.Interval(float(max(low, least)), float(high))
 
 
-def _unrelated(context: Context, name: str, scored: np.ndarray) -> np.ndarray:
-    column = ATTRIBUTES.index(name)
-    values = context.folder.attributes[context.folder.indices("test")].astype(float)
-    values[values == UNSPECIFIED] = np.nan
-    keep = scored.copy()
-    keep[[column, *rivals(name)]] = False
-    for other in np.flatnonzero(keep):
-        both = ~np.isnan(values[:, column] + values[:, other])
-        pair = values[both][:, [column, other]]
-        if len(pair) and (pair.std(0) > 0).all():
-            keep[other] = abs(np.corrcoef(pair.T)[0, 1]) < RELATED
-    return keep
+SELECTIVITY = Probe(measure_selectivity, selectivity)

@@ -11,10 +11,12 @@ from PIL import Image
 from torch import Tensor
 
 from facecond import metrics
+from facecond.data.prepared import PreparedFolder
 from facecond.evaluation.conditions import masks_of
 from facecond.evaluation.context import Context
 from facecond.evaluation.generation import Arrays
-from facecond.evaluation.verdicts import judge_features, look, to_network
+from facecond.evaluation.verdicts import judge_features, judge_images
+from facecond.models.pixels import pictures_to_network
 from facecond.pipeline import to_uint8
 from facecond.seeding import numpy_generator
 
@@ -68,7 +70,7 @@ def real(context: Context) -> Arrays:
         for k in range(len(context.judges)):
             del found[f"masks{k}"]
         rebuilt = reconstruct(context.pipeline, images)
-        found["rebuilt"] = judge_features(context.judges[0].classifier, rebuilt)
+        found["rebuilt"] = judge_features(context.judges[0].classifier.model, rebuilt)
         if context.extractor is not None:
             found["extracted"] = context.extractor.features(images)
             found["rebuilt_extracted"] = context.extractor.features(rebuilt)
@@ -79,15 +81,21 @@ def real(context: Context) -> Arrays:
     )
 
 
-def reference(context: Context) -> Arrays:
-    """`features` (and `extracted`) of up to `REFERENCE_LIMIT` pictures of the generator's split."""
-    rows = context.folder.indices("generator")
+def reference_rows(folder: PreparedFolder, seed: int) -> np.ndarray:
+    """Up to `REFERENCE_LIMIT` rows of the generator's split, int64 [m]."""
+    rows = folder.indices("generator")
     if len(rows) > REFERENCE_LIMIT:
-        order = numpy_generator(context.seed, "evaluate", "reference").permutation(len(rows))
+        order = numpy_generator(seed, "evaluate", "reference").permutation(len(rows))
         rows = np.sort(rows[order[:REFERENCE_LIMIT]])
+    return rows
+
+
+def reference(context: Context) -> Arrays:
+    """`features` (and `extracted`) of the pictures that distances are taken to."""
+    rows = reference_rows(context.folder, context.seed)
 
     def measure(images: np.ndarray, part: slice) -> Arrays:
-        found = {"features": judge_features(context.judges[0].classifier, images)}
+        found = {"features": judge_features(context.judges[0].classifier.model, images)}
         if context.extractor is not None:
             found["extracted"] = context.extractor.features(images)
         return found
@@ -99,7 +107,7 @@ def reference(context: Context) -> Arrays:
 def reconstruct(pipeline: Any, images: np.ndarray) -> np.ndarray:
     """Pictures uint8 [B, S, S, 3] through the first stage and back."""
     first_stage: FirstStage = pipeline.first_stage
-    pixels = to_network(images, getattr(first_stage, "device", torch.device("cpu")))
+    pixels = pictures_to_network(images, getattr(first_stage, "device", torch.device("cpu")))
     rebuilt = first_stage.decode(first_stage.encode(pixels)).float()  # [B, 3, S, S]
     return to_uint8(rebuilt)
 
@@ -109,7 +117,7 @@ def _compare(context: Context, images: np.ndarray, part: slice) -> Arrays:
     masks = masks_of(context.folder, context.rows[part])
     found: Arrays = {}
     for k, judges in enumerate(context.judges):
-        verdict = look(judges, images)
+        verdict = judge_images(judges, images)
         found[f"masks{k}"] = verdict.masks
         found[f"own{k}"] = metrics.mask_counts(masks, verdict.masks)
         found[f"pixels{k}"] = metrics.pixel_counts(masks, verdict.masks)

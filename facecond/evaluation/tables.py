@@ -78,9 +78,11 @@ def markdown(
     rows: Sequence[Mapping[str, Any]],
     notes: Sequence[str] = (),
     comparisons: Sequence[Comparison] = (),
+    warnings: Sequence[str] = (),
 ) -> str:
-    """All tables and notes as Markdown, with how to read them."""
-    parts = [_markdown(score_table(rows)), READING]
+    """All tables and notes as Markdown, with how to read them; warnings come first."""
+    parts = [f"**Warning: {warning}.**" for warning in warnings]
+    parts += [_markdown(score_table(rows)), READING]
     parts.append("\n".join(f"- `{name}`: {text}." for name, text in meanings(rows).items()))
     for title, table in (
         ("How much it depends on the judge", judge_table(rows)),

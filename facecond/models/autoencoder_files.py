@@ -12,7 +12,7 @@ import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-from facecond.errors import UserError
+from facecond.errors import UserError, reason
 
 WEIGHTS = "diffusion_pytorch_model"
 INSIDE = ("first_stage", "vae")
@@ -53,8 +53,7 @@ def find_autoencoder(path: str) -> Path:
             what = "there is no such folder, and the hub could not be reached"
             fix = "Check the path; a hub id needs the network at its first use."
         except (HfHubHTTPError, OSError) as error:
-            reason = " ".join(str(error).split())[:120]
-            what = f"there is no such folder, and the hub does not give it ({reason})"
+            what = f"there is no such folder, and the hub does not give it ({reason(error)})"
             fix = "Check the path or id."
     raise UserError(f"no autoencoder found: {what}", path, fix)
 
@@ -89,8 +88,9 @@ def load_weights(kind: Any, folder: Path, where: str | Path) -> Any:
                 **options,
             )
     except Exception as error:  # diffusers and safetensors raise many kinds
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"its weights cannot be loaded ({reason})", where, fix) from None
+        raise UserError(
+            f"its weights cannot be loaded ({reason(error, 200)})", where, fix
+        ) from None
     if lost := sorted(found["missing_keys"]):
         raise UserError(f"its weights lack {len(lost)} tensors, such as {lost[0]}", where, fix)
     for name, tensor in model.state_dict().items():

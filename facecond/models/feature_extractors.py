@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from facecond.errors import UserError, nearest
+from facecond.errors import UserError, nearest, reason
 from facecond.models.judges import AttributeClassifier
+from facecond.models.pixels import pictures_to_network
 from facecond.storage import sha256
 
 KINDS = ("judge", "inception:PATH", "timm:NAME:PATH")
@@ -80,7 +81,7 @@ def load_extractor(spec: str, classifier: AttributeClassifier) -> Extractor:
     if kind == "judge" and not rest:
         return Extractor(
             "judge", "frechet_judge", "kernel_judge", "",
-            lambda images: _pixels(images, classifier.device) / 127.5 - 1,  # [B, 3, H, W]
+            lambda images: pictures_to_network(images, classifier.device),
             classifier.features,
         )  # fmt: skip
     if kind == "inception":
@@ -189,5 +190,4 @@ def _pixels(images: np.ndarray, device: torch.device) -> Tensor:
 
 
 def _unreadable(path: Path, error: Exception, fix: str) -> UserError:
-    reason = " ".join(str(error).split())[:120]
-    return UserError(f"its weights cannot be read ({reason})", path, fix)
+    return UserError(f"its weights cannot be read ({reason(error)})", path, fix)

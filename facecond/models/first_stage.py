@@ -58,29 +58,41 @@ class LinearPatchCode(ModelMixin, ConfigMixin):
         return nn.functional.pixel_shuffle(self.decoder(raw), self.config.patch_size)
 
     @torch.no_grad()
-    def fit(self, images: Tensor, ridge: float = 1e-3) -> None:
-        """Closed-form fit to images float [B, 3, H, W] in [-1, 1]."""
-        p = self.config.patch_size
-        if self.config.latent_channels == 3 * p**2:
+    def fit(self, images: Tensor | Iterable[Tensor], ridge: float = 1e-3) -> None:
+        """Closed-form fit to images float [B, 3, H, W] in [-1, 1].
+
+        Only sums over the patches are kept, so the images may come in batches, of any sizes.
+
+        Args:
+            images: all of them, or batches that can be gone through twice.
+            ridge: added to the diagonal of the decoder's inputs, as a share of its mean.
+        """
+        if self.config.latent_channels == 3 * self.config.patch_size**2:
             self._keep_pixels()
             return
-        patches = rearrange(images, "b c (h p) (w q) -> (b h w) (c p q)", p=p, q=p).double()
-        mean = patches.mean(0)
-        covariance = torch.cov(patches.T)
+        batches = [images] if isinstance(images, Tensor) else images
+        split = (self._patches(part) for part in batches)
+        mean, _, covariance, _ = _moments((x, x[:, :0]) for x in split)
         components = torch.linalg.eigh(covariance).eigenvectors.flip(1)  # largest first
         components = components[:, : self.config.latent_channels].T  # [C, 3 p^2]
         self.encoder.weight.copy_(components.view_as(self.encoder.weight))
         self.encoder.bias.copy_(-components @ mean)  # type: ignore[union-attr]
-        raw = self.encode(images)
-        padded = nn.functional.pad(raw, (1, 1, 1, 1), mode="replicate")
-        inputs = nn.functional.unfold(padded, 3).transpose(1, 2).flatten(0, 1).double()  # [N, 9 C]
-        centre = inputs.mean(0)
-        inputs = inputs - centre
-        gram = inputs.T @ inputs / len(inputs)
+        pairs = ((self._neighbourhoods(part), self._patches(part)) for part in batches)
+        centre, mean, gram, products = _moments(pairs)
         gram += ridge * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype)
-        solution = torch.linalg.solve(gram, inputs.T @ (patches - mean) / len(inputs))
+        solution = torch.linalg.solve(gram, products)  # [9 C, 3 p^2]
         self.decoder.weight.copy_(solution.T.reshape(self.decoder.weight.shape))
         self.decoder.bias.copy_(mean - centre @ solution)  # type: ignore[union-attr]
+
+    def _patches(self, images: Tensor) -> Tensor:
+        """[B, 3, H, W] -> [N, 3 p^2], float64."""
+        p = self.config.patch_size
+        return rearrange(images, "b c (h p) (w q) -> (b h w) (c p q)", p=p, q=p).double()
+
+    def _neighbourhoods(self, images: Tensor) -> Tensor:
+        """[B, 3, H, W] -> the decoder's inputs for each patch [N, 9 C], float64."""
+        padded = nn.functional.pad(self.encode(images), (1, 1, 1, 1), mode="replicate")
+        return nn.functional.unfold(padded, 3).transpose(1, 2).flatten(0, 1).double()
 
     def _keep_pixels(self) -> None:
         """Not the principal components: scaled to standard deviation 1 each, as latents are, they
@@ -90,6 +102,31 @@ class LinearPatchCode(ModelMixin, ConfigMixin):
         same = torch.eye(self.config.latent_channels)
         self.encoder.weight.copy_(same.view_as(self.encoder.weight))
         self.decoder.weight[:, :, 1, 1] = same
+
+
+def _moments(rows: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Means of x [N, P] and y [N, Q], covariances of x with x [P, P] and with y [P, Q].
+
+    The rows come in parts. Sums are taken about the first part's means, so that nothing is lost
+    where the spread is small beside the mean.
+    """
+    count, about = 0, None
+    for x, y in rows:
+        if about is None:
+            about = x.mean(0), y.mean(0)
+            sums = [torch.zeros_like(part) for part in about]
+            products = [x.new_zeros(x.shape[1], part.shape[1]) for part in (x, y)]
+        x, y = x - about[0], y - about[1]
+        count += len(x)
+        for total, product, part in zip(sums, products, (x, y), strict=True):
+            total += part.sum(0)
+            product += x.T @ part
+    if about is None:
+        raise ValueError("there are no images to fit to")
+    shift_x, shift_y = (total / count for total in sums)
+    xx = products[0] / count - torch.outer(shift_x, shift_x)
+    xy = products[1] / count - torch.outer(shift_x, shift_y)
+    return about[0] + shift_x, about[1] + shift_y, xx, xy
 
 
 class FirstStage(ModelMixin, ConfigMixin):
@@ -211,19 +248,21 @@ class FirstStage(ModelMixin, ConfigMixin):
         return mean, std
 
 
-def fit_linear(images: Tensor, patch_size: int = 4, latent_channels: int = 12) -> FirstStage:
-    """A linear patch code fitted to images float [B, 3, H, W] in [-1, 1]; its scale is unmeasured.
+def fit_linear(
+    images: Tensor | Iterable[Tensor], patch_size: int = 4, latent_channels: int = 12
+) -> FirstStage:
+    """A linear patch code fitted to images (see `LinearPatchCode.fit`); its scale is unmeasured.
 
     Raises:
         UserError: patches or channels that do not fit the pictures.
     """
-    side = min(images.shape[-2:])
-    if any(length % patch_size for length in images.shape[-2:]) or not (
+    shape = next(iter([images] if isinstance(images, Tensor) else images)).shape[-2:]
+    if any(length % patch_size for length in shape) or not (
         0 < latent_channels <= 3 * patch_size**2
     ):
         raise UserError(
             f"patch_size {patch_size} and latent_channels {latent_channels} do not fit "
-            f"{side} px pictures",
+            f"{min(shape)} px pictures",
             "first_stage",
             "The patch divides the picture; at most 3 patch_size^2 channels.",
         )
@@ -241,12 +280,9 @@ def load_autoencoder(path: str) -> FirstStage:
         UserError: nothing there, a class that is not known, or weights that do not load.
     """
     folder = find_autoencoder(path)
-    config = read_json(folder / "config.json")
-    name = str(config.get("_class_name"))
+    name = _class_in(folder, "_class_name", (FirstStage.__name__, *AUTOENCODERS))
     if name == FirstStage.__name__:
         return load(folder)
-    if name not in AUTOENCODERS:
-        raise UserError(f"'{name}' is not a known autoencoder", path, nearest(name, AUTOENCODERS))
     kind = getattr(diffusers, name)
     autoencoder = load_weights(kind, folder, path)
     known = inspect.signature(kind.__init__).parameters
@@ -260,6 +296,19 @@ def load(path: str | Path) -> FirstStage:
     """A first stage that `save_pretrained` wrote.
 
     Raises:
-        UserError: its files are damaged or hold NaN.
+        UserError: its files are damaged or hold NaN, or its autoencoder's class is not known.
     """
+    _class_in(Path(path), "autoencoder_class", (LinearPatchCode.__name__, *AUTOENCODERS))
     return load_weights(FirstStage, Path(path), path)
+
+
+def _class_in(folder: Path, key: str, known: tuple[str, ...]) -> str:
+    """The class that a folder's config names under `key`; `UserError` unless it is a known one."""
+    place = folder / "config.json"
+    config = read_json(place)
+    if not isinstance(config, dict) or key not in config:
+        raise UserError(f"has no '{key}'", place, f"Choose from: {', '.join(known)}.")
+    name = str(config[key])
+    if name not in known:
+        raise UserError(f"'{key}' is an unknown '{name}'", place, nearest(name, known))
+    return name

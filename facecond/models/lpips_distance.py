@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from facecond.errors import UserError, nearest
+from facecond.models.weights_file import read_weights
 from facecond.seeding import key_of
 
 NETS = ("alex", "vgg", "squeeze")
@@ -85,16 +85,7 @@ def _build(net: str, fetch: bool) -> Any:
 def _load_trunk(trunk: nn.Module, path: Path, net: str) -> None:
     """Fill the slices of the trunk from torchvision's `features.N.*`."""
     fix = _FETCH.format(_TORCHVISION[net])
-    if not path.is_file():
-        raise UserError("there is no such file", path, fix)
-    try:
-        if path.suffix == ".safetensors":
-            weights = load_file(path)
-        else:
-            weights = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch and safetensors raise many kinds
-        reason = " ".join(str(error).split())[:120]
-        raise UserError(f"its weights cannot be read ({reason})", path, fix) from None
+    weights = read_weights(path, fix)
     for name, tensor in trunk.state_dict().items():
         source = f"features.{name.partition('.')[2]}"  # slice2.5.weight -> features.5.weight
         if source not in weights or weights[source].shape != tensor.shape:

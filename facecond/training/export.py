@@ -34,7 +34,10 @@ def provenance(config: RunConfig | FirstStageRunConfig, data_hash: str) -> dict[
     described = asdict(config)
     for key in NOT_TRAINING:
         section, _, name = key.partition(".")
-        described[section].pop(name) if name else described.pop(section, None)
+        if name and section in described:  # a first stage has fewer sections
+            described[section].pop(name, None)
+        elif not name:
+            described.pop(section, None)
     return {
         "schema": "facecond.run/1",
         "config_hash": hash_of(described),

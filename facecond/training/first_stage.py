@@ -7,39 +7,27 @@ was killed goes on exactly as if it had not been.
 from __future__ import annotations
 
 import contextlib
-import math
-import signal
-import time
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from diffusers.training_utils import EMAModel
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from facecond import config as configs
 from facecond.config import FirstStageRunConfig
 from facecond.data.augmentation import FaceAugmentation
-from facecond.data.dataset import FaceBatch, FaceDataset, IndexKeyedSampler, collate
+from facecond.data.dataset import FaceBatch, FaceDataset, collate
 from facecond.models.kl_autoencoder import KlAutoencoder
+from facecond.models.pixels import to_network
 from facecond.seeding import torch_generator
-from facecond.storage import make_folder, read_json, write_json, write_text
-from facecond.training import checkpoint, export, first_stage_export, session, setup
+from facecond.training import first_stage_export, session, setup
 from facecond.training.first_stage_init import begin_from
-from facecond.training.first_stage_loss import (
-    AutoencoderLoss,
-    discriminator_hinge,
-)
+from facecond.training.first_stage_loss import AutoencoderLoss, discriminator_hinge
 from facecond.training.first_stage_plan import autoencoder_for, check, discriminator_for
 from facecond.training.log import MeansLog
-from facecond.training.optim import (
-    build_optimizers,
-    fused_adamw,
-    gradient_norm,
-    learning_rate_factor,
-)
+from facecond.training.optim import fused_adamw
+from facecond.training.steps import Steps
+from facecond.training.updates import Updates
 
 DISCRIMINATOR_BETAS = (0.5, 0.9)
 """Of AdamW, as in the code of Esser et al."""
@@ -72,16 +60,11 @@ def train_first_stage(
     device, main = accelerator.device, accelerator.is_main_process
     with accelerator.main_process_first():  # one process fetches the perceptual trunk
         criterion = AutoencoderLoss(**asdict(config.loss)).to(device)
-    out = make_folder(out)
-    run, before = export.provenance(config, folder.data_hash), None
-    if resume != "never" and (out / "run.json").is_file():
-        before = read_json(out / "run.json")
-        session.check_same(before, run, out)
+    out = Path(out)
+    run, before, state = session.open_run(config, folder.data_hash, out, resume, main)
 
-    # Autoencoder, adversary, optimisers, average.
+    # Autoencoder, discriminator, optimisers, average, resume.
     model = KlAutoencoder(autoencoder_for(config, folder.image_size))
-    state = session.state_to_resume(out, resume, main)
-    before = before if state is None else state["run"]
     began, report = begin_from(init, model.autoencoder, out, before, state is not None)
     if began is not None:
         run["init"] = began
@@ -90,89 +73,41 @@ def train_first_stage(
     model.to(device).to(memory_format=torch.channels_last)
     if knobs.gradient_checkpointing:
         model.autoencoder.enable_gradient_checkpointing()
-    adversary = discriminator_for(config)
-    adversary.to(device).to(memory_format=torch.channels_last)
-    rates = asdict(config.optim)
-    schedule = {name: rates.pop(name) for name in ("warmup_steps", "decay_share")}
-    clip_norm, ema_decay = rates.pop("clip_norm"), rates.pop("ema_decay")
-    optimizers = build_optimizers(model, **rates)
-    rival_parameters = list(adversary.parameters())
-    group = {"params": rival_parameters, "weight_decay": 0.0}
-    optimizers.append(fused_adamw([group], config.discriminator.learning_rate, DISCRIMINATOR_BETAS))
-    base_rates = [[group["lr"] for group in o.param_groups] for o in optimizers]
-    parameters = list(model.parameters())
-    ema = EMAModel(parameters, decay=ema_decay, foreach=True)
-    step, steps, bad_steps = 0, knobs.steps, 0
-
-    # Resume.
+    discriminator = discriminator_for(config)
+    discriminator.to(device).to(memory_format=torch.channels_last)
+    updates = Updates.of(model, config.optim, out)
+    group = {"params": list(discriminator.parameters()), "weight_decay": 0.0}
+    rate = config.discriminator.learning_rate
+    updates.add(discriminator, [fused_adamw([group], rate, DISCRIMINATOR_BETAS)])
+    modules = {"model": model, "discriminator": discriminator}
+    steps = Steps(accelerator, config, out, run, modules, updates)
     if state is not None:
-        session.check_same(state["run"], run, out)
-        step, steps = state["step"], state["steps"]
-        session.load_model(model, state["model"], out)
-        session.load_model(adversary, state["adversary"], out)
-        ema.load_state_dict(state["ema"])
-        ema.to(device)
-        for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
+        steps.resume(state)
     if main:
-        checkpoint.discard_after(out / "checkpoints", step)
-        write_text(out / "config.yaml", configs.dump(config))
-        write_json(out / "run.json", run)
-    wrapped, rival = accelerator.prepare_model(model), accelerator.prepare_model(adversary)
+        session.write_run(config, run, out, steps.count)
+    wrapped = accelerator.prepare_model(model)
+    wrapped_discriminator = accelerator.prepare_model(discriminator)
     autocast = torch.autocast(
         device.type, torch.bfloat16, enabled=setup.uses_bf16(config, device.type)
     )
 
-    # Batches: the order is a function of (seed, samples consumed).
-    world, micro = accelerator.num_processes, knobs.accumulation
-    per_step = knobs.batch_size * world * micro
     flips = FaceAugmentation(flip=0.5 * config.data.flip)
     faces = FaceDataset(folder, "generator", flips, knobs.seed)
-    sampler = IndexKeyedSampler(
-        len(faces), knobs.batch_size, knobs.seed, step * per_step, accelerator.process_index, world
-    )
-    batches = iter(
-        DataLoader(
-            faces,
-            batch_sampler=sampler,
-            collate_fn=collate,
-            num_workers=knobs.num_workers,
-            pin_memory=device.type == "cuda",
-            worker_init_fn=session.leave_signals_to_parent,
-        )
-    )
-
-    def save() -> None:
-        accelerator.wait_for_everyone()
-        if main:
-            state = {
-                "run": run,
-                "step": step,
-                "steps": steps,
-                "model": model.state_dict(),
-                "adversary": adversary.state_dict(),
-                "ema": ema.state_dict(),
-                "optimizers": [optimizer.state_dict() for optimizer in optimizers],
-            }
-            checkpoint.save(out / "checkpoints", step, state, knobs.keep_checkpoints)
-
-    log = MeansLog(out, step) if main else None
+    batches, micro = steps.batches(faces, collate), knobs.accumulation
+    log = MeansLog(out, steps.count) if main else None
     grids = first_stage_export.Grids(folder) if main and knobs.sample_every else None
-    slower_from = criterion.adversary_start if criterion.adversary else None
-    length = session.Length(accelerator, steps, knobs.minutes, step, slower_from)
-    saved_at = time.monotonic()
     wrapped.train()
-    with session.signals_noted() as signalled, tqdm(
-        total=steps or None, initial=step, desc="train", unit="step", disable=not main
-    ) as bar:  # fmt: skip
-        while steps == 0 or step < steps:
-            contested = criterion.heeds_adversary(step)
+    with steps:
+        while steps.remain:
+            adversarial = criterion.is_adversarial(steps.count)
+            if adversarial and steps.count == criterion.adversary_start:
+                steps.schedule.speed_changes()
             for index in range(micro):
                 batch: FaceBatch = next(batches).to(device)
-                images = batch.image.float() / 127.5 - 1
+                images = to_network(batch.image)
                 images = images.contiguous(memory_format=torch.channels_last)  # [B, 3, H, W]
                 randomness = torch_generator(
-                    knobs.seed, "step", step, index, accelerator.process_index
+                    knobs.seed, "step", steps.count, index, accelerator.process_index
                 )
                 noise = torch.randn(model.latent_shape(images), generator=randomness).to(device)
                 last = index == micro - 1
@@ -182,63 +117,40 @@ def train_first_stage(
                         loss, terms = criterion(
                             images,
                             rebuilt,
-                            adversary if contested else None,
+                            discriminator if adversarial else None,
                             model.last_layer,
                             lambda value: accelerator.reduce(value, "mean"),
                         )
                     accelerator.backward(loss / micro)
-                if contested:
+                if adversarial:
                     both = torch.cat([images, rebuilt.images.detach()])  # [2 B, 3, H, W]
-                    with contextlib.nullcontext() if last else accelerator.no_sync(rival):
+                    unsynced = accelerator.no_sync(wrapped_discriminator)
+                    with contextlib.nullcontext() if last else unsynced:
                         with autocast:
-                            real, fake = rival(both).float().chunk(2)
-                        verdict = discriminator_hinge(real, fake)
-                        accelerator.backward(verdict / micro)
-                    terms["discriminator"] = verdict
+                            real, fake = wrapped_discriminator(both).float().chunk(2)
+                        terms["discriminator"] = discriminator_hinge(real, fake)
+                        accelerator.backward(terms["discriminator"] / micro)
 
-            # Update weights and their average; a step that is not finite is skipped.
-            norms = [gradient_norm(parameters, clip_norm)]
-            if contested:
-                norms.append(gradient_norm(rival_parameters, clip_norm))
-            finite = all(math.isfinite(float(norm)) for norm in norms)
-            factor = learning_rate_factor(step, steps or 10**9, **schedule)
-            for optimizer, lrs in zip(optimizers, base_rates, strict=True):
-                for group, rate in zip(optimizer.param_groups, lrs, strict=True):
-                    group["lr"] = rate * factor
-                if finite:
-                    optimizer.step()
-                optimizer.zero_grad()
-            if finite:
-                ema.step(parameters)
-            bad_steps = 0 if finite else bad_steps + 1
-            session.give_up_if_hopeless(bad_steps, step, out)
-            step += 1
-            steps = length.after(step)
-            bar.total = steps or None
+            # Update weights and their average.
+            norm = updates.apply(steps.rate_factor, steps.count)
+            steps.advance()
 
             # Report.
-            bar.update()
             if log is not None:
-                log.collect(terms | {"gradient_norm": norms[0]}, per_step)
-                if step % knobs.log_every == 0 or step == steps:
-                    bar.set_postfix(loss=f"{log.write(step, optimizers)['loss']:.4f}")
-                if grids is not None and (step % knobs.sample_every == 0 or step == steps):
-                    with session.averaged(model, ema):
-                        grids.write(log.tensorboard, model.autoencoder, step)
+                log.collect(terms | {"gradient_norm": norm}, steps.batch)
+                if steps.is_due(knobs.log_every):
+                    loss = log.write(steps.count, updates.optimizers)["loss"]
+                    steps.bar.set_postfix(loss=f"{loss:.4f}")
+                if grids is not None and steps.is_due(knobs.sample_every):
+                    with updates.averaged():
+                        grids.write(log.tensorboard, model.autoencoder, steps.count)
 
-            # Save; stop where a signal asks for it.
-            due = main and time.monotonic() - saved_at > knobs.checkpoint_every_s
-            stop, due = session.agreed(accelerator, signalled() > 0, due)
-            if stop or due:
-                save()
-                saved_at = time.monotonic()
-            if stop:
-                raise session.Interrupted(signalled() or signal.SIGTERM)
-    save()
+            steps.save_or_stop()
+    steps.save()
     if log is not None:
         log.tensorboard.close()
-        with session.averaged(model, ema):
-            done = {**run, "steps": steps, "batch": per_step, "perceptual": criterion.name}
+        with updates.averaged():
+            done = {**steps.record(), "perceptual": criterion.name}
             first_stage_export.save_model(out / "model", config, model.autoencoder, folder, done)
     accelerator.wait_for_everyone()
     return out / "model"

@@ -13,11 +13,12 @@ from torch.utils.tensorboard import SummaryWriter
 from torchvision.utils import make_grid
 
 from facecond.config import FirstStageRunConfig
+from facecond.data.fit_images import FitImages
 from facecond.data.prepared import PreparedFolder
 from facecond.models.first_stage import FirstStage
 from facecond.models.kl_autoencoder import reduction
+from facecond.models.pixels import to_network
 from facecond.storage import atomic_folder, write_json, write_text
-from facecond.training.setup import fit_images
 
 
 class Grids:
@@ -31,7 +32,7 @@ class Grids:
     @torch.no_grad()
     def write(self, tensorboard: SummaryWriter, autoencoder: AutoencoderKL, step: int) -> None:
         """Reconstruct with the weights as they are now and write the grid."""
-        images = self.pictures.to(autoencoder.device).float() / 127.5 - 1
+        images = to_network(self.pictures.to(autoencoder.device))
         latents = autoencoder.encode(images).latent_dist.mode()
         rebuilt = autoencoder.decode(latents).sample.clamp(-1, 1).cpu()
         tiles = torch.cat([self.pictures.float() / 255, (rebuilt + 1) / 2])
@@ -49,8 +50,7 @@ def save_model(
     """Measure the latents and write a `FirstStage` folder with a card, atomically."""
     stage = FirstStage("AutoencoderKL", _arguments(autoencoder))
     stage.autoencoder = autoencoder
-    images = fit_images(folder)
-    stage.measure(part.to(autoencoder.device) for part in images.split(config.train.batch_size))
+    stage.measure(part.to(autoencoder.device) for part in FitImages(folder))
     factor = scaling_factor(stage.config.latents_mean, stage.config.latents_std)
     autoencoder.register_to_config(scaling_factor=factor)
     stage.register_to_config(autoencoder_config=_arguments(autoencoder))

@@ -7,10 +7,9 @@ from typing import Any
 
 from torch import nn
 
-from facecond.errors import UserError
 from facecond.models.first_stage import load_autoencoder
 from facecond.models.weights_hash import weights_hash
-from facecond.training.initialise import take_over
+from facecond.training.transfer import check_origin, take_over
 
 
 def begin_from(
@@ -37,20 +36,10 @@ def begin_from(
         UserError: no autoencoder there, or nothing of it fits; the run was begun otherwise; it has
             no checkpoint and its source is not named.
     """
-    recorded = before.get("init") if before else None
     source = None if init is None else load_autoencoder(init).autoencoder
-    begun_with = recorded["hash"] if recorded else None
-    if before is not None and source is not None and begun_with != weights_hash(source):
-        how = "from another model" if recorded else "without --init"
-        raise UserError(f"the run was begun {how}", out, "Use --resume never or another --out.")
-    if has_state:
+    named = None if source is None else weights_hash(source)
+    recorded = check_origin(before, named, out, has_state)
+    if has_state or init is None or source is None:
         return recorded, None
-    if source is None:
-        if recorded is not None:
-            what = f"the run was begun with --init {recorded['path']} and has no checkpoint yet"
-            raise UserError(what, out, "Give --init again, or use --resume never.")
-        return None, None
-    assert init is not None
     transfer = take_over(autoencoder, source.state_dict(), init)
-    record = {"path": init, "hash": weights_hash(source), "tensors": transfer.counts}
-    return record, transfer.report(init)
+    return {"path": init, "hash": named, "tensors": transfer.counts}, transfer.report(init)

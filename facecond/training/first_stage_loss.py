@@ -1,4 +1,4 @@
-"""What an autoencoder is trained on: faithful pictures, small latents, an adversary to convince.
+"""What an autoencoder is trained on: reconstruction, small latents, an adversary.
 
 loss = l1 |x - x'| + perceptual LPIPS(x, x') + kl KL + adversary lambda E[-D(x')]
 
@@ -31,7 +31,7 @@ class AutoencoderLoss(nn.Module):
         perceptual_net, perceptual_trunk: see `LpipsDistance`.
         kl: weight of the KL divergence to the standard normal, in nats per pixel value.
         adversary: weight of the adversary beside its adaptive weight; 0 leaves it out.
-        adversary_start: step from which the adversary is trained and heeded.
+        adversary_start: step from which the adversary is trained and used.
     """
 
     def __init__(
@@ -56,11 +56,11 @@ class AutoencoderLoss(nn.Module):
         """Name of the perceptual distance, `none` without one."""
         return "none" if self.distance is None else self.distance.name
 
-    def heeds_adversary(self, step: int) -> bool:
+    def is_adversarial(self, step: int) -> bool:
         """Whether the adversary takes part in this step."""
         return self.adversary > 0 and step >= self.adversary_start
 
-    def faithfulness(self, images: Tensor, rebuilt: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def reconstruction(self, images: Tensor, rebuilt: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Weighted L1 and perceptual distance of images [B, 3, H, W], and each by its name."""
         terms = {"l1": functional.l1_loss(rebuilt, images)}
         total = self.l1 * terms["l1"]
@@ -79,31 +79,31 @@ class AutoencoderLoss(nn.Module):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """A scalar whose gradients are those of the loss, and the terms by name.
 
-        The gradients of faithfulness and adversary at the pixels are taken once; they serve the
+        The gradients of reconstruction and adversary at the pixels are taken once; they serve the
         adaptive weight and, through the scalar `sum(pixels * gradient)`, the update as well.
 
         Args:
             images: [B, 3, H, W] in [-1, 1].
             rebuilt: what the autoencoder makes of them.
-            adversary: heeded if given; its weights get no gradient.
+            adversary: the discriminator, where it takes part; its weights get no gradient.
             last_layer: weight of the layer that makes the pixels.
             agree: mean over the processes of a scalar.
         """
         pixels = rebuilt.images.detach().requires_grad_()  # [B, 3, H, W]
-        faithful, terms = self.faithfulness(images, pixels)
-        (gradient,) = torch.autograd.grad(faithful, pixels)  # [B, 3, H, W]
+        distance, terms = self.reconstruction(images, pixels)
+        (gradient,) = torch.autograd.grad(distance, pixels)  # [B, 3, H, W]
         if adversary is not None:
-            fooling = generator_hinge(adversary(pixels).float())
-            (other,) = torch.autograd.grad(fooling, pixels)  # [B, 3, H, W]
+            generator = generator_hinge(adversary(pixels).float())
+            (other,) = torch.autograd.grad(generator, pixels)  # [B, 3, H, W]
             at_last_layer = [
                 torch.autograd.grad(rebuilt.images, last_layer, at_pixels, retain_graph=True)[0]
                 for at_pixels in (gradient, other)
             ]
             weight = self.adversary * agree(adaptive_weight(*at_last_layer))
             gradient = gradient + weight * other
-            terms |= {"fooling": fooling, "adaptive_weight": weight}
+            terms |= {"generator": generator, "adaptive_weight": weight}
         divergence = kl_to_standard_normal(rebuilt)
-        terms |= {"kl": divergence, "loss": faithful + self.kl * divergence}
+        terms |= {"kl": divergence, "loss": distance + self.kl * divergence}
         return (rebuilt.images * gradient).sum() + self.kl * divergence, terms
 
 
@@ -122,11 +122,11 @@ def discriminator_hinge(real: Tensor, rebuilt: Tensor) -> Tensor:
 
 
 def generator_hinge(rebuilt: Tensor) -> Tensor:
-    """Loss of the one whom the discriminator judges, from its logits."""
+    """Hinge loss of the generator, here the autoencoder, from the discriminator's logits."""
     return -rebuilt.mean()
 
 
-def adaptive_weight(faithful: Tensor, fooling: Tensor) -> Tensor:
-    """lambda = |grad faithfulness| / (|grad fooling| + delta), gradients at the last layer."""
-    ratio = faithful.norm() / (fooling.norm() + ADAPTIVE_EPS)
+def adaptive_weight(reconstruction: Tensor, generator: Tensor) -> Tensor:
+    """lambda = |grad reconstruction| / (|grad generator| + delta), gradients at the last layer."""
+    ratio = reconstruction.norm() / (generator.norm() + ADAPTIVE_EPS)
     return ratio.clamp(0, ADAPTIVE_LIMIT).detach()

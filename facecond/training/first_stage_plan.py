@@ -86,9 +86,9 @@ def describe(config: FirstStageRunConfig) -> str:
         model(images, torch.zeros(shape))
 
     gib = kept_bytes(config, {id(p) for p in model.parameters()}, forward) / 2**30
-    weights, rivals = (sum(p.numel() for p in part.parameters()) for part in (model, discriminator))
+    sizes = [sum(p.numel() for p in x.parameters()) / 1e6 for x in (model, discriminator)]
     compression = 3 * size**2 / (shape[1] * shape[2] * shape[3])
-    heeded = f"from step {loss.adversary_start}" if loss.adversary else "left out"
+    used = f"from step {loss.adversary_start}" if loss.adversary else "left out"
     return "\n".join(
         [
             configs.dump(config).rstrip(),
@@ -96,8 +96,8 @@ def describe(config: FirstStageRunConfig) -> str:
             f"pictures       {size} px ({known})",
             f"latents        {shape[1]} x {shape[2]} x {shape[3]}, "
             f"{compression:.1f} times fewer values than the picture",
-            f"parameters     {weights / 1e6:.2f} M, and {rivals / 1e6:.2f} M of the discriminator",
-            f"discriminator  {heeded}; one verdict per patch of {discriminator.receptive_field} px",
+            f"parameters     {sizes[0]:.2f} M, and {sizes[1]:.2f} M of the discriminator",
+            f"discriminator  {used}; one logit per patch of {discriminator.receptive_field} px",
             f"activations    about {gib:.2f} GiB of the autoencoder at batch {batch}",
         ]
     )

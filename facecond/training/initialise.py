@@ -1,8 +1,7 @@
-"""Beginning from a saved model: what of its weights fits, and whose latents are used."""
+"""Beginning the training of a denoiser from a saved model, and whose latents are then used."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,79 +11,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from facecond.config import RunConfig
-from facecond.errors import UserError
+from facecond.errors import UserError, reason
 from facecond.models import first_stage as first_stages
 from facecond.storage import hash_of, read_json, sha256
 from facecond.training.setup import first_stage_hash
+from facecond.training.transfer import check_origin, take_over
 
 PARTS = ("unet", "condition_encoder")
-EXAMPLES = 3
-"""Names that a line of the report shows."""
-
-
-@dataclass(frozen=True)
-class Transfer:
-    """What of some weights goes into a module, by name and shape.
-
-    Attributes:
-        taken: names in both, of one shape.
-        new: names of the module only; they keep what they have.
-        left_out: names of the weights only.
-        reshaped: names in both, with the shapes of the weights and of the module.
-    """
-
-    taken: tuple[str, ...]
-    new: tuple[str, ...]
-    left_out: tuple[str, ...]
-    reshaped: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Number of tensors of each kind."""
-        return {name: len(value) for name, value in vars(self).items()}
-
-    def report(self, source: str | Path) -> str:
-        """Lines with counts and examples."""
-        shapes = [f"{n} {list(a)} -> {list(b)}" for n, (a, b) in self.reshaped.items()]
-        lines = [f"{source}: {len(self.taken)} tensors taken over"]
-        for title, names in (
-            ("new, not in it", list(self.new)),
-            ("left out, not in this model", list(self.left_out)),
-            ("left out, of another shape", shapes),
-        ):
-            if names:
-                more = ", ..." if len(names) > EXAMPLES else ""
-                lines.append(f"  {len(names)} {title}: {', '.join(names[:EXAMPLES])}{more}")
-        return "\n".join(lines)
-
-
-def compare(module: nn.Module, weights: Mapping[str, Tensor]) -> Transfer:
-    """What `take_over` would do; the module may be on the meta device."""
-    own = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
-    shared = [name for name in own if name in weights]
-    same = {name for name in shared if own[name] == tuple(weights[name].shape)}
-    return Transfer(
-        taken=tuple(name for name in shared if name in same),
-        new=tuple(name for name in own if name not in weights),
-        left_out=tuple(name for name in weights if name not in own),
-        reshaped={n: (tuple(weights[n].shape), own[n]) for n in shared if n not in same},
-    )
-
-
-@torch.no_grad()
-def take_over(module: nn.Module, weights: Mapping[str, Tensor], where: str | Path) -> Transfer:
-    """Copy into the module what fits it by name and shape; the rest of it stays as it is.
-
-    Raises:
-        UserError: nothing fits; `where` names the weights.
-    """
-    transfer = compare(module, weights)
-    if not transfer.taken:
-        raise UserError("none of its weights fits this model", where, "Check the architecture.")
-    own = module.state_dict()
-    for name in transfer.taken:
-        own[name].copy_(weights[name])
-    return transfer
 
 
 @dataclass(frozen=True)
@@ -129,8 +62,8 @@ class Source:
                 try:
                     loaded = load_file(file)
                 except Exception as error:  # safetensors raises many kinds
-                    reason = " ".join(str(error).split())[:120]
-                    raise UserError(f"cannot be read ({reason})", file, "Copy it anew.") from None
+                    what = f"cannot be read ({reason(error)})"
+                    raise UserError(what, file, "Copy it anew.") from None
                 for name, tensor in loaded.items():
                     if not torch.isfinite(tensor).all():
                         raise UserError(f"{name} holds NaN or infinity", file, "Train it anew.")
@@ -229,15 +162,8 @@ def beginning(
             is not named.
     """
     source = Source.open(init) if init else None
-    recorded = before.get("init") if before else None
-    begun_with = recorded["hash"] if recorded else None
-    if before is not None and source is not None and begun_with != source.hash:
-        how = "from another model" if recorded else "without --init"
-        raise UserError(f"the run was begun {how}", out, "Use --resume never or another --out.")
+    recorded = check_origin(before, source.hash if source else None, out, has_state)
     if recorded is not None:
-        if source is None and not has_state:
-            what = f"the run was begun with --init {recorded['path']} and has no checkpoint yet"
-            raise UserError(what, out, "Give --init again, or use --resume never.")
         return Beginning(source, recorded)
     if source is None:
         return Beginning()

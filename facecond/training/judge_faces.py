@@ -15,6 +15,7 @@ from facecond.data.prepared import PreparedFolder
 from facecond.data.splits import half_of
 from facecond.errors import UserError
 from facecond.labels import ANYTHING, UNSPECIFIED
+from facecond.models.pixels import to_network
 
 Kind = Literal["parser", "attributes"]
 Split = Literal["judges", "training"]
@@ -150,14 +151,9 @@ def rows_of(folder: PreparedFolder, split: str, part: Part) -> np.ndarray:
     return rows[[half == part for half in halves]]
 
 
-def to_network(images: Tensor) -> Tensor:
-    """u8 [B, 3, H, W] -> float in [-1, 1], channels last."""
-    return (images.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
-
-
 def pictures(faces: Faces) -> Tensor:
-    """What a judge of pictures sees of faces: float [B, 3, H, W] in [-1, 1]."""
-    return to_network(faces.images)
+    """What a judge of pictures sees of faces: float [B, 3, H, W] in [-1, 1], channels last."""
+    return to_network(faces.images).contiguous(memory_format=torch.channels_last)
 
 
 def _read(

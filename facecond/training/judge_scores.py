@@ -19,6 +19,7 @@ from facecond.metrics import (
     mask_counts,
     mean_iou,
 )
+from facecond.metrics.attribute_calibration import calibrate
 from facecond.models.judges import AttributeClassifier, FaceParser
 from facecond.training.judge_faces import Faces, FaceSource, pictures
 
@@ -52,6 +53,19 @@ def choose_thresholds(model: AttributeClassifier, faces: FaceSource) -> dict[str
     ]
     model.register_to_config(thresholds=thresholds)
     return _attribute_scores(model, logits, truth)
+
+
+def calibrations(model: AttributeClassifier, faces: FaceSource) -> dict[str, Any]:
+    """By attribute, of those in `per_attribute`: base rate on these faces, scale of the logits to
+    probabilities, and how often each stated value is right (`AttributeCalibration`)."""
+    logits, truth = _logits_and_truth(model, faces)
+    scored = _attribute_scores(model, logits, truth)["per_attribute"]
+    found = {}
+    for a, name in enumerate(ATTRIBUTES):
+        if name in scored:
+            known = truth[:, a] != UNSPECIFIED
+            found[name] = calibrate(logits[known, a], truth[known, a] == PRESENT).as_json()
+    return found
 
 
 def best_threshold(logits: np.ndarray, truth: np.ndarray) -> float:

@@ -26,14 +26,23 @@ from facecond.models.judges import (
 )
 from facecond.provenance import commit, versions
 from facecond.seeding import key_of, numpy_generator
-from facecond.storage import atomic_folder, make_folder, sha256, write_json, write_text
+from facecond.storage import (
+    atomic_folder,
+    check_folder_target,
+    make_folder,
+    sha256,
+    write_json,
+    write_text,
+)
 from facecond.training.judge_card import card
 from facecond.training.judge_faces import FaceSource, Kind, Part, Split, read_faces, rows_of
 from facecond.training.judge_fit import Recipe, fit
 from facecond.training.judge_losses import class_weights, positive_weights
-from facecond.training.judge_scores import choose_thresholds, score_parser
+from facecond.training.judge_scores import calibrations, choose_thresholds, score_parser
 
 VALIDATION_SHARE = 0.1
+ASSUMED_SIZE = 64
+"""Side of the faces that a description assumes where there are none."""
 COUNTED = 4096
 """Faces whose pixels are counted, at most, for the weights of the classes."""
 
@@ -70,8 +79,10 @@ def train_judge(
     """
     started = time.perf_counter()
     how = Recipe(**recipe)
-    check(kind, folder, how)
-    _check_target(Path(out))
+    check(kind, how)
+    check_size(folder)
+    out = Path(out)
+    _check_target(out)
     faces = read_faces(folder, kind, progress, part, split)
     draw = numpy_generator(how.seed, "judge", kind, "validation")
     aside, rest = hold_out(faces.names, folder.identities, VALIDATION_SHARE, draw)
@@ -100,6 +111,8 @@ def train_judge(
     )
 
     scores: dict[str, Any] = {"kind": kind} | validate(model, valid)
+    if isinstance(model, AttributeClassifier):
+        scores["calibration"] = calibrations(model, valid)
     scores |= {
         "images": {"train": len(train), "validation": len(valid)},
         **asdict(how),
@@ -113,6 +126,7 @@ def train_judge(
         "commit": commit(),
         "versions": versions(),
     }
+    make_folder(out.parent)
     with atomic_folder(out) as temporary:
         model.eval().cpu().save_pretrained(temporary)
         saved = weights_file(temporary)
@@ -124,28 +138,41 @@ def train_judge(
 
 
 def describe(
-    kind: Kind, folder: PreparedFolder, part: Part, split: Split = "judges", **recipe: Any
+    kind: Kind, folder: PreparedFolder | None, part: Part, split: Split = "judges", **recipe: Any
 ) -> str:
-    """One line on what `train_judge` would do; raises `UserError` as it would for the recipe."""
+    """One line on what `train_judge` would do; raises `UserError` as it would for the recipe.
+
+    Args:
+        folder: None where no data are named yet; the size of the faces is then assumed.
+    """
     how = Recipe(**recipe)
-    check(kind, folder, how)
-    parameters = sum(p.numel() for p in _build(kind, folder.image_size, how, []).parameters())
-    count = len(rows_of(folder, split, part))
+    check(kind, how)
+    size = ASSUMED_SIZE
+    faces = f"faces of {size} px (assumed: data.root is not set)"
+    if folder is not None:
+        check_size(folder)
+        size = folder.image_size
+        faces = f"{len(rows_of(folder, split, part))} faces of {size} px"
+    parameters = sum(p.numel() for p in _build(kind, size, how, []).parameters())
     return (
         f"{kind} on {how.backbone}: {parameters:,} parameters, {how.steps} steps of "
-        f"{how.batch_size} from {count} faces of {folder.image_size} px"
+        f"{how.batch_size} from {faces}"
     )
 
 
-def check(kind: Kind, folder: PreparedFolder, how: Recipe) -> None:
+def check_size(folder: PreparedFolder) -> None:
     """Raise `UserError` unless the networks, which halve their grid three times, can take the
-    faces, and every choice of the recipe means something for this kind."""
+    faces."""
     if folder.image_size % 8:
         raise UserError(
             f"the judges cannot take {folder.image_size} px, which is no multiple of 8",
             folder.root,
             "Prepare the faces at such a size.",
         )
+
+
+def check(kind: Kind, how: Recipe) -> None:
+    """Raise `UserError` unless every choice of the recipe means something for this kind."""
     if how.weights and how.backbone == SMALL:
         fix = "Name a torchvision backbone (judge.backbone), or leave judge.weights empty."
         raise UserError("the small network has no weights of others", "judge.weights", fix)
@@ -199,4 +226,4 @@ def _check_target(out: Path) -> None:
         raise UserError("this is a file, not a folder", out, "Choose another --out.")
     if out.is_dir() and any(out.iterdir()) and not (out / "scores.json").is_file():
         raise UserError("the folder holds something else than a judge", out, "Choose a new --out.")
-    make_folder(out.parent)  # now, and not after the training
+    check_folder_target(out)  # now, and not after the training

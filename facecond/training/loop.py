@@ -7,21 +7,14 @@ been. The state is the weights, their average, the optimisers and the step.
 from __future__ import annotations
 
 import contextlib
-import math
-import signal
-import time
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from diffusers.training_utils import EMAModel
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from facecond import config as configs
 from facecond.config import RunConfig
-from facecond.data.dataset import IndexKeyedSampler
 from facecond.data.notes import lacking
 from facecond.diffusion import guidance
 from facecond.diffusion.objective import Objective
@@ -30,10 +23,11 @@ from facecond.diffusion.schedulers import scheduler
 from facecond.models.conditions import ConditionDropout
 from facecond.models.routing import SOURCES
 from facecond.seeding import torch_generator
-from facecond.storage import hash_of, make_folder, read_json, write_json, write_text
-from facecond.training import checkpoint, export, initialise, session, setup
+from facecond.storage import hash_of
+from facecond.training import export, initialise, session, setup
 from facecond.training.log import TrainingLog
-from facecond.training.optim import build_optimizers, gradient_norm, learning_rate_factor
+from facecond.training.steps import Steps
+from facecond.training.updates import Updates
 
 
 def train(
@@ -60,36 +54,20 @@ def train(
     guidance.plan(config.sampling.guidance, SOURCES)
     objective = Objective(**asdict(config.objective))
     dropout = ConditionDropout(**asdict(config.dropout))
-    out = make_folder(out)
+    folder = setup.open_data(config)
+    setup.check_sizes(config, folder.image_size)
     # Without `cpu`, processes on a machine without a GPU would not know of each other.
     accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="no")
     device, main = accelerator.device, accelerator.is_main_process
-    folder = setup.open_data(config)
     if main:
         for note in lacking(folder, folder.indices("generator"), "no face of the training split"):
             tqdm.write(f"note: {note}")
-    run, before = export.provenance(config, folder.data_hash), None
-    if resume != "never" and (out / "run.json").is_file():
-        before = read_json(out / "run.json")
-        session.check_same(before, run, out)
-    state = session.state_to_resume(out, resume, main)
-    if state is not None:
-        before = state["run"]
-        session.check_same(before, run, out)
+    out = Path(out)
+    run, before, state = session.open_run(config, folder.data_hash, out, resume, main)
     begin = initialise.beginning(init, config, out, before, state is not None)
 
-    # First stage and latents (the main process builds, the others then find them built).
-    with accelerator.main_process_first():
-        stage_path = out / "first_stage"
-        stage = setup.first_stage_for(
-            config, folder, stage_path, begin.first_stage_path, begin.first_stage_hash
-        )
-        cache = setup.latent_cache_for(config, folder, stage, stage_path, out / "latents")
-    run["first_stage_hash"] = setup.first_stage_hash(stage_path)
-
-    # Model (new, or with the weights of another), optimisers, average.
-    latent_shape = tuple(cache.manifest["identity"]["latent_shape"])
-    model = setup.denoiser_for(config, folder.image_size, latent_shape)
+    # Model, new or with the weights of another.
+    model = setup.denoiser_for(config, folder.image_size, setup.latent_shape(config, folder))
     run["routing_hash"] = hash_of(model.unet.trained_routing.to_dict())
     session.check_same(before or run, run, out)  # the files that a routing names may have changed
     if begin.record is not None and state is None:
@@ -98,31 +76,28 @@ def train(
             tqdm.write(report)
     if begin.record is not None:
         run["init"] = begin.record
+
+    # First stage and latents (the main process builds, the others then find them built);
+    # nothing is written before.
+    with accelerator.main_process_first():
+        stage_path = out / "first_stage"
+        stage = setup.first_stage_for(
+            config, folder, stage_path, begin.first_stage_path, begin.first_stage_hash
+        )
+        cache = setup.latent_cache_for(config, folder, stage, stage_path, out / "latents")
+    run["first_stage_hash"] = setup.first_stage_hash(stage_path)
+
+    # Optimisers, average, resume.
     model.to(device).to(memory_format=torch.channels_last)
     if knobs.gradient_checkpointing:
         model.unet.enable_gradient_checkpointing()
     model.unet.freeze_off_cells()
-    rates = asdict(config.optim)
-    schedule = {name: rates.pop(name) for name in ("warmup_steps", "decay_share")}
-    clip_norm, ema_decay = rates.pop("clip_norm"), rates.pop("ema_decay")
-    optimizers = build_optimizers(model, **rates)
-    base_rates = [[group["lr"] for group in o.param_groups] for o in optimizers]
-    parameters = list(model.parameters())
-    ema = EMAModel(parameters, decay=ema_decay, foreach=True)
-    step, steps, bad_steps = 0, knobs.steps, 0
-
-    # Resume.
+    updates = Updates.of(model, config.optim, out)
+    steps = Steps(accelerator, config, out, run, {"model": model}, updates)
     if state is not None:
-        step, steps = state["step"], state["steps"]
-        session.load_model(model, state["model"], out)
-        ema.load_state_dict(state["ema"])
-        ema.to(device)
-        for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
+        steps.resume(state)
     if main:
-        checkpoint.discard_after(out / "checkpoints", step)
-        write_text(out / "config.yaml", configs.dump(config))
-        write_json(out / "run.json", run)
+        session.write_run(config, run, out, steps.count)
     wrapped = accelerator.prepare_model(model)
     if knobs.compile:
         wrapped = torch.compile(wrapped)
@@ -130,54 +105,22 @@ def train(
         device.type, torch.bfloat16, enabled=setup.uses_bf16(config, device.type)
     )
 
-    # Batches: the order is a function of (seed, samples consumed).
-    world, micro = accelerator.num_processes, knobs.accumulation
-    per_step = knobs.batch_size * world * micro
-    sampler = IndexKeyedSampler(
-        len(cache), knobs.batch_size, knobs.seed, step * per_step, accelerator.process_index, world
-    )
-    batches = iter(
-        DataLoader(
-            cache,
-            batch_sampler=sampler,
-            num_workers=knobs.num_workers,
-            pin_memory=device.type == "cuda",
-            worker_init_fn=session.leave_signals_to_parent,
-        )
-    )
-
-    def save() -> None:
-        accelerator.wait_for_everyone()
-        if main:
-            state = {
-                "run": run,
-                "step": step,
-                "steps": steps,
-                "model": model.state_dict(),
-                "ema": ema.state_dict(),
-                "optimizers": [optimizer.state_dict() for optimizer in optimizers],
-            }
-            checkpoint.save(out / "checkpoints", step, state, knobs.keep_checkpoints)
-
+    batches, micro = steps.batches(cache), knobs.accumulation
     perceptual = setup.perceptual_loss_for(config, objective, stage)
     if perceptual is not None:
         stage.to(device)
-    log = TrainingLog(out, objective, step) if main else None
+    log = TrainingLog(out, objective, steps.count) if main else None
     if log is not None:
         log.gates(model.unet.routing)
     grids = export.SampleGrids(config, folder, stage) if main and knobs.sample_every else None
-    length = session.Length(accelerator, steps, knobs.minutes, began_at=step)
-    saved_at = time.monotonic()
     wrapped.train()
-    with session.signals_noted() as signalled, tqdm(
-        total=steps or None, initial=step, desc="train", unit="step", disable=not main
-    ) as bar:  # fmt: skip
-        while steps == 0 or step < steps:
+    with steps:
+        while steps.remain:
             # Accumulate gradients of one step.
             for index in range(micro):
                 batch = {key: value.to(device) for key, value in next(batches).items()}
                 randomness = torch_generator(
-                    knobs.seed, "step", step, index, accelerator.process_index
+                    knobs.seed, "step", steps.count, index, accelerator.process_index
                 )
                 x_0 = batch["latents"]  # [B, C, h, w]
                 t = objective.sample_t(len(x_0), randomness)  # [B]
@@ -201,54 +144,27 @@ def train(
                         loss = loss + perceptual.weight * seen.mean()
                     accelerator.backward(loss / micro)
 
-            # Update weights and their average; a step that is not finite is skipped.
-            norm = gradient_norm(parameters, clip_norm)
-            finite = math.isfinite(float(norm))
-            factor = learning_rate_factor(step, steps or 10**9, **schedule)
-            for optimizer, lrs in zip(optimizers, base_rates, strict=True):
-                for group, rate in zip(optimizer.param_groups, lrs, strict=True):
-                    group["lr"] = rate * factor
-                if finite:
-                    optimizer.step()
-                optimizer.zero_grad()
-            if finite:
-                ema.step(parameters)
-            bad_steps = 0 if finite else bad_steps + 1
-            session.give_up_if_hopeless(bad_steps, step, out)
-            step += 1
-            steps = length.after(step)
-            bar.total = steps or None
+            # Update weights and their average.
+            norm = updates.apply(steps.rate_factor, steps.count)
+            steps.advance()
 
             # Report.
-            bar.update()
             if log is not None:
-                log.collect(t, losses, norm, len(x_0) * micro * world)
+                log.collect(t, losses, norm, steps.batch)
                 if perceptual is not None:
                     log.collect_perceptual(seen, perceptual.active(t))
-            if log is not None and (step % knobs.log_every == 0 or step == steps):
-                bar.set_postfix(log.write(step, optimizers))
-                log.learned_gates(model.unet, step)
-            if (
-                log is not None
-                and grids is not None
-                and (step % knobs.sample_every == 0 or step == steps)
-            ):
-                with session.averaged(model, ema):
-                    grids.write(log.tensorboard, model, step)
+                if steps.is_due(knobs.log_every):
+                    steps.bar.set_postfix(log.write(steps.count, updates.optimizers))
+                    log.learned_gates(model.unet, steps.count)
+                if grids is not None and steps.is_due(knobs.sample_every):
+                    with updates.averaged():
+                        grids.write(log.tensorboard, model, steps.count)
 
-            # Save; stop where a signal asks for it.
-            due = main and time.monotonic() - saved_at > knobs.checkpoint_every_s
-            stop, due = session.agreed(accelerator, signalled() > 0, due)
-            if stop or due:
-                save()
-                saved_at = time.monotonic()
-            if stop:
-                raise session.Interrupted(signalled() or signal.SIGTERM)
-    save()
+            steps.save_or_stop()
+    steps.save()
     if log is not None:
         log.tensorboard.close()
-        with session.averaged(model, ema):
-            done = {**run, "steps": steps, "batch": per_step}
-            export.save_model(out / "model", config, model, stage, done)
+        with updates.averaged():
+            export.save_model(out / "model", config, model, stage, steps.record())
     accelerator.wait_for_everyone()
     return out / "model"

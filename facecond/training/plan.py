@@ -25,7 +25,7 @@ from facecond.models.denoiser import Denoiser
 from facecond.models.first_stage import AUTOENCODERS, FirstStage
 from facecond.models.routing import SOURCES
 from facecond.storage import read_json
-from facecond.training.initialise import Source, compare
+from facecond.training.initialise import Source
 from facecond.training.setup import (
     check_length,
     check_patches,
@@ -33,6 +33,7 @@ from facecond.training.setup import (
     denoiser_for,
     uses_bf16,
 )
+from facecond.training.transfer import compare
 
 
 def default_image_size(config: RunConfig) -> int:

@@ -1,29 +1,22 @@
-"""What every training does around its steps: go on from a checkpoint, keep to a time budget, heed
-signals, average."""
+"""What every training does around its steps: begin or go on from a checkpoint, heed signals."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import torch
-from accelerate import Accelerator
-from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from facecond import config as configs
+from facecond.config import FirstStageRunConfig, RunConfig
 from facecond.errors import UserError
-from facecond.training import checkpoint
-
-CALIBRATION = (3, 23)
-"""A run with a time budget measures its speed over these steps, then fixes its length."""
-MAX_BAD_STEPS = 10
-"""Steps in a row with a loss that is not finite before training gives up."""
+from facecond.storage import check_folder_target, make_folder, read_json, write_json, write_text
+from facecond.training import checkpoint, export
 
 
 class Interrupted(Exception):
@@ -52,6 +45,51 @@ def signals_noted() -> Iterator[Callable[[], int]]:
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)
+
+
+def open_run(
+    config: RunConfig | FirstStageRunConfig, data_hash: str, out: Path, resume: str, main: bool
+) -> tuple[dict[str, Any], dict[str, Any] | None, dict[str, Any] | None]:
+    """What a run is made from, what is said of it already, and the state that it goes on from.
+
+    Nothing is written.
+
+    Args:
+        out: run folder; it need not exist.
+        resume: `auto`, `never`, or a checkpoint folder.
+        main: whether this is the process that warns.
+
+    Returns:
+        What `run.json` is to say; what it (or the checkpoint) says of a run that goes on, None for
+        a new one; the state of the checkpoint, None without one.
+
+    Raises:
+        UserError: the place cannot be written to, it holds a run of other data or another config,
+            or no checkpoint is whole.
+    """
+    check_folder_target(out)
+    run, before = export.provenance(config, data_hash), None
+    if resume != "never" and (out / "run.json").is_file():
+        before = read_json(out / "run.json")
+        check_same(before, run, out)
+    state = state_to_resume(out, resume, main)
+    if state is not None:
+        before = state["run"]
+        check_same(state["run"], run, out)
+    return run, before, state
+
+
+def write_run(
+    config: RunConfig | FirstStageRunConfig, run: dict[str, Any], out: Path, step: int
+) -> None:
+    """Make the run folder, with config and provenance; later checkpoints than `step` are removed.
+
+    Called by the main process.
+    """
+    make_folder(out)
+    checkpoint.discard_after(out / "checkpoints", step)
+    write_text(out / "config.yaml", configs.dump(config))
+    write_json(out / "run.json", run)
 
 
 def state_to_resume(out: Path, resume: str, main: bool) -> dict[str, Any] | None:
@@ -83,84 +121,15 @@ def check_same(before: dict[str, Any], run: dict[str, Any], out: Path) -> None:
             )
 
 
-def load_model(model: nn.Module, weights: dict[str, Tensor], out: Path) -> None:
+def load_module(module: nn.Module, weights: dict[str, Tensor], out: Path) -> None:
+    """Fill a module from a checkpoint; raises `UserError` where it is of another architecture."""
     try:
-        model.load_state_dict(weights)
+        module.load_state_dict(weights)
     except RuntimeError as error:
         reason = str(error).splitlines()[1].strip()
         raise UserError(
             f"the checkpoint is of another architecture ({reason})", out, "Use --resume never."
         ) from None
-
-
-class Length:
-    """Steps of a run: as told, or as many as fit into `minutes` at the speed of its first steps.
-
-    Args:
-        steps: 0 where the length is to be found.
-        began_at: step that the run starts or goes on from.
-        slower_from: step from which steps take longer; if the run gets there, its length is fixed
-            anew at the speed after it. None where all steps are alike.
-    """
-
-    def __init__(
-        self,
-        accelerator: Accelerator,
-        steps: int,
-        minutes: float,
-        began_at: int,
-        slower_from: int | None = None,
-    ) -> None:
-        self.accelerator, self.steps, self.seconds = accelerator, steps, minutes * 60
-        self.began, self.started = began_at, time.monotonic()
-        self.slower_from = slower_from if slower_from is None or slower_from > began_at else None
-
-    def after(self, step: int) -> int:
-        """To be called after each step by every process; the steps of the run, 0 while unknown."""
-        if self.steps:
-            return self.steps
-        if step - self.began == CALIBRATION[0]:
-            self.measured_from = time.monotonic()
-        if step - self.began == CALIBRATION[1]:
-            now = time.monotonic()
-            pace = (now - self.measured_from) / (CALIBRATION[1] - CALIBRATION[0])
-            budget = torch.tensor(step + max(1.0, (self.seconds - (now - self.started)) / pace))
-            shared = self.accelerator.reduce(budget.to(self.accelerator.device), "mean")
-            if self.slower_from is not None and int(shared) > self.slower_from:
-                self.began, self.slower_from = self.slower_from, None
-            else:
-                self.steps = int(shared)
-        return self.steps
-
-
-def agreed(accelerator: Accelerator, *wishes: bool) -> list[bool]:
-    """Which of these any process wishes: all processes get the same answer."""
-    votes = torch.tensor([float(wish) for wish in wishes], device=accelerator.device)
-    return (accelerator.reduce(votes, "sum") > 0).tolist()
-
-
-def give_up_if_hopeless(bad_steps: int, step: int, out: Path) -> None:
-    """Raise `UserError` when too many steps in a row had a loss that is not finite."""
-    if bad_steps >= MAX_BAD_STEPS:
-        raise UserError(
-            f"the loss was not finite for {bad_steps} steps in a row (step {step})",
-            out,
-            "Start anew with a lower optim.learning_rate (--resume never).",
-        )
-
-
-@contextlib.contextmanager
-def averaged(model: nn.Module, ema: EMAModel) -> Iterator[None]:
-    """The averaged weights in place of the trained ones, in evaluation mode."""
-    parameters = list(model.parameters())
-    ema.store(parameters)
-    ema.copy_to(parameters)
-    model.eval()
-    try:
-        yield
-    finally:
-        ema.restore(parameters)
-        model.train()
 
 
 def leave_signals_to_parent(worker: int) -> None:

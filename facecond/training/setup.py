@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from facecond.config import FirstStageRunConfig, RunConfig
 from facecond.data.augmentation import FaceAugmentation
+from facecond.data.fit_images import FitImages
 from facecond.data.latents import LatentCache, build_latent_cache
 from facecond.data.prepared import PreparedFolder
 from facecond.devices import has_fast_bf16
@@ -32,10 +32,7 @@ from facecond.models.routing import (
     parse_rules,
     preset,
 )
-from facecond.storage import atomic_folder, hash_of, read_json, sha256, write_json
-
-FIT_IMAGES = 1024
-"""Pictures that the first stage is fitted to and measured on: the first of the split."""
+from facecond.storage import atomic_folder, hash_of, make_folder, read_json, sha256, write_json
 
 
 def check_length(config: RunConfig | FirstStageRunConfig) -> None:
@@ -78,11 +75,17 @@ def check_sampling(config: RunConfig, stochastic: bool) -> None:
         raise UserError(what, "data.sample_latents", "Set it to false.")
 
 
-def fit_images(folder: PreparedFolder) -> torch.Tensor:
-    """The first `FIT_IMAGES` pictures of the generator's split, float [N, 3, H, W] in [-1, 1]."""
-    rows = folder.indices("generator")[:FIT_IMAGES]
-    pictures = np.stack([folder.image(int(row)) for row in rows])
-    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
+def check_sizes(config: RunConfig, image_size: int) -> None:
+    """Raise `UserError` where the config's own first stage does not fit pictures of this size."""
+    if config.first_stage.autoencoder == "linear":
+        check_patches(config, image_size)
+        check_sampling(config, stochastic=False)
+
+
+def latent_shape(config: RunConfig, folder: PreparedFolder) -> tuple[int, int, int]:
+    """Channels, height and width of the latents that the config asks for."""
+    side = folder.image_size // config.first_stage.patch_size
+    return config.first_stage.latent_channels, side, side
 
 
 def first_stage_for(
@@ -95,6 +98,8 @@ def first_stage_for(
     """Fit or load the first stage, measure its scale on the data, keep it in `out`.
 
     What is kept in `out` is used again only if the data and the settings are the same.
+
+    Nothing is written before it is found to fit the config.
 
     Args:
         config, folder: of the run.
@@ -112,29 +117,29 @@ def first_stage_for(
         raise UserError(
             "the first stage that the run began with is gone", out, "Give --init again."
         )
-    images = fit_images(folder)
     if given is not None:
         stage = first_stages.load(given)
     elif config.first_stage.autoencoder == "linear":
         check_patches(config, folder.image_size)
         options = {key: settings[key] for key in ("patch_size", "latent_channels")}
-        stage = first_stages.fit_linear(images, **options)
+        stage = first_stages.fit_linear(FitImages(folder), **options)
     else:
         stage = first_stages.load_autoencoder(config.first_stage.autoencoder)
     if given is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         stage.to(device)
-        stage.measure(batch.to(device) for batch in images.split(64))
+        stage.measure(batch.to(device) for batch in FitImages(folder))
     stage.requires_grad_(False).eval().cpu()
-    channels, factor = config.first_stage.latent_channels, config.first_stage.patch_size
-    found = tuple(stage.encode(images[:1]).shape[1:])
-    side = folder.image_size // factor
-    if found != (channels, side, side):
+    (picture,) = FitImages(folder, limit=1)
+    found, expected = tuple(stage.encode(picture).shape[1:]), latent_shape(config, folder)
+    if found != expected:
         raise UserError(
-            f"its latents are {found} where {(channels, side, side)} is expected",
+            f"its latents are {found} where {expected} is expected",
             config.first_stage.autoencoder,
             "Correct first_stage.latent_channels and first_stage.patch_size.",
         )
+    check_sampling(config, stage.is_stochastic)
+    make_folder(out.parent)
     with atomic_folder(out) as temporary:
         stage.save_pretrained(temporary)
         write_json(temporary / "identity.json", identity)
@@ -166,14 +171,13 @@ def latent_cache_for(
         # A flip alone is not left to chance: the second variant is the mirror of the first.
         chance = 0.5 if data.affine or data.jitter else 1.0
         augmentation = FaceAugmentation(data.flip * chance, data.affine, data.jitter)
-    channels, factor = config.first_stage.latent_channels, config.first_stage.patch_size
     cache = build_latent_cache(
         folder,
         "generator",
         encode,
         out,
         first_stage_hash=first_stage_hash(stage_path),
-        latent_shape=(channels, folder.image_size // factor, folder.image_size // factor),
+        latent_shape=latent_shape(config, folder),
         variants=data.variants,
         augmentation=augmentation,
         seed=config.train.seed,

@@ -13,13 +13,16 @@ from facecond.analysis.attribute_split import (
     Figure,
     cross_fit,
     dealt_out,
+    figures_of,
+    hits,
     mask_shares,
     measure,
     split_record,
 )
 from facecond.analysis.attribute_split_table import markdown
 from facecond.data.predicted import write_predicted
-from facecond.data.prepared import PreparedFolder, PreparedWriter
+from facecond.data.prepared import PreparedFolder
+from facecond.data.writing import PreparedWriter
 from facecond.errors import UserError
 from facecond.labels import ANYTHING, ATTRIBUTES, MASK_CLASSES, mirror_mask
 from facecond.metrics import attribute_accuracy
@@ -82,9 +85,9 @@ def test_too_few_of_a_kind_are_uncertain(measured: tuple[dict, list[Figure]]) ->
     assert figures[5].score is not None and figures[5].present == 3
     assert all(figure.is_uncertain for figure in figures[4:])
     assert not figures[4].is_geometry and not figures[39].is_geometry
-    assert Figure(0.8, 0.74, 0.86, 0.5, 50, 50).is_uncertain
-    assert not Figure(0.8, 0.76, 0.86, 0.5, 50, 50).is_uncertain
-    assert Figure(0.8, 0.76, 0.86, 0.5, 29, 50).is_uncertain
+    assert Figure(0.8, 0.74, 0.86, 0.5, None, 50, 50).is_uncertain
+    assert not Figure(0.8, 0.76, 0.86, 0.5, None, 50, 50).is_uncertain
+    assert Figure(0.8, 0.76, 0.86, 0.5, None, 29, 50).is_uncertain
 
 
 def test_the_record_names_its_evidence(
@@ -115,8 +118,8 @@ def test_a_face_is_never_scored_by_a_network_that_saw_it(planted: PreparedFolder
     assert masks is not None and images is not None
     noise = torch.from_numpy(generator.integers(0, 19, masks.shape).astype(np.uint8))
     own._kept = (images, noise)
-    counts = cross_fit(own, truth, rows % 3, QUICK, False)
-    scores = attribute_accuracy(counts.sum(0))[:10]
+    logits = cross_fit(own, rows % 3, QUICK, False)
+    scores = attribute_accuracy(hits(truth, logits, rows % 3).sum(0))[:10]
     assert abs(scores.mean() - 0.5) < 0.12
 
 
@@ -148,6 +151,27 @@ def test_the_classifier_sees_shares_of_classes_and_nothing_else() -> None:
     left = torch.from_numpy(mirror_mask(masks.numpy()).copy())
     mirrored = mask_shares(Faces(torch.zeros(1, 3, 1, 1), left, torch.zeros(1, 40)))
     assert torch.equal(mirrored.flip(3), shares)  # no class of this mask has a side
+
+
+def test_what_shows_only_through_the_sex_is_told_apart() -> None:
+    """Attribute 0 follows the sex, but for noise; attribute 1 is its own, attribute 2 too rare."""
+    generator = np.random.default_rng(2)
+    count, male = 600, ATTRIBUTES.index("Male")
+    truth = np.full((count, 40), -1, np.int8)
+    truth[:, [male, 1]] = generator.integers(0, 2, (count, 2))
+    truth[:, 0] = np.where(generator.random(count) < 0.15, 1 - truth[:, male], truth[:, male])
+    truth[:, 2] = np.arange(count) < 20
+    logits = generator.normal(size=(count, 40)).astype(np.float32)
+    logits[:, 0] += 6 * truth[:, male]
+    logits[:, [1, male]] += 6 * truth[:, [1, male]]
+    noise = generator.normal(size=(count, 40)).astype(np.float32)
+    figures = figures_of(truth, logits, truth, noise, np.arange(count) % 5)
+    by_sex, own = figures[0], figures[1]
+    assert by_sex.score is not None and by_sex.same_sex is not None
+    assert abs(by_sex.score - 0.85) < 0.04 and abs(by_sex.same_sex - 0.5) < 0.1
+    assert own.score is not None and own.same_sex is not None
+    assert own.score > 0.98 and own.same_sex > 0.98
+    assert figures[2].same_sex is None and figures[male].same_sex is None
 
 
 def test_dealt_out_labels_are_those_of_other_faces_of_the_same_kind() -> None:

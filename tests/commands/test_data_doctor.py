@@ -36,10 +36,21 @@ def test_exit_codes_and_fix(folder, tmp_path, capsys):
     assert _doctor(folder, "--fix") == 0
 
 
-@pytest.mark.parametrize("words", [["--json", "gone/d.json"], ["--html", "."], ["--workers", "0"]])
-def test_bad_options_are_refused_before_anything_is_read(folder, words, capsys):
-    assert main(["data", "doctor", str(folder), *words]) == 2
-    assert capsys.readouterr().err.startswith("facecond: error: ")
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--json", "gone/d.json"], "not a place for a file"),
+        (["--html", "."], "is a folder, not a file"),
+        (["--json", f"{'n' * 300}.json"], "cannot be written"),
+        (["--html", "/dev/null/x.html"], "not a place for a file"),
+        (["--workers", "0"], "--workers"),
+    ],
+)
+def test_bad_options_are_refused_before_anything_is_read(words, message, tmp_path, capsys):
+    # The folder is not there: whoever read first would say so.
+    assert main(["data", "doctor", str(tmp_path / "none"), *words]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("facecond: error: ") and message in error
 
 
 def test_what_is_no_data_folder_exits_2(tmp_path, capsys):

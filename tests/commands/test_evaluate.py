@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from facecond.cli import main
 from facecond.data.prepared import PreparedFolder
+from facecond.storage import read_json, write_json
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +45,16 @@ def test_rows_table_and_page_are_written(
 ) -> None:
     out = tmp_path / "out"
     words = ["--n", "16", "--guidance", "mask=2", "--keep-images"]
+    labels = faces / "predicted" / "manifest.json"
+    labels.parent.mkdir()
+    alike = {"weights": "0" * 64, "scores": read_json(judges / "attributes" / "scores.json")}
+    write_json(labels, {"attributes": alike})
     assert evaluate(model, faces, judges, out, *words) == 0
+    shutil.rmtree(labels.parent)
     printed = capsys.readouterr().out
+    # The classifier that filled labels had the seed and the data of the one that scores.
+    warned = "and the one that filled labels share the seed and data: where both err alike"
+    assert printed.index("warning: the attribute classifier of") < printed.index("| mask_miou |")
     assert "| mask_miou |" in printed
     # The model comes from other faces, the judges from these.
     assert f"trained on other data than {faces}: the model;" in printed
@@ -52,25 +62,33 @@ def test_rows_table_and_page_are_written(
     assert {"mask_miou", "mask_miou_floor", "mask_miou_ceiling", "frechet_judge"} <= set(summary)
     assert summary["trained_on"]["the parser"] == PreparedFolder.open(faces).data_hash
     assert any("trained on other data" in note for note in summary["notes"])
+    assert len(summary["warnings"]) == 1 and warned in summary["warnings"][0]
+    table = (out / "results.md").read_text()
+    assert table.startswith("**Warning: the attribute classifier of") and warned in table
     assert set(summary["probe_seconds"]) == {"adherence", "fidelity"}
     assert not (out / "unfinished").exists()
     assert (summary["batch_size"], summary["device"]) == (32, "cpu")
     assert summary["n"] == 16 and summary["guidance"] == {"mask": 2.0}
     rows = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
-    assert all(row["data"] == PreparedFolder.open(faces).data_hash for row in rows)
+    assert rows and all(row["data"] == PreparedFolder.open(faces).data_hash for row in rows)
+    assert all(row["warnings"] == summary["warnings"] for row in rows)
     assert len(list((out / "images").glob("*.png"))) == 16
     page = (out / "report.html").read_text()
+    assert page.index('class="warning"') < page.index("<h2>") and warned in page
     assert "<svg" in page and "http://" not in page.replace("http://www.w3.org", "")
     again = tmp_path / "again"
     assert evaluate(model, faces, judges, again, *words) == 0
-    assert json.loads((again / "results.json").read_text())["mask_miou"] == summary["mask_miou"]
+    repeated = json.loads((again / "results.json").read_text())
+    assert repeated["mask_miou"] == summary["mask_miou"] and "warnings" not in repeated
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (("--n", "21"), "20 are there"),
-        (("--n", "4", "--guidance", "msk=2"), "'mask'"),
+        (("--n", "4", "--guidance", "msk=2", "--keep-images"), "'mask'"),
+        (("--data", "{tmp}/none"), "no such folder"),
+        (("--out", "/dev/null/out"), "/dev/null/out: cannot be written"),
     ],
 )
 def test_what_cannot_be_evaluated_is_said_in_one_line(
@@ -82,10 +100,11 @@ def test_what_cannot_be_evaluated_is_said_in_one_line(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert evaluate(model, faces, judges, tmp_path / "out", *words) == 2
+    given = [word.format(tmp=tmp_path) for word in words]
+    assert evaluate(model, faces, judges, tmp_path / "deep" / "out", *given) == 2
     error = capsys.readouterr().err
     assert message in error and "Traceback" not in error
-    assert not (tmp_path / "out" / "results.json").exists()
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_without_judges_is_named(
@@ -93,6 +112,7 @@ def test_a_folder_without_judges_is_named(
 ) -> None:
     assert evaluate(model, faces, tmp_path / "none", tmp_path / "out", "--n", "4") == 2
     assert "no parser judge here" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture(scope="module")
@@ -202,3 +222,4 @@ def test_faults_of_the_options_are_said_before_any_work(
     assert evaluate(model, faces, judges, tmp_path / "out", *given) == 2
     error = capsys.readouterr().err
     assert message in error and "generate" not in error and "Traceback" not in error
+    assert not list(tmp_path.iterdir())

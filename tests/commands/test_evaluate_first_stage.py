@@ -29,7 +29,9 @@ def test_a_linear_code_with_judges_and_distance(
     test = PreparedFolder.open(data)
     assert flat["n"] == len(test.indices("test")) and flat["data"] == test.data_hash
     assert flat["latent_shape"] == [6, 16, 16] and "random_squeeze" in flat
-    assert {"psnr", "ssim", "mask_miou", "frechet_judge", "frechet_judge_originals"} <= set(flat)
+    frechet = "frechet_judge_reconstruction"  # `frechet_judge` is the distance of samples
+    assert {"psnr", "ssim", "mask_miou", frechet, f"{frechet}_originals"} <= set(flat)
+    assert "frechet_judge" not in flat
     assert "| ssim |" in (out / "results.md").read_text("utf-8")
     page = (out / "report.html").read_text("utf-8")
     assert "--latent-channels 6" in page and "--net squeeze --trunk random" in page
@@ -62,6 +64,7 @@ def test_one_judge_alone_is_enough(data: Path, tmp_path: Path) -> None:
         ("linear", ["--trunk", "gone.pth"], "gone.pth: there is no such file"),
         ("linear", ["--trunk", "random", "--net", "alxe"], "Did you mean 'alex'"),
         ("linear", ["--judges", "nowhere"], "holds neither parser/ nor attributes/"),
+        ("linaer", ["--out", "/dev/null/out"], "/dev/null/out: cannot be written"),
     ],
 )
 def test_faults_are_one_line_and_write_nothing(

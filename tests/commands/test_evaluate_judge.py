@@ -59,6 +59,9 @@ def test_faults_are_one_line(
     shown = capsys.readouterr().err
     assert "this judge is for 128 px, these faces have 64 px" in shown
     assert len(shown.splitlines()) == 1
+    bad = [*words[:3], str(tmp_path / "none"), *words[4:], "--json", str(tmp_path)]
+    assert main(bad) == 2  # before the judge is read
+    assert f"{tmp_path}: is a folder, not a file" in capsys.readouterr().err
     words[2] = "attributes"
     assert main(words) == 2
     assert "FaceParser, not a AttributeClassifier" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 from PIL import Image
 
 from facecond.cli import main
+from facecond.commands.parse import _save
 from facecond.data.rendered import render
 from facecond.evaluation.photo import central_square
 from facecond.models.judges import FaceParser
@@ -59,6 +61,20 @@ def test_an_aligned_crop_is_parsed_without_a_detector(
     assert Image.open(files["overlay"]).size == (32, 32)
     assert main([*words, "--size", "48"]) == 0
     assert Image.open(out).size == (48, 48)
+
+
+def test_all_pictures_are_written_or_none(tmp_path: Path) -> None:
+    class Unwritable:
+        def save(self, *_: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    first, second = (str(tmp_path / name) for name in ("mask.png", "overlay.png"))
+    with pytest.raises(OSError) as caught:
+        _save({first: Image.new("L", (4, 4)), second: Unwritable()})
+    assert caught.value.filename == second
+    assert not list(tmp_path.iterdir())
+    _save({first: Image.new("L", (4, 4)), second: Image.new("L", (5, 5))})
+    assert Image.open(first).size == (4, 4) and Image.open(second).size == (5, 5)
 
 
 def test_a_parser_of_drawings_is_refused_for_photos(
@@ -110,8 +126,17 @@ def test_a_parser_of_drawings_is_refused_for_photos(
         ),
         (
             ["{photo}", "--parser", "{parser}", "--out", "{photo}/m.png"],
-            ("cannot create the folder",),
+            ("photo.png/m.png: cannot be written",),
         ),
+        (
+            ["{photo}", "--parser", "{parser}", "--aligned-already", "--overlay", "{photo}/o.png"],
+            ("photo.png/o.png: cannot be written",),
+        ),
+        (
+            ["none.jpg", "--parser", "{parser}", "--out", "deep/mask.png", "--aligned-already"],
+            ("none.jpg: cannot be read",),
+        ),
+        (["{photo}", "--parser", "{parser}", "--aligned", "folder.png"], ("is a folder",)),
     ],
 )
 def test_what_is_missing_is_said_in_one_line(
@@ -125,12 +150,13 @@ def test_what_is_missing_is_said_in_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.jpg").write_text("not a picture")
-    before = sorted(tmp_path.iterdir())
+    (tmp_path / "folder.png").mkdir()
+    before = sorted(tmp_path.rglob("*"))
     places = {"photo": photo, "parser": parser, "tmp": tmp_path, "text": tmp_path / "text.jpg"}
     assert main(["parse", *(word.format(**places) for word in words)]) == 2
     said = capsys.readouterr().err
     assert len(said.splitlines()) == 1 and all(part in said for part in parts), said
-    assert sorted(tmp_path.iterdir()) == before
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_faces_are_found_by_yunet(

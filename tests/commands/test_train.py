@@ -73,6 +73,28 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert main(["train", words[0], "--out", str(tmp_path / "run"), *words[1:]]) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("facecond: error:") and message in error
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--set", "denoiser.mask_grid=7"], "mask_grid"),
+        (["--set", "first_stage.patch_size=7"], "do not fit 64 px"),
+        (["--set", "first_stage.autoencoder=/nowhere"], "/nowhere"),
+        (["--set", "data.sample_latents=true"], "data.sample_latents"),
+        (["--set", "train.minutes=0"], "no length"),
+        (["--init", "/nowhere"], "there is no model"),
+        (["--resume", "/nowhere"], "there is no such checkpoint"),
+    ],
+)
+def test_a_fault_beside_good_data_leaves_nothing_behind(
+    data: Path, words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ["train", "rendered_64", "--out", str(tmp_path / "runs" / "one")]
+    assert main([*common, "--set", f"data.root={data}", *words]) == 2
+    assert message in capsys.readouterr().err.strip().splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,7 @@ def test_faults_of_the_config_are_one_line(
     ("setting", "message"),
     [
         ("autoencoder.block_out_channels=[8,8,8,8,8,8,8,8]", "64 px pictures cannot be divided"),
+        ("discriminator.width=9", "width 9 is no multiple of 8"),
         ("loss.perceptual_trunk=gone.safetensors", "gone.safetensors: there is no such file"),
     ],
 )
@@ -74,3 +75,12 @@ def test_faults_with_the_data_are_one_line_and_leave_nothing(
     assert main([*words, f"data.root={data}", "loss.perceptual=1", setting]) == 2
     assert message in capsys.readouterr().err.splitlines()[-1]
     assert not (tmp_path / "run").exists()
+
+
+def test_a_source_that_is_not_there_leaves_nothing(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", "first-stage", NAME, "--out", str(tmp_path / "run"), "--init", "./nowhere"]
+    assert main([*words, "--set", f"data.root={data}", "train.steps=1"]) == 2
+    assert "no autoencoder found" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -61,6 +61,20 @@ def test_a_dry_run_shows_the_run_and_writes_nothing(
         (["hair", "judge_parser_64"], "invalid choice: 'hair'"),
     ],
 )
+def test_a_dry_run_needs_no_data_and_the_same_words_work_for_all_trainings(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for words in (
+        ["judge", "parser", "judge_parser_64"],
+        ["judge", "attributes", "judge_attributes_64"],
+        ["first-stage", "first_stage_f4_64"],
+        ["rendered_64"],
+    ):
+        assert main(["train", *words, "--dry-run"]) == 0
+        shown = capsys.readouterr().out
+        assert "assumed: data.root is not set" in shown and "parameters" in shown
+
+
 def test_faults_are_one_line(
     words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

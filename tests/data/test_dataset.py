@@ -7,7 +7,8 @@ from torch.utils.data import DataLoader
 
 from facecond.data.augmentation import FaceAugmentation
 from facecond.data.dataset import FaceDataset, IndexKeyedSampler, collate
-from facecond.data.prepared import PreparedFolder, PreparedWriter
+from facecond.data.prepared import PreparedFolder
+from facecond.data.writing import PreparedWriter
 from facecond.errors import UserError
 
 

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from facecond.data.exclusions import read_exclusions, write_exclusions
-from facecond.data.prepared import SPLITS, PreparedFolder, PreparedWriter
+from facecond.data.prepared import SPLITS, PreparedFolder
+from facecond.data.writing import PreparedWriter
 from facecond.errors import UserError
 from facecond.storage import hash_of
 

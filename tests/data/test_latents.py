@@ -10,7 +10,8 @@ from facecond.data import latents as module
 from facecond.data.augmentation import FaceAugmentation
 from facecond.data.dataset import IndexKeyedSampler
 from facecond.data.latents import LatentCache, build_latent_cache, cache_identity
-from facecond.data.prepared import PreparedFolder, PreparedWriter
+from facecond.data.prepared import PreparedFolder
+from facecond.data.writing import PreparedWriter
 from facecond.errors import UserError
 from facecond.labels import mirror_mask
 from facecond.storage import read_json, write_json

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from facecond.data.notes import lacking, preparation_notes
-from facecond.data.prepared import PreparedFolder, PreparedWriter
+from facecond.data.prepared import PreparedFolder
+from facecond.data.writing import PreparedWriter
 from facecond.labels import UNSPECIFIED
 
 IMAGE, MASK = np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8)

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from facecond.data.dataset import FaceDataset
 from facecond.data.predicted import read_predicted, write_predicted
-from facecond.data.prepared import PreparedFolder, PreparedWriter
+from facecond.data.prepared import PreparedFolder
+from facecond.data.writing import PreparedWriter
 from facecond.errors import UserError
 from facecond.labels import ANYTHING, ATTRIBUTES, UNSPECIFIED
 
@@ -160,6 +162,23 @@ def test_damage_is_named(folder: PreparedFolder, damage, message: str) -> None:
     damage(folder.root / "predicted")
     with pytest.raises(UserError, match=message):
         PreparedFolder.open(folder.root, labels="all")
+
+
+def test_a_mask_that_was_changed_is_named_when_it_is_read(folder: PreparedFolder) -> None:
+    label(folder)
+    file = folder.root / "predicted" / "masks" / "n2.png"
+    Image.fromarray(MASK + 1).save(file)
+    full = PreparedFolder.open(folder.root, labels="all")
+    assert (full.mask(3) == MASK).all()
+    with pytest.raises(UserError, match=r"n2\.png: was changed after it was written"):
+        full.mask(2)
+    earlier = read_predicted(folder)
+    assert earlier is not None
+    with pytest.raises(UserError, match=r"n2\.png: was changed"), write_predicted(folder) as writer:
+        writer.keep_masks(earlier)
+    file.unlink()
+    with pytest.raises(UserError, match=r"n2\.png: cannot be read \(No such file"):
+        full.mask(2)
 
 
 def test_only_two_kinds_of_labels_are_known(folder: PreparedFolder) -> None:

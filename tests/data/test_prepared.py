@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facecond.data.prepared import SPLITS, EncodedFace, PreparedFolder, PreparedWriter, encode_png
+from facecond.data.prepared import SPLITS, PreparedFolder
+from facecond.data.writing import EncodedFace, PreparedWriter, encode_png
 from facecond.errors import UserError
 from facecond.labels import ANYTHING
 

@@ -131,3 +131,15 @@ def test_a_killed_preparation_goes_on(tmp_path: Path, capsys: pytest.CaptureFixt
     prepare_folder(root, tmp_path / "whole", 16, workers=1)
     assert _content(tmp_path / "x") == _content(tmp_path / "whole")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["raw", "whole", "x"]
+
+
+def test_faults_name_the_folder_that_is_made_and_not_its_work_folder(tmp_path: Path) -> None:
+    picture = np.zeros((SIZE, SIZE, 3), np.uint8)
+    with pytest.raises(OSError) as caught, PreparedWriter(tmp_path / "x", SIZE, "folder") as writer:
+        writer.add("n" * 300, picture, None, _row(0), "test")
+    assert caught.value.filename == str(tmp_path / "x")
+    long = tmp_path / ("n" * 250)
+    with pytest.raises(UserError) as told, PreparedWriter(long, SIZE, "folder"):
+        pass
+    assert told.value.where == str(long)
+    assert list(tmp_path.iterdir()) == []

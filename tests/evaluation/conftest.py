@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 import torch
 
-from facecond.data.prepared import PreparedFolder, PreparedWriter
-from facecond.evaluation.adherence import adherence
+from facecond.data.prepared import PreparedFolder
+from facecond.data.writing import PreparedWriter
+from facecond.evaluation.adherence import ADHERENCE as PROBE
 from facecond.evaluation.conditions import noise_seed
+from facecond.evaluation.judges import Judges
 from facecond.evaluation.protocol import Evaluation, Protocol, evaluate
-from facecond.evaluation.verdicts import Judges
 from facecond.labels import ATTRIBUTES, PALETTE
 from facecond.training.judges import train_judge
 
@@ -189,7 +190,7 @@ class Painter(Pipeline):
         return paint(quarters(classes), asked, generator)
 
 
-ADHERENCE = Protocol("adherence", None, {"adherence": adherence})
+ADHERENCE = Protocol("adherence", None, {"adherence": PROBE})
 
 
 def run(faces: PreparedFolder, judges: Any, pipeline: Pipeline, **options: Any) -> Evaluation:

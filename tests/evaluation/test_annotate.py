@@ -9,11 +9,15 @@ import pytest
 import torch
 
 from facecond.data.predicted import read_predicted
-from facecond.data.prepared import PreparedFolder, PreparedWriter
+from facecond.data.prepared import PreparedFolder
+from facecond.data.writing import PreparedWriter
 from facecond.errors import UserError
 from facecond.evaluation.annotate import label_folder
-from facecond.evaluation.witness import Witness, check_rows, resized
+from facecond.evaluation.inference import check_rows, resized
+from facecond.evaluation.judges import Judge
+from facecond.evaluation.label_attributes import BY_JUDGE, ONE_VALUE
 from facecond.labels import ANYTHING, ATTRIBUTES, UNSPECIFIED
+from facecond.metrics.attribute_calibration import calibrate
 from facecond.models.judges import AttributeClassifier, FaceParser
 from facecond.models.weights_hash import weights_hash
 from facecond.seeding import key_of
@@ -35,29 +39,29 @@ def network(images: np.ndarray) -> torch.Tensor:
 
 
 @pytest.fixture(scope="module")
-def classifier() -> Witness:
+def classifier() -> Judge:
     """An untrained classifier; its thresholds are the medians of its answers."""
     with torch.random.fork_rng():
         torch.manual_seed(key_of("classifier") >> 1)
         model = AttributeClassifier(width=8, image_size=SIZE, attributes=ATTRIBUTES[:30]).eval()
     with torch.no_grad():
         model.register_to_config(thresholds=model(network(faces())).median(0).values.tolist())
-    return Witness(model, Path("judges/attributes"), {"seed": 4, "data_hash": "elsewhere"})
+    return Judge(model, Path("judges/attributes"), {"seed": 4, "data_hash": "elsewhere"})
 
 
 @pytest.fixture(scope="module")
-def parser() -> Witness:
+def parser() -> Judge:
     """An untrained parser."""
     with torch.random.fork_rng():
         torch.manual_seed(key_of("parser") >> 1)
         model = FaceParser(width=8, image_size=SIZE).eval()
         torch.nn.init.normal_(model.network.head[1].weight, std=3)
         model.network.head[1].bias.data.zero_()
-    return Witness(model, Path("judges/parser"))
+    return Judge(model, Path("judges/parser"))
 
 
 @torch.no_grad()
-def answers(classifier: Witness, parser: Witness) -> tuple[np.ndarray, np.ndarray]:
+def answers(classifier: Judge, parser: Judge) -> tuple[np.ndarray, np.ndarray]:
     """What the two say: int8 [COUNT, 40] and uint8 [COUNT, SIZE, SIZE]."""
     images = network(faces())
     present = classifier.model(images) > torch.tensor(classifier.model.config["thresholds"])
@@ -74,13 +78,13 @@ def write(root: Path, attributes: np.ndarray, masks: np.ndarray, known: int = KN
 
 
 @pytest.fixture
-def root(classifier: Witness, parser: Witness, tmp_path: Path) -> Path:
+def root(classifier: Judge, parser: Judge, tmp_path: Path) -> Path:
     """A folder whose truth is what the judges say."""
     return write(tmp_path / "data", *answers(classifier, parser))
 
 
 def test_judges_that_are_right_restore_what_is_missing(
-    classifier: Witness, parser: Witness, root: Path
+    classifier: Judge, parser: Judge, root: Path
 ) -> None:
     attributes, masks = answers(classifier, parser)
     manifest = label_folder(PreparedFolder.open(root), parser, classifier, progress=False)
@@ -106,9 +110,7 @@ def test_judges_that_are_right_restore_what_is_missing(
     assert set(manifest["attributes"]["per_attribute"]) == set(ATTRIBUTES[:30])
 
 
-def test_the_test_split_decides_nothing(
-    classifier: Witness, parser: Witness, tmp_path: Path
-) -> None:
+def test_the_test_split_decides_nothing(classifier: Judge, parser: Judge, tmp_path: Path) -> None:
     attributes, masks = answers(classifier, parser)
     in_test = np.array([SPLIT[i % len(SPLIT)] == "test" for i in range(COUNT)])
     lying, false = attributes.copy(), masks.copy()
@@ -126,7 +128,7 @@ def test_the_test_split_decides_nothing(
 
 
 def test_an_attribute_that_the_judge_misreads_stays_open(
-    classifier: Witness, parser: Witness, tmp_path: Path
+    classifier: Judge, parser: Judge, tmp_path: Path
 ) -> None:
     attributes, masks = answers(classifier, parser)
     attributes[::2, 4] = 1 - attributes[::2, 4]  # half of its answers are wrong
@@ -140,7 +142,7 @@ def test_an_attribute_that_the_judge_misreads_stays_open(
 
 
 def test_a_mask_class_that_the_parser_misreads_stays_open(
-    classifier: Witness, parser: Witness, tmp_path: Path
+    classifier: Judge, parser: Judge, tmp_path: Path
 ) -> None:
     attributes, masks = answers(classifier, parser)
     common = np.bincount(masks.ravel(), minlength=19).argsort()[::-1]
@@ -157,7 +159,7 @@ def test_a_mask_class_that_the_parser_misreads_stays_open(
 
 
 def test_least_confidence_leaves_the_unsure_open(
-    classifier: Witness, parser: Witness, tmp_path: Path
+    classifier: Judge, parser: Judge, tmp_path: Path
 ) -> None:
     attributes, masks = answers(classifier, parser)
     random = np.random.default_rng(1)
@@ -169,13 +171,33 @@ def test_least_confidence_leaves_the_unsure_open(
         given = read_predicted(folder)
         assert given is not None
         sure = given.confidence[given.attributes != UNSPECIFIED]
-        assert len(sure) == 0 or sure.min() >= max(least, 0.5) - 1e-4
+        assert (sure >= max(least, 0.5) - 1e-4).all()
         counts.append(len(sure))
     assert counts[0] == (COUNT - KNOWN) * 30 > counts[1] > counts[2]
 
 
+def test_an_attribute_of_which_one_value_is_sure_stays_open(
+    classifier: Judge, parser: Judge, tmp_path: Path
+) -> None:
+    """An attribute that one face in eight has, and that is hardly seen."""
+    attributes, masks = answers(classifier, parser)
+    with torch.no_grad():
+        logits = classifier.model(network(faces())).numpy()[:, 4]
+    noisy = logits + np.random.default_rng(4).normal(0, 0.8 * logits.std(), COUNT)
+    attributes[:, 4] = noisy > np.quantile(noisy, 0.86)
+    folder = PreparedFolder.open(write(tmp_path / "x", attributes, masks))
+    manifest = label_folder(folder, None, classifier, progress=False)
+    found = manifest["attributes"]["per_attribute"][ATTRIBUTES[4]]
+    assert found["accuracy"] > 0.6 and found["low"] > 0.5  # what was enough to be labelled
+    assert found["stated_absent"][0] > 40 and found["stated_present"][0] < 5
+    assert found["left_open"] == ONE_VALUE and not found["used"] and found["filled"] == 0
+    given = read_predicted(folder)
+    assert given is not None and (given.attributes[:, 4] == UNSPECIFIED).all()
+    assert manifest["attributes"]["per_attribute"][ATTRIBUTES[5]]["filled_present"] > 0
+
+
 def test_one_judge_keeps_what_the_other_filled(
-    classifier: Witness, parser: Witness, root: Path
+    classifier: Judge, parser: Judge, root: Path
 ) -> None:
     label_folder(PreparedFolder.open(root), parser, classifier, progress=False)
     both = PreparedFolder.open(root, labels="all")
@@ -188,26 +210,42 @@ def test_one_judge_keeps_what_the_other_filled(
 
 
 def test_without_truth_the_judges_own_figures_stand(
-    classifier: Witness, parser: Witness, tmp_path: Path
+    classifier: Judge, parser: Judge, tmp_path: Path
 ) -> None:
     attributes, masks = answers(classifier, parser)
     folder = PreparedFolder.open(write(tmp_path / "x", attributes, masks, known=0))
     with pytest.raises(UserError, match=r"judges/attributes: no true attributes to check"):
         label_folder(folder, None, classifier, progress=False)
     assert not (folder.root / "predicted").exists()
-    told = Witness(classifier.model, classifier.path, {"per_attribute": {ATTRIBUTES[2]: 0.9}})
+    weak = Judge(classifier.model, classifier.path, {"per_attribute": {ATTRIBUTES[2]: 0.9}})
+    with pytest.raises(UserError, match=r"no scores\.json that tells how often"):
+        label_folder(folder, None, weak, progress=False)
+    with torch.no_grad():
+        logits = classifier.model(network(faces())).numpy()
+    sure = calibrate(logits[:, 2], attributes[:, 2] == 1).as_json()
+    scores = {"per_attribute": {ATTRIBUTES[2]: 0.9}, "calibration": {ATTRIBUTES[2]: sure}}
+    broken = Judge(classifier.model, classifier.path, scores | {"calibration": {ATTRIBUTES[2]: 1}})
+    with pytest.raises(UserError, match=r"scores\.json: 'calibration' is damaged"):
+        label_folder(folder, None, broken, progress=False)
+    told = Judge(classifier.model, classifier.path, scores)
     manifest = label_folder(folder, parser, told, progress=False)
     full = PreparedFolder.open(folder.root, labels="all")
-    assert (full.attributes[:, 2] == attributes[:, 2]).all()
+    given = full.attribute_predicted[:, 2]
+    assert given.mean() > 0.7
+    assert (full.attributes[given, 2] == attributes[given, 2]).all()
     assert not full.attribute_predicted[:, np.arange(40) != 2].any()
     assert manifest["attributes"]["faces_checked"] == 0
-    assert manifest["attributes"]["calibration"]["source"] == "the judge's own validation"
+    assert manifest["attributes"]["calibration"]["source"] == BY_JUDGE
+    found = manifest["attributes"]["per_attribute"][ATTRIBUTES[2]]
+    assert found["checked_on"] == "judge" and found["base_rate"] == sure["base_rate"]
+    assert found["read_rate"] == pytest.approx(sure["base_rate"], abs=0.05)
+    assert found["stated_present"] == [row[1:] for row in sure["stated_present"]][3]
     assert manifest["masks"]["check"] == {} and "calibration" not in manifest["masks"]
     np.testing.assert_array_equal(full.mask(7), masks[7])
 
 
 def test_judges_that_read_nothing_are_refused(
-    classifier: Witness, parser: Witness, tmp_path: Path
+    classifier: Judge, parser: Judge, tmp_path: Path
 ) -> None:
     attributes, masks = answers(classifier, parser)
     noise = np.random.default_rng(3).permutation(masks.ravel()).reshape(masks.shape)
@@ -230,7 +268,7 @@ def test_rows_that_a_judge_learned_from_prove_nothing(root: Path) -> None:
 
 
 def test_a_judge_of_another_size_reads_resized_pictures(
-    classifier: Witness, parser: Witness, tmp_path: Path
+    classifier: Judge, parser: Judge, tmp_path: Path
 ) -> None:
     attributes, masks = answers(classifier, parser)
     with PreparedWriter(tmp_path / "x", 2 * SIZE, "folder") as writer:
@@ -253,7 +291,7 @@ def test_resizing_averages_and_keeps() -> None:
     torch.testing.assert_close(resized(torch.full((1, 1, 8, 8), 0.3), 16).mean(), torch.tensor(0.3))
 
 
-def test_labels_of_labels_are_refused(classifier: Witness, parser: Witness, root: Path) -> None:
+def test_labels_of_labels_are_refused(classifier: Judge, parser: Judge, root: Path) -> None:
     label_folder(PreparedFolder.open(root), parser, classifier, progress=False)
     with pytest.raises(ValueError, match="labels='true'"):
         label_folder(PreparedFolder.open(root, labels="all"), parser, progress=False)

@@ -13,9 +13,9 @@ from facecond.evaluation.conditions import (
     APPEARANCE,
     OPENED,
     condition_rows,
+    exclusive_with,
     noise_seed,
     partly_open,
-    rivals,
     switched,
 )
 from facecond.labels import ANYTHING, ATTRIBUTES, MASK_CLASSES
@@ -43,23 +43,23 @@ def test_seeds_differ_by_seed_row_and_sample() -> None:
     assert all(0 <= seed < 2**31 for seed in seeds.values())
 
 
-def test_switching_opens_rivals_and_keeps_the_rest() -> None:
+def test_switching_opens_what_it_excludes_and_keeps_the_rest() -> None:
     values = np.zeros((2, 40), np.int8)
     off, on = switched(values, "Blond_Hair")
     column = ATTRIBUTES.index("Blond_Hair")
     hair = [ATTRIBUTES.index(n) for n in ("Black_Hair", "Brown_Hair", "Gray_Hair", "Bald")]
-    assert rivals("Blond_Hair") == sorted(hair)
+    assert exclusive_with("Blond_Hair") == sorted(hair)
     assert (off[:, column] == 0).all() and (on[:, column] == 1).all()
     for side in (off, on):
         assert (side[:, hair] == -1).all()
         assert (np.delete(side, [column, *hair], 1) == 0).all()
     assert (values == 0).all()
-    assert rivals("Young") == []
+    assert exclusive_with("Young") == []
 
 
-def test_every_rival_is_mutual_and_every_name_known() -> None:
+def test_every_exclusion_is_mutual_and_every_name_known() -> None:
     for i, name in enumerate(ATTRIBUTES):
-        assert all(i in rivals(ATTRIBUTES[other]) for other in rivals(name))
+        assert all(i in exclusive_with(ATTRIBUTES[other]) for other in exclusive_with(name))
     assert set(ATTRIBUTES) >= APPEARANCE and len(APPEARANCE) == 20
 
 

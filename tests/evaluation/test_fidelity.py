@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from facecond.data.prepared import PreparedFolder
+from facecond.evaluation.judges import Judges
 from facecond.evaluation.protocol import PROTOCOLS, Protocol
-from facecond.evaluation.verdicts import Judges
 
 
 def means(images: np.ndarray) -> np.ndarray:
@@ -44,6 +44,11 @@ def test_other_features_stand_beside_those_of_the_judge(
         )
         assert world.row(found, name)["reference_n"] == len(faces.indices("generator"))
     assert world.row(found, "manifold_recall_means")["score"] > 0.5
+    # Precision and density are means over samples, recall and coverage over real pictures.
+    counted = {name: world.row(found, f"manifold_{name}_means")["n"]
+               for name in ("precision", "recall", "density", "coverage")}  # fmt: skip
+    pictures = len(faces.indices("generator"))
+    assert counted == {"precision": 50, "recall": pictures, "density": 50, "coverage": pictures}
     # Memorisation is measured in the better features where there are some.
     assert (
         world.row(found, "nearest_distance")["score"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,19 +10,25 @@ from typing import Any
 import numpy as np
 import pytest
 
+from facecond.errors import UserError
 from facecond.evaluation.generation import Arrays, Processes, Requests, Sampler
-from facecond.evaluation.parts import Parts
+from facecond.evaluation.parts import Parts, removed_on_fault
 
 
 class OneOf(Processes):
-    """Process `rank` of `world`, whose companions' findings are given."""
+    """Process `rank` of `world`; what it would get from the others is given."""
 
-    def __init__(self, rank: int, world: int, others: list[Any]) -> None:
-        self.rank, self.world, self.others = rank, world, others
+    def __init__(
+        self, rank: int, world: int, others: Sequence[Any] = (), first: Any = None
+    ) -> None:
+        self.rank, self.world, self.others, self.first = rank, world, others, first
 
     def gather(self, found: list[Any]) -> list[Any]:
         self.found = found
-        return [*self.others, *found]
+        return [*found, *self.others] if self.main else []
+
+    def broadcast(self, value: Any) -> Any:
+        return value if self.main else self.first
 
 
 def squares(part: slice) -> Arrays:
@@ -35,13 +42,16 @@ def test_parts_are_fixed_and_joined_in_order() -> None:
     assert alone["part"].tolist() == [3, 3, 3, 2]
     for world in (2, 3, 5):
         findings: list[Any] = []
-        for rank in range(world):
+        for rank in reversed(range(world)):
             process = OneOf(rank, world, findings)
-            joined = process.share(11, 3, squares, "", progress=False) if rank < 4 else None
-            if rank < 4:
-                findings = [*findings, *process.found]
-                assert [start for start, _ in process.found] == list(range(0, 11, 3))[rank::world]
-        assert joined is None or joined["square"].tolist() == alone["square"].tolist()
+            joined = process.share(11, 3, squares, "", progress=False)
+            findings = [*process.found, *findings]
+            assert [start for start, _ in process.found] == list(range(0, 11, 3))[rank::world]
+            if rank:
+                assert joined == {}  # the first process alone gets what was measured
+        assert {name: part.tolist() for name, part in joined.items()} == {
+            name: part.tolist() for name, part in alone.items()
+        }
 
 
 def test_a_sampler_measures_whole_groups_and_samples_in_batches() -> None:
@@ -107,8 +117,39 @@ def test_parts_are_made_once_and_kept(tmp_path: Path) -> None:
 
 def test_only_the_first_process_reads_and_writes(tmp_path: Path) -> None:
     found = {"numbers": np.arange(3)}
-    second = Parts(tmp_path, "a", OneOf(1, 2, [found]))
-    assert second.get("x", lambda: pytest.fail("was found by the first")) is found
-    other = Parts(tmp_path, "a", OneOf(1, 2, [None]))
-    other.get("y", lambda: found)
-    assert not list(tmp_path.iterdir())
+    second = Parts(tmp_path, "a", OneOf(1, 2, first=True))
+    assert second.get("x", lambda: pytest.fail("was found by the first")) == {}
+    other = Parts(tmp_path, "a", OneOf(1, 2, first=False))
+    made: list[int] = []
+    other.get("y", lambda: made.append(1) or {})
+    assert made == [1] and not list(tmp_path.iterdir())
+    Parts(tmp_path, "a", OneOf(0, 2)).get("y", lambda: found)
+    assert [path.name for path in tmp_path.iterdir()] == ["y.npz"]
+
+
+def test_nothing_is_measured_when_the_others_have_gone(tmp_path: Path) -> None:
+    parts = Parts(None, "a", Processes())
+    parts.get("x", lambda: {"numbers": np.arange(3)})
+    parts.closed = True
+    assert parts.get("x", dict)["numbers"].tolist() == [0, 1, 2]
+    with pytest.raises(RuntimeError, match="'y' is read by a score"):
+        parts.get("y", dict)
+
+
+@pytest.mark.parametrize("sampled", [False, True])
+def test_a_fault_leaves_nothing_but_samples(tmp_path: Path, sampled: bool) -> None:
+    (tmp_path / "there").mkdir()
+    for out in (tmp_path / "deep" / "out", tmp_path / "there"):
+        unfinished = out / "unfinished"
+        with (
+            pytest.raises(UserError, match="goes on from" if sampled else r"^a: b\. c\.$"),
+            removed_on_fault(unfinished, out),
+        ):
+            Parts(unfinished, "a", Processes()).get("samples" if sampled else "real", dict)
+            raise UserError("b", "a", "c.")
+        assert unfinished.exists() == sampled
+    assert (tmp_path / "there").exists() and (tmp_path / "deep").exists() == sampled
+    with pytest.raises(KeyboardInterrupt), removed_on_fault(tmp_path / "x" / "unfinished"):
+        Parts(tmp_path / "x" / "unfinished", "a", Processes()).get("real", dict)
+        raise KeyboardInterrupt
+    assert (tmp_path / "x" / "unfinished" / "real.npz").is_file()

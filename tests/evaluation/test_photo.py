@@ -14,6 +14,7 @@ from facecond.data.alignment import Landmarks
 from facecond.data.face_finder import FoundFace
 from facecond.data.pictures import square_mask
 from facecond.errors import UserError
+from facecond.evaluation.judges import Judge
 from facecond.evaluation.photo import (
     ParsedFace,
     align,
@@ -23,7 +24,6 @@ from facecond.evaluation.photo import (
     palette_picture,
     parse_face,
 )
-from facecond.evaluation.witness import Witness
 from facecond.labels import ANYTHING, PALETTE, colour_mask
 from facecond.models.judges import FaceParser
 from facecond.seeding import key_of
@@ -66,13 +66,13 @@ def test_a_crop_that_is_aligned_is_taken_from_its_middle() -> None:
 
 
 @pytest.fixture(scope="module")
-def parser() -> Witness:
+def parser() -> Judge:
     with torch.random.fork_rng():
         torch.manual_seed(key_of("photo") >> 1)
-        return Witness(FaceParser(width=8, image_size=32).eval(), Path("parser"))
+        return Judge(FaceParser(width=8, image_size=32).eval(), Path("parser"))
 
 
-def test_the_mask_is_what_the_parser_says(parser: Witness) -> None:
+def test_the_mask_is_what_the_parser_says(parser: Judge) -> None:
     aligned = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     face = parse_face(aligned, parser)
     images = torch.from_numpy(aligned).permute(2, 0, 1)[None].float() / 127.5 - 1

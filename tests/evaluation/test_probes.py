@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from facecond.data.prepared import PreparedFolder
 from facecond.evaluation.conditions import condition_rows, noise_seed
 from facecond.evaluation.context import Amounts
+from facecond.evaluation.judges import Judges
 from facecond.evaluation.protocol import PROTOCOLS, Evaluation, Protocol
-from facecond.evaluation.selectivity import Turned, balanced_places
-from facecond.evaluation.verdicts import Judges
+from facecond.evaluation.turned import Turned, balanced_places
 from facecond.labels import ATTRIBUTES
 from facecond.metrics import mean_iou
 
@@ -204,16 +204,16 @@ def test_an_attribute_that_the_judge_cannot_tell_is_left_out(
 ) -> None:
     plain = world.run(faces, judges, world.Painter())
     column = ATTRIBUTES.index("Young")
-    thresholds = list(judges.classifier.config["thresholds"])
+    thresholds = list(judges.classifier.model.config["thresholds"])
     blind = [1e9 if i == column else t for i, t in enumerate(thresholds)]
-    judges.classifier.register_to_config(thresholds=blind)
+    judges.classifier.model.register_to_config(thresholds=blind)
     try:
         found = world.run(faces, judges, world.Painter())
         everything = [1e9] * 40
-        judges.classifier.register_to_config(thresholds=everything)
+        judges.classifier.model.register_to_config(thresholds=everything)
         dark = world.run(faces, judges, world.Painter())
     finally:
-        judges.classifier.register_to_config(thresholds=thresholds)
+        judges.classifier.model.register_to_config(thresholds=thresholds)
     row = world.row(found, "attribute_bacc")
     assert row["unseen"] == ["Young"] and "Young" not in row["detail"]
     assert len(row["detail"]) == len(world.row(plain, "attribute_bacc")["detail"]) - 1

@@ -12,9 +12,9 @@ from PIL import Image
 
 from facecond.data.prepared import PreparedFolder
 from facecond.errors import UserError
-from facecond.evaluation.context import Amounts
+from facecond.evaluation.context import Amounts, Probe
+from facecond.evaluation.judges import Judge, Judges
 from facecond.evaluation.protocol import PROTOCOLS, Protocol
-from facecond.evaluation.verdicts import Judges
 from facecond.labels import ATTRIBUTES
 from facecond.models.judges import FaceParser
 
@@ -125,7 +125,7 @@ def test_samples_are_kept_on_request(
 
 
 def test_another_size_is_a_user_error(world: Any, faces: PreparedFolder, judges: Judges) -> None:
-    wrong = Judges(FaceParser(width=8), judges.classifier)
+    wrong = Judges(Judge(FaceParser(width=8)), judges.classifier)
     with pytest.raises(UserError, match="the parser is for 64 px, these faces have 32 px"):
         world.run(faces, wrong, world.Painter(), n=10)
 
@@ -174,10 +174,29 @@ def test_a_probe_without_enough_data_is_noted(
     found = world.run(faces, judges, world.Painter(), n=3, protocol="full")
     notes = {row["metric"]: row["note"] for row in found.rows if row.get("note")}
     assert "5 faces with it" in notes["attribute_bacc"]
-    assert "neighbours" in notes["spread"] or "pictures" in notes["spread"]
-    assert {"selectivity", "groups"} <= set(notes)
+    assert notes["spread"] == "5 neighbours need more than 5 pictures"
+    assert notes["selectivity"] == "no attribute to turn, or fewer than two conditions"
+    assert notes["groups"] == "no group by Male and Young has 8 conditions"
     assert world.row(found, "mask_miou")["score"] > 0.9
     assert {row["probe"] for row in found.rows} == set(PROTOCOLS["full"].probes) - {"diversity"}
+
+
+def test_pictures_are_shown_whatever_the_probes_read(
+    world: Any, faces: PreparedFolder, judges: Judges
+) -> None:
+    nothing = Protocol("nothing", None, {})
+    found = world.run(faces, judges, world.Painter(), n=4, protocol=nothing, keep=3)
+    assert found.rows == [] and len(found.samples) == len(found.parsed) == 3
+
+
+def test_a_score_reads_only_what_its_probe_measured(
+    world: Any, faces: PreparedFolder, judges: Judges
+) -> None:
+    """The other processes have gone when the first one scores: nobody would answer it."""
+    adherence, spread = (PROTOCOLS["full"].probes[name] for name in ("adherence", "spread"))
+    wrong = Protocol("wrong", None, {"spread": Probe(adherence.measure, spread.score)})
+    with pytest.raises(RuntimeError, match="'reference' is read by a score"):
+        world.run(faces, judges, world.Painter(), n=8, protocol=wrong)
 
 
 class Mortal:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from facecond.evaluation.reconstruction import StageReport
 from facecond.evaluation.reconstruction_report import (
     AMPLIFIED,
     markdown,
@@ -13,6 +12,7 @@ from facecond.evaluation.reconstruction_report import (
     summary,
     triples,
 )
+from facecond.evaluation.stage_report import StageReport
 
 
 @pytest.fixture

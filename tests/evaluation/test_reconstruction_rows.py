@@ -6,22 +6,29 @@ import numpy as np
 import pytest
 
 from facecond import metrics
-from facecond.evaluation.reconstruction_rows import attribute_row, frechet_row, mask_row, mean_row
+from facecond.evaluation.reconstruction_rows import (
+    FRECHET,
+    attribute_row,
+    frechet_row,
+    mask_row,
+    picture_row,
+)
 from facecond.labels import ATTRIBUTES, MASK_CLASSES
 
 
 def test_means_and_their_intervals() -> None:
     generator = np.random.default_rng(0)
     values = generator.normal(30.0, 2.0, 400)
-    row = mean_row("psnr", values, 0)
-    assert row["score"] == values.mean() and (row["n"], row["ceiling"]) == (400, None)
+    row = picture_row("psnr", values, 0)
+    assert row["score"] == pytest.approx(values.mean(), rel=1e-12)
+    assert (row["n"], row["ceiling"], row["floor"], row["share"]) == (400, None, None, None)
     # The interval of a mean is 1.96 standard errors to each side.
     reach = 1.96 * values.std() / 20
     assert row["high"] - row["score"] == pytest.approx(reach, rel=0.15)
     assert row["score"] - row["low"] == pytest.approx(reach, rel=0.15)
-    small = mean_row("distance", values / 1e5, 0)  # whole numbers would lose these
+    small = picture_row("distance", values / 1e5, 0)  # whole numbers would lose these
     assert small["high"] - small["score"] == pytest.approx(reach / 1e5, rel=0.15)
-    same = mean_row("ssim", np.full(5, 0.25), 0)
+    same = picture_row("ssim", np.full(5, 0.25), 0)
     assert (same["low"], same["score"], same["high"]) == (0.25, 0.25, 0.25)
 
 
@@ -55,6 +62,7 @@ def test_the_distance_of_shifted_features() -> None:
     generator = np.random.default_rng(0)
     reference = generator.normal(size=(300, 3))
     row = frechet_row(reference + [2.0, 0, 0], reference, reference, 0)
+    assert row["metric"] == FRECHET == "frechet_judge_reconstruction" and row["better"] == "lower"
     assert row["score"] == pytest.approx(4.0, abs=1e-6)
     assert row["ceiling"] == pytest.approx(0, abs=1e-6)
     assert row["low"] < 4 < row["high"] and row["reference_n"] == 300

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from facecond.data.prepared import PreparedFolder, PreparedWriter
+from facecond.data.prepared import PreparedFolder
 from facecond.data.rendered import render
+from facecond.data.writing import PreparedWriter
 from facecond.evaluation.context import Amounts
+from facecond.evaluation.judges import Judges
 from facecond.evaluation.protocol import PROTOCOLS, Protocol
-from facecond.evaluation.verdicts import Judges
 from facecond.labels import ATTRIBUTES
 from facecond.metrics import mean_iou
 from facecond.training.judges import train_judge

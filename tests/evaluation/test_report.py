@@ -134,6 +134,13 @@ def test_the_page_loads_nothing_and_closes_its_tags(full: Report, tmp_path: Path
     assert "Made &lt;here&gt;." in page
 
 
+def test_warnings_stand_above_all_else(full: Report) -> None:
+    page = render_report(replace(full, warnings=["they share <all>", "and more"]))
+    assert page.count('class="warning"') == 2 and "they share &lt;all&gt;." in page
+    assert page.index('class="warning"') < page.index('<ul class="figures">') < page.index("<h2>")
+    assert 'class="warning"' not in render_report(full)
+
+
 def test_every_part_is_there(full: Report) -> None:
     page = render_report(full)
     assert headings(page) == [

@@ -1,9 +1,6 @@
-"""Result rows, their files and their table."""
+"""Result rows."""
 
 from __future__ import annotations
-
-import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +8,6 @@ import pytest
 from facecond import metrics
 from facecond.evaluation.rows import (
     CHANCE,
-    append_rows,
     attribute_rows,
     counted_row,
     frechet_rows,
@@ -20,7 +16,6 @@ from facecond.evaluation.rows import (
     note_row,
     score_row,
     scored_attributes,
-    summary,
 )
 from facecond.labels import ATTRIBUTES
 
@@ -120,23 +115,6 @@ def test_means_shares_and_unknown_numbers() -> None:
     assert down["share"] == pytest.approx(0.75) and down["low"] is None
     assert score_row("z", float("nan"), None, n=1)["score"] is None
     assert note_row("x", "why")["score"] is None
-
-
-def test_rows_are_appended_and_summed_up(tmp_path: Path) -> None:
-    generator = np.random.default_rng(0)
-    features = [generator.normal(size=(30, 3)) for _ in range(4)]
-    rows = [*all_masks(6, 8, 2), *frechet_rows(*features, 0), note_row("empty", "why")]
-    for _ in range(2):
-        append_rows(tmp_path / "results.jsonl", rows)
-    lines = (tmp_path / "results.jsonl").read_text("utf-8").splitlines()
-    assert [json.loads(line) for line in lines] == rows * 2
-    flat = summary(rows)
-    assert flat["mask_miou"] == rows[0]["score"]
-    assert flat["mask_miou_ceiling"] == 1.0
-    assert flat["frechet_judge"] == rows[2]["score"]
-    assert flat["frechet_judge_reconstruction"] == rows[3]["score"] == rows[2]["ceiling"]
-    assert not any(key.startswith("frechet_judge_ceiling") for key in flat)
-    assert flat["empty"] is None
 
 
 def test_frechet_rows_take_the_name_of_their_features() -> None:

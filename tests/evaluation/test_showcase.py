@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from facecond.data.prepared import PreparedFolder, PreparedWriter
-from facecond.evaluation.conditions import HAIR, OPENED, rivals
+from facecond.data.prepared import PreparedFolder
+from facecond.data.writing import PreparedWriter
+from facecond.evaluation.conditions import HAIR, OPENED, exclusive_with
 from facecond.evaluation.report import render_report
 from facecond.evaluation.report_parts import Report, describe
 from facecond.evaluation.showcase import (
@@ -114,7 +115,7 @@ def test_toggles_change_one_attribute_and_nothing_else(
         column = ATTRIBUTES.index(name)
         assert np.flatnonzero(off.attributes != on.attributes).tolist() == [column], name
         assert (off.attributes[column], on.attributes[column]) == (0, 1)
-        opened = rivals(name)
+        opened = exclusive_with(name)
         assert (on.attributes[opened] == -1).all()
         kept = np.setdiff1d(np.arange(40), [column, *opened])
         assert np.array_equal(on.attributes[kept], base[kept]), name

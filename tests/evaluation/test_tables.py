@@ -37,6 +37,14 @@ def test_a_score_is_one_line() -> None:
     assert MEANINGS["mask_miou"] in table and MEANINGS["diversity"] not in table
 
 
+def test_warnings_come_before_the_scores() -> None:
+    table = markdown([ROW], ["a note"], warnings=["both judges are one", "and two"])
+    first, second, rest = table.split("\n\n", 2)
+    assert (first, second) == ("**Warning: both judges are one.**", "**Warning: and two.**")
+    assert rest.startswith("| metric |") and "Warning" not in rest and "- a note." in rest
+    assert "Warning" not in markdown([ROW], ["a note"])
+
+
 def test_groups_and_notes_have_their_own_place() -> None:
     empty = note_row("diversity", "the network needs 32 px")
     rows = [ROW | {"skipped": ["Attractive"], "unseen": ["Big_Nose"]}, *GROUPS, empty]
@@ -50,10 +58,12 @@ def test_groups_and_notes_have_their_own_place() -> None:
         ["faces scored", "3", "5"],
         ["faces turned", "2", "–"],
     ]
-    notes = all_notes(rows, ["first"])
-    assert notes[0] == "first" and "diversity: the network needs 32 px" in notes
-    assert any("Big Nose" in note and "cannot tell" in note for note in notes)
-    assert any("Attractive" in note and "too rare" in note for note in notes)
+    assert all_notes(rows, ["first", "first"]) == [
+        "first",
+        "attributes not scored (too rare here, or not known to the judge): Attractive",
+        "attributes not scored (the judge cannot tell them in real pictures): Big Nose",
+        "diversity: the network needs 32 px",
+    ]
     assert "diversity" not in meanings(rows)
     assert "## By group" in markdown(rows) and "## Notes" in markdown(rows)
 

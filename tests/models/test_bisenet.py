@@ -153,5 +153,14 @@ def test_another_network_is_one_line(
 
 def test_code_in_a_file_is_not_run(file: Path) -> None:
     torch.save(nn.Linear(1, 1), file)  # a pickled module, not tensors
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match=r"cannot be read \(it holds more than tensors\)"):
         load_parser(file)
+
+
+def test_a_text_file_is_told_in_our_words(file: Path) -> None:
+    for content in (b"no weights, but a text\n", b"PK\x03\x04 cut short", b""):
+        file.write_bytes(content)
+        with pytest.raises(UserError) as caught:
+            load_parser(file)
+        why = "it is not in torch's format, or damaged"
+        assert caught.value.what == f"its weights cannot be read ({why})"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from einops import rearrange
@@ -103,6 +104,37 @@ def test_decoder_is_the_least_squares_optimum() -> None:
                 parameter.data.add_(scale * noise)
                 assert error(code, images) > best
                 parameter.data.copy_(kept)
+
+
+def by_hand(images: Tensor, ridge: float) -> tuple[np.ndarray, np.ndarray]:
+    """PCA of the patches (components) and the decoder [9 C, 3 p^2] of all pictures at once."""
+    patches = rearrange(images, "b c (h p) (w q) -> (b h w) (c p q)", p=PATCH, q=PATCH).numpy()
+    centred = patches - patches.mean(0)
+    components = np.linalg.svd(centred, full_matrices=False)[2][:CHANNELS]  # [C, 3 p^2]
+    grid = rearrange(centred @ components.T, "(b h w) c -> b c h w", h=8, w=8)
+    padded = np.pad(grid, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="edge")
+    shifts = [padded[:, :, i : i + 8, j : j + 8] for i in range(3) for j in range(3)]
+    inputs = rearrange(np.stack(shifts), "k b c h w -> (b h w) (c k)")
+    inputs = inputs - inputs.mean(0)
+    gram = inputs.T @ inputs / len(inputs)
+    gram += ridge * gram.diagonal().mean() * np.eye(len(gram))
+    return components, np.linalg.solve(gram, inputs.T @ centred / len(inputs))
+
+
+@pytest.mark.parametrize("offset", [0.0, 50.0])
+def test_a_fit_in_batches_is_that_of_all_pictures_at_once(offset: float) -> None:
+    """Against singular values of all patches; also where their mean is far from 0."""
+    images = smooth_images().double() + offset
+    components, decoder = by_hand(images, 1e-3)
+    for batches in (images, images.split(5), [images[:1], images[1:]]):
+        code = LinearPatchCode(PATCH, CHANNELS).double()
+        code.fit(batches)
+        found = code.encoder.weight.detach().flatten(1).numpy()
+        signs = np.sign((found * components).sum(1, keepdims=True))
+        np.testing.assert_allclose(found * signs, components, atol=1e-9)
+        weights = rearrange(code.decoder.weight.detach(), "o c i j -> c i j o").numpy()
+        expected = rearrange(decoder, "(c i j) o -> c i j o", i=3, j=3) * signs[:, None, None]
+        np.testing.assert_allclose(weights, expected, atol=1e-7)
 
 
 def test_neighbours_help_and_the_ridge_costs_little() -> None:
@@ -376,8 +408,18 @@ def test_a_place_without_autoencoder_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_class_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text('{"_class_name": "AutoencoderTinny"}')
-    with pytest.raises(UserError, match="Did you mean 'AutoencoderTiny'"):
+    config = tmp_path / "config.json"
+    config.write_text('{"_class_name": "AutoencoderTinny"}')
+    told = r"/config\.json: '_class_name' is an unknown 'AutoencoderTinny'\. .* 'AutoencoderTiny'"
+    with pytest.raises(UserError, match=told):
+        load_autoencoder(str(tmp_path))
+    for text in ("{}", "[]"):
+        config.write_text(text)
+        with pytest.raises(UserError, match=r"config\.json: has no '_class_name'.*AutoencoderKL"):
+            load_autoencoder(str(tmp_path))
+    config.write_text('{"_class_name": "FirstStage", "autoencoder_class": "LinearPatchCodes"}')
+    told = r"/config\.json: 'autoencoder_class' is an unknown .* 'LinearPatchCode'"
+    with pytest.raises(UserError, match=told):
         load_autoencoder(str(tmp_path))
     with pytest.raises(UserError, match="Did you mean 'VQModel'"):
         FirstStage("VQMoodel", {})

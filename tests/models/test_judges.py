@@ -113,7 +113,7 @@ def test_another_class_list_is_a_user_error(tmp_path: Path) -> None:
         ("thresholds", [0.0], "40 numbers"),
         ("thresholds", 0.5, "40 numbers"),
         ("thresholds", ["0"] * 40, "40 numbers"),
-        ("width", "wide", "its weights do not fit its config"),
+        ("width", "wide", r"config\.json: makes no network"),
     ],
 )
 def test_a_bad_config_is_a_user_error(
@@ -124,6 +124,31 @@ def test_a_bad_config_is_a_user_error(
     write_json(tmp_path / "config.json", config | {key: value})
     with pytest.raises(UserError, match=message):
         load_classifier(tmp_path)
+
+
+def test_weights_of_another_width_are_named_with_both_shapes(tmp_path: Path) -> None:
+    AttributeClassifier(width=8).save_pretrained(tmp_path)
+    config = read_json(tmp_path / "config.json")
+    write_json(tmp_path / "config.json", config | {"width": 16})
+    with pytest.raises(UserError) as caught:
+        load_classifier(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}/config.json: the weights beside it do not fit: 'trunk.1.0.weight' has shape "
+        "[8, 12, 3, 3], and by this config [16, 12, 3, 3]. Train the judge again."
+    )
+
+
+def test_a_folder_whose_config_is_gone_is_told_so(tmp_path: Path) -> None:
+    for model, load in (
+        (FaceParser(width=8), load_parser),
+        (AttributeClassifier(width=8), load_classifier),
+    ):
+        model.save_pretrained(tmp_path)
+        (tmp_path / "config.json").unlink()
+        with pytest.raises(UserError, match=r"config\.json: is missing beside the weights"):
+            load(tmp_path)
+    with pytest.raises(UserError, match=r"not a judge's folder\. Name the folder"):
+        load_parser(tmp_path / "diffusion_pytorch_model.safetensors")
 
 
 def test_damaged_weights_are_user_errors(tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +12,27 @@ import pytest
 import torch
 from diffusers import AutoencoderKL
 
-from facecond.data.prepared import PreparedFolder, PreparedWriter
+from facecond.data.prepared import PreparedFolder
 from facecond.data.render_set import render_prepared
+from facecond.data.writing import PreparedWriter
 from facecond.labels import PALETTE
+from facecond.training.schedule import Schedule
+
+
+@pytest.fixture
+def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Have a real SIGTERM arrive in the given step (the first is 1; 0 for none)."""
+    factor = Schedule.factor
+
+    def arrange(step: int) -> None:
+        def interrupted(schedule: Schedule, at: int) -> float:
+            if at == step - 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return factor(schedule, at)
+
+        monkeypatch.setattr(Schedule, "factor", interrupted)
+
+    return arrange
 
 
 @pytest.fixture(scope="session")

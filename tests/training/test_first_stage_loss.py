@@ -54,8 +54,10 @@ def test_kl_is_that_of_torch() -> None:
 def test_adaptive_weight_on_a_toy() -> None:
     """pixel = w z with z = 3: the gradients at w are 3 dL/dpixel, and their ratio is the weight."""
     w, z = torch.tensor([2.0], requires_grad=True), 3.0
-    faithful, fooling = (w * z - 1).square().sum(), -0.5 * (w * z).sum()
-    at_last = [torch.autograd.grad(part, w, retain_graph=True)[0] for part in (faithful, fooling)]
+    rebuilding, generator = (w * z - 1).square().sum(), -0.5 * (w * z).sum()
+    at_last = [
+        torch.autograd.grad(part, w, retain_graph=True)[0] for part in (rebuilding, generator)
+    ]
     assert [gradient.item() for gradient in at_last] == [3 * 2 * (6 - 1), 3 * -0.5]
     assert adaptive_weight(*at_last).item() == pytest.approx(30 / (1.5 + ADAPTIVE_EPS))
     assert adaptive_weight(torch.ones(2), torch.zeros(2)).item() == ADAPTIVE_LIMIT
@@ -91,19 +93,19 @@ def test_gradients_are_those_of_the_written_loss(adversarial: bool) -> None:
 
     rebuilt = toy(images)
     assert loss.distance is not None
-    faithful = 0.7 * (rebuilt.images - images).abs().mean()
-    faithful = faithful + 0.3 * loss.distance(rebuilt.images, images).mean()
-    written = faithful + 0.01 * kl_to_standard_normal(rebuilt)
+    rebuilding = 0.7 * (rebuilt.images - images).abs().mean()
+    rebuilding = rebuilding + 0.3 * loss.distance(rebuilt.images, images).mean()
+    written = rebuilding + 0.01 * kl_to_standard_normal(rebuilt)
     assert terms["loss"].item() == pytest.approx(written.item(), rel=1e-5)
     if adversarial:
-        fooling = -judge(rebuilt.images).mean()
+        generator = -judge(rebuilt.images).mean()
         norms = [
             torch.autograd.grad(part, toy.decoder.weight, retain_graph=True)[0].norm()
-            for part in (faithful, fooling)
+            for part in (rebuilding, generator)
         ]
         weight = 0.4 * norms[0] / (norms[1] + ADAPTIVE_EPS)
         assert terms["adaptive_weight"].item() == pytest.approx(weight.item(), rel=1e-4)
-        written = written + weight.detach() * fooling
+        written = written + weight.detach() * generator
     expected = torch.autograd.grad(written, list(toy.parameters()))
     for a, b in zip(found, expected, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-7)
@@ -111,16 +113,16 @@ def test_gradients_are_those_of_the_written_loss(adversarial: bool) -> None:
 
 def test_the_adversary_waits_for_its_step() -> None:
     loss = plain(adversary=0.5, adversary_start=3)
-    assert [loss.heeds_adversary(step) for step in range(5)] == [False] * 3 + [True] * 2
-    assert not plain(adversary_start=0).heeds_adversary(10)
+    assert [loss.is_adversarial(step) for step in range(5)] == [False] * 3 + [True] * 2
+    assert not plain(adversary_start=0).is_adversarial(10)
 
 
 def test_a_random_trunk_is_never_called_lpips() -> None:
     images = torch.rand(2, 3, 32, 32)
     loss = AutoencoderLoss(perceptual=1.0, perceptual_net="squeeze", perceptual_trunk="random")
-    _, terms = loss.faithfulness(images, images.flip(0))
+    _, terms = loss.reconstruction(images, images.flip(0))
     assert loss.name == "random_squeeze" and set(terms) == {"l1", "random_squeeze"}
-    assert plain().name == "none" and set(plain().faithfulness(images, images)[1]) == {"l1"}
+    assert plain().name == "none" and set(plain().reconstruction(images, images)[1]) == {"l1"}
 
 
 def test_faults_of_the_trunk_are_named() -> None:

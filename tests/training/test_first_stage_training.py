@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-import os
-import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,17 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from facecond.config import FirstStageRunConfig, RunConfig, load
+from facecond.data.fit_images import FitImages
 from facecond.data.prepared import PreparedFolder
 from facecond.errors import UserError
 from facecond.models import first_stage as first_stages
 from facecond.models.kl_autoencoder import build_kl_autoencoder
 from facecond.storage import read_json, read_json_lines
-from facecond.training import checkpoint, setup
+from facecond.training import checkpoint, setup, steps
 from facecond.training.first_stage import train_first_stage
+from facecond.training.first_stage_loss import AutoencoderLoss
 from facecond.training.first_stage_plan import discriminator_for
-from facecond.training.session import CALIBRATION, Interrupted
+from facecond.training.session import Interrupted
 
 TINY = [
     "autoencoder.block_out_channels=[8,8,16]",
@@ -43,7 +45,7 @@ TINY = [
     "train.precision=fp32",
     "train.minutes=0",
 ]
-CONTESTED = ["loss.adversary=0.5", "loss.adversary_start=4"]
+ADVERSARIAL = ["loss.adversary=0.5", "loss.adversary_start=4"]
 
 
 def config(root: Path, *overrides: str) -> FirstStageRunConfig:
@@ -94,7 +96,7 @@ def test_the_averaged_weights_are_saved_with_a_scale_that_fits(
         assert torch.equal(saved[name], average), name
         assert name.endswith("norm.bias") or not torch.equal(trained, average)
     stage = first_stages.load(model)
-    images = setup.fit_images(PreparedFolder.open(rendered_root))
+    images = torch.cat(list(FitImages(PreparedFolder.open(rendered_root))))
     with torch.no_grad():
         raw, latents = stage.raw_latents(images), stage.encode(images)
     assert latents.mean((0, 2, 3)).abs().max() < 1e-4
@@ -107,42 +109,30 @@ def test_the_averaged_weights_are_saved_with_a_scale_that_fits(
 
 @pytest.mark.parametrize("stop", [3, 7])
 def test_resume_is_bit_identical(
-    rendered_root: Path, tmp_path: Path, stop: int, monkeypatch: pytest.MonkeyPatch
+    rendered_root: Path,
+    tmp_path: Path,
+    stop: int,
+    monkeypatch: pytest.MonkeyPatch,
+    stop_at: Callable[[int], None],
 ) -> None:
     """Stopped before the adversary begins, and while it trains; 58 faces at batch 8."""
-    made = config(rendered_root, "train.steps=10", *CONTESTED)
+    made = config(rendered_root, "train.steps=10", *ADVERSARIAL)
     whole = train_first_stage(made, tmp_path / "whole")
-    stop_at(stop, monkeypatch)
+    stop_at(stop)
     with pytest.raises(Interrupted):
         train_first_stage(made, tmp_path / "broken")
     assert not (tmp_path / "broken" / "model").exists()
     monkeypatch.undo()
     assert_equal(weights(whole), weights(train_first_stage(made, tmp_path / "broken")))
     ends = [newest(tmp_path / run) for run in ("whole", "broken")]
-    for key in ("model", "adversary", "ema", "optimizers"):
+    for key in ("model", "discriminator", "ema", "optimizers"):
         assert str(ends[0][key]) == str(ends[1][key])
-    fresh, trained = discriminator_for(made).state_dict(), ends[0]["adversary"]
+    fresh, trained = discriminator_for(made).state_dict(), ends[0]["discriminator"]
     assert all(not torch.equal(fresh[key], trained[key]) for key in fresh if "weight" in key)
 
 
-def stop_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have a real SIGTERM arrive in the given step."""
-    import facecond.training.first_stage as loop
-
-    seen = [0]
-    rate = loop.learning_rate_factor
-
-    def counting(*args: float, **options: float) -> float:
-        seen[0] += 1
-        if seen[0] == step:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return rate(*args, **options)
-
-    monkeypatch.setattr(loop, "learning_rate_factor", counting)
-
-
 def test_kill_9_between_checkpoints_loses_nothing(rendered_root: Path, tmp_path: Path) -> None:
-    settings = ["train.steps=12", "train.checkpoint_every_s=0", *CONTESTED]
+    settings = ["train.steps=12", "train.checkpoint_every_s=0", *ADVERSARIAL]
     command = [
         sys.executable, "-m", "facecond", "train", "first-stage", "first_stage_f4_64",
         "--out", str(tmp_path / "run"), "--set", f"data.root={rendered_root}", *TINY, *settings,
@@ -160,10 +150,10 @@ def test_kill_9_between_checkpoints_loses_nothing(rendered_root: Path, tmp_path:
 
 
 def test_the_adversary_is_heard_from_its_step_on(rendered_root: Path, tmp_path: Path) -> None:
-    made = config(rendered_root, "train.steps=6", "train.log_every=1", *CONTESTED)
+    made = config(rendered_root, "train.steps=6", "train.log_every=1", *ADVERSARIAL)
     train_first_stage(made, tmp_path / "run")
     rows = read_json_lines(tmp_path / "run" / "metrics.jsonl")
-    names = {"discriminator", "fooling", "adaptive_weight"}
+    names = {"discriminator", "generator", "adaptive_weight"}
     assert [bool(names & set(row)) for row in rows] == [False] * 4 + [True] * 2
     assert all(names <= set(row) for row in rows[4:])
     # An untrained discriminator gives logits near 0, where the hinge is 1.
@@ -182,10 +172,31 @@ def test_a_random_trunk_is_logged_under_its_own_name(rendered_root: Path, tmp_pa
         assert "lpips" not in text.lower()
 
 
-def test_a_time_budget_fixes_the_length(rendered_root: Path, tmp_path: Path) -> None:
-    made = config(rendered_root, "train.minutes=0.01", "train.batch_size=2")
+def test_a_budget_is_kept_where_the_adversary_makes_steps_slow(
+    rendered_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock by which steps with the adversary take four times as long."""
+    now = [100.0]
+    monkeypatch.setattr(steps.time, "monotonic", lambda: now[0])
+    is_adversarial = AutoencoderLoss.is_adversarial
+
+    def ticking(self: AutoencoderLoss, step: int) -> bool:
+        now[0] += 2.0 if is_adversarial(self, step) else 0.5
+        return is_adversarial(self, step)
+
+    monkeypatch.setattr(AutoencoderLoss, "is_adversarial", ticking)
+    made = config(rendered_root, "train.minutes=0.5", "train.batch_size=2", "train.log_every=1",
+                  "loss.adversary=0.5", "loss.adversary_start=30", "optim.decay_share=0.7",
+                  "train.checkpoint_every_s=1e6")  # fmt: skip
     model = train_first_stage(made, tmp_path / "run")
-    assert read_json(model / "provenance.json")["steps"] > CALIBRATION[1]
+    said = read_json(model / "provenance.json")
+    assert now[0] - 100 == pytest.approx(30, abs=2.0)  # a step
+    assert said["steps"] == pytest.approx(30 + 15 / 2.0, abs=1) and said["turns"]
+    rows = read_json_lines(tmp_path / "run" / "metrics.jsonl")
+    rates = [row["learning_rate"] / 2e-2 for row in rows]
+    # Seven slow steps are left where thirty fast ones were planned: no step takes it all.
+    assert max(a - b for a, b in itertools.pairwise(rates[9:])) < 0.2
+    assert rates[-1] < 0.2
 
 
 def test_accumulation_takes_as_many_pictures(rendered_root: Path, tmp_path: Path) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
@@ -24,10 +23,11 @@ from facecond.models.first_stage import FirstStage, load_autoencoder
 from facecond.pipeline import load_pipeline
 from facecond.seeding import torch_generator
 from facecond.storage import read_json, read_json_lines, write_json
-from facecond.training import checkpoint, loop, setup
-from facecond.training.initialise import Source, compare, take_over
+from facecond.training import checkpoint, setup
+from facecond.training.initialise import Source
 from facecond.training.loop import train
 from facecond.training.session import Interrupted
+from facecond.training.transfer import compare, take_over
 
 TINY = [
     "first_stage.latent_channels=6",
@@ -156,26 +156,13 @@ def test_the_first_loss_is_the_sources(rendered_root: Path, source: Path, tmp_pa
     assert tuned < 0.9 * scratch
 
 
-def stop_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have a real SIGTERM arrive in the given step."""
-    seen = [0]
-    rate = loop.learning_rate_factor
-
-    def counting(*args: float, **options: float) -> float:
-        seen[0] += 1
-        if seen[0] == step:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return rate(*args, **options)
-
-    monkeypatch.setattr(loop, "learning_rate_factor", counting)
-
-
 @pytest.mark.parametrize("again", ["named again", "gone"])
 def test_a_run_goes_on_from_its_checkpoint_and_not_from_its_source(
     rendered_root: Path,
     source: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    stop_at: Callable[[int], None],
     again: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -184,7 +171,7 @@ def test_a_run_goes_on_from_its_checkpoint_and_not_from_its_source(
     made = config(tmp_path / "other", "train.steps=6")
     place = shutil.copytree(source / "model", tmp_path / "model")
     whole = train(made, tmp_path / "whole", init=place)
-    stop_at(3, monkeypatch)
+    stop_at(3)
     with pytest.raises(Interrupted):
         train(made, tmp_path / "broken", init=place)
     monkeypatch.undo()

@@ -8,23 +8,19 @@ import numpy as np
 import pytest
 import torch
 
-from facecond.data.prepared import PreparedFolder, PreparedWriter
+from facecond.data.prepared import PreparedFolder
 from facecond.data.splits import half_of
+from facecond.data.writing import PreparedWriter
 from facecond.errors import UserError
 from facecond.storage import read_json
 from facecond.training import judge_faces
-from facecond.training.judge_faces import FaceSource, read_faces, to_network
+from facecond.training.judge_faces import FaceSource, read_faces
 from facecond.training.judges import train_judge
 
 
 @pytest.fixture(scope="module")
 def folder(rendered_root: Path) -> PreparedFolder:
     return PreparedFolder.open(rendered_root)
-
-
-def test_network_range_is_one() -> None:
-    ends = to_network(torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1))
-    assert ends.flatten().tolist() == [-1.0, 1.0]
 
 
 def test_faces_are_those_of_the_files(folder: PreparedFolder) -> None:

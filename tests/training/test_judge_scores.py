@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from facecond.training import judge_scores
 from facecond.training.judge_faces import FaceSource, read_faces
 from facecond.training.judge_scores import (
     best_threshold,
+    calibrations,
     choose_thresholds,
     score_classifier,
     score_parser,
@@ -58,6 +60,21 @@ def test_thresholds_are_chosen_where_they_are_asked_for(faces: FaceSource) -> No
     for name, score in chosen["per_attribute"].items():
         assert score >= before["per_attribute"][name]
     assert score_classifier(model, faces) == chosen
+
+
+def test_what_stated_values_are_worth_is_counted_on_the_faces(faces: FaceSource) -> None:
+    model = AttributeClassifier(width=8, attributes=["Smiling", "Male"]).eval()
+    truth = faces.attributes.numpy()
+    found = calibrations(model, faces)
+    assert set(found) == set(score_classifier(model, faces)["per_attribute"]) and found
+    for name, told in found.items():
+        column = truth[:, ATTRIBUTES.index(name)]
+        assert (told["present"], told["absent"]) == ((column == 1).sum(), (column == 0).sum())
+        known = (column != -1).sum()
+        assert told["base_rate"] == pytest.approx((column == 1).sum() / known, abs=1e-4)
+        # At even odds every face is answered, with one value or the other.
+        assert told["stated_present"][0][1] + told["stated_absent"][0][1] == known
+    json.dumps(found, allow_nan=False)
 
 
 def test_threshold_is_the_best_cut() -> None:

@@ -135,14 +135,14 @@ def test_means_of_named_scalars(tmp_path: Path) -> None:
     """Each over the steps that had it; a row of another checkpoint's future is taken back."""
     log = MeansLog(tmp_path, 0)
     log.collect({"l1": torch.tensor(1.0)}, 8)
-    log.collect({"l1": torch.tensor(3.0), "fooling": torch.tensor(-0.5)}, 8)
-    assert log.write(2, optimizer(0.125)) == {"l1": 2.0, "fooling": -0.5}
+    log.collect({"l1": torch.tensor(3.0), "generator": torch.tensor(-0.5)}, 8)
+    assert log.write(2, optimizer(0.125)) == {"l1": 2.0, "generator": -0.5}
     log.collect({"l1": torch.tensor(float("nan"))}, 8)
     log.write(3, optimizer())
     log.tensorboard.close()
     first, second = rows(tmp_path)
     assert (first["step"], first["l1"], first["learning_rate"]) == (2, 2.0, 0.125)
-    assert second["l1"] is None and "fooling" not in second
+    assert second["l1"] is None and "generator" not in second
     assert [(e.step, e.value) for e in scalars(tmp_path).Scalars("l1")] == [(2, 2.0)]
     MeansLog(tmp_path, 2).tensorboard.close()
     assert [row["step"] for row in rows(tmp_path)] == [2]

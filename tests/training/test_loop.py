@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,10 @@ from facecond.config import RunConfig, load
 from facecond.errors import UserError
 from facecond.pipeline import load_pipeline
 from facecond.storage import read_json, read_json_lines
-from facecond.training import checkpoint
+from facecond.training import checkpoint, steps
 from facecond.training.loop import train
-from facecond.training.session import CALIBRATION, Interrupted
+from facecond.training.session import Interrupted
+from facecond.training.updates import Updates
 
 TINY = [
     "first_stage.latent_channels=6",
@@ -83,12 +83,13 @@ def test_resume_is_bit_identical(
     workers: int,
     kind: str,
     monkeypatch: pytest.MonkeyPatch,
+    stop_at: Callable[[int], None],
 ) -> None:
     # 58 faces in the generator's split at batch 8: step 5 is in mid-epoch, step 12 in the next one.
     more = with_kl(kl_autoencoder) if kind == "sampled" else []
     made = config(rendered_root, "train.steps=12", f"train.num_workers={workers}", *more)
     whole = train(made, tmp_path / "whole")
-    stop_at(5, monkeypatch)
+    stop_at(5)
     with pytest.raises(Interrupted):
         train(made, tmp_path / "broken")
     assert not (tmp_path / "broken" / "model").exists()
@@ -112,22 +113,6 @@ def test_the_perceptual_loss_is_added_and_told_apart(rendered_root: Path, tmp_pa
     assert losses["1e-30"] == losses["0"]  # the loss told is the objective's own
     assert losses["1"][0] != losses["0"][0] and losses["1"][-1] != losses["0"][-1]
     assert runs["1"][-1]["perceptual_loss"] < runs["1"][0]["perceptual_loss"]
-
-
-def stop_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have a real SIGTERM arrive in the given step."""
-    import facecond.training.loop as loop
-
-    seen = [0]
-    rate = loop.learning_rate_factor
-
-    def counting(*args: float, **options: float) -> float:
-        seen[0] += 1
-        if seen[0] == step:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return rate(*args, **options)
-
-    monkeypatch.setattr(loop, "learning_rate_factor", counting)
 
 
 def test_a_damaged_checkpoint_falls_back(rendered_root: Path, tmp_path: Path) -> None:
@@ -160,13 +145,45 @@ def test_kill_9_loses_nothing(rendered_root: Path, tmp_path: Path) -> None:
     assert (tmp_path / "run" / "model" / "model_index.json").is_file()
 
 
-def test_a_time_budget_fixes_its_length_once(rendered_root: Path, tmp_path: Path) -> None:
-    made = config(rendered_root, "train.steps=0", "train.minutes=0.02")
-    model = train(made, tmp_path / "run")
-    steps = read_json(model / "provenance.json")["steps"]
-    assert steps > CALIBRATION[1]
+def steady_clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Time as a training sees it: every step takes half a second."""
+    now = [100.0]
+    monkeypatch.setattr(steps.time, "monotonic", lambda: now[0])
+    apply = Updates.apply
+
+    def ticking(self: Updates, factor: float, step: int) -> torch.Tensor:
+        now[0] += 0.5
+        return apply(self, factor, step)
+
+    monkeypatch.setattr(Updates, "apply", ticking)
+    return now
+
+
+@pytest.mark.parametrize("stop", [None, 6, 17])
+def test_a_run_with_a_budget_is_that_of_the_steps_it_recorded(
+    rendered_root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stop_at: Callable[[int], None],
+    stop: int | None,
+) -> None:
+    """Also when it was interrupted, before the rate fell and while it fell."""
+    now = steady_clock(monkeypatch)
+    settings = ["optim.decay_share=0.5", "train.checkpoint_every_s=1e6"]
+    made = config(rendered_root, "train.steps=0", "train.minutes=0.2", *settings)
+    if stop is not None:
+        stop_at(stop)
+        with pytest.raises(Interrupted):
+            train(made, tmp_path / "run")
+        stop_at(0)
+        now[0] += 1000  # a pause costs nothing
+    budgeted = train(made, tmp_path / "run")
+    said = read_json(budgeted / "provenance.json")
+    assert (said["steps"], said["turns"]) == (24, [])
     newest = checkpoint.load_newest(tmp_path / "run" / "checkpoints")
-    assert newest is not None and newest[2]["steps"] == newest[1] == steps
+    assert newest is not None and newest[1] == 24
+    told = train(config(rendered_root, "train.steps=24", *settings), tmp_path / "told")
+    assert_equal(weights(budgeted), weights(told))
 
 
 def test_gradient_accumulation_takes_as_many_pictures(rendered_root: Path, tmp_path: Path) -> None:
@@ -192,18 +209,6 @@ def test_a_loss_that_stays_non_finite_ends_training(rendered_root: Path, tmp_pat
 def test_no_length_is_an_error(rendered_root: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no length"):
         train(config(rendered_root, "train.steps=0", "train.minutes=0"), tmp_path / "run")
-
-
-def test_a_budgeted_run_that_stopped_early_goes_on(
-    rendered_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = config(rendered_root, "train.steps=0", "train.minutes=0.02")
-    stop_at(5, monkeypatch)  # before the length is fixed
-    with pytest.raises(Interrupted):
-        train(made, tmp_path / "run")
-    monkeypatch.undo()
-    model = train(made, tmp_path / "run")
-    assert read_json(model / "provenance.json")["steps"] > 5 + CALIBRATION[1]
 
 
 def test_starting_anew_does_not_leave_the_old_run_to_resume(

@@ -10,8 +10,9 @@ import torch
 
 from facecond.config import RunConfig
 from facecond.data.predicted import write_predicted
-from facecond.data.prepared import PreparedFolder, PreparedWriter
+from facecond.data.prepared import PreparedFolder
 from facecond.data.render_set import render_prepared
+from facecond.data.writing import PreparedWriter
 from facecond.diffusion.objective import Objective
 from facecond.errors import UserError
 from facecond.labels import UNSPECIFIED, mirror_mask
@@ -130,9 +131,14 @@ def test_latents_of_a_distribution_are_sampled_when_asked_for(
 def test_nothing_can_be_sampled_of_the_patch_code(rendered_root: Path, tmp_path: Path) -> None:
     made = config(rendered_root)
     made.data.sample_latents = True
-    folder = setup.open_data(made)
-    stage = setup.first_stage_for(made, folder, tmp_path / "stage")
-    with pytest.raises(UserError, match=r"data\.sample_latents: the first stage is deterministic"):
+    folder, told = setup.open_data(made), r"data\.sample_latents: the first stage is deterministic"
+    with pytest.raises(UserError, match=told):
+        setup.check_sizes(made, folder.image_size)
+    with pytest.raises(UserError, match=told):
+        setup.first_stage_for(made, folder, tmp_path / "runs" / "stage")
+    assert not list(tmp_path.iterdir())
+    stage = setup.first_stage_for(config(rendered_root), folder, tmp_path / "stage")
+    with pytest.raises(UserError, match=told):
         setup.latent_cache_for(made, folder, stage, tmp_path / "stage", tmp_path / "latents")
     assert not (tmp_path / "latents").exists()
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from facecond.data.prepared import PreparedFolder, PreparedWriter
+from facecond.data.prepared import PreparedFolder
 from facecond.data.rendered import render
+from facecond.data.writing import PreparedWriter
 from facecond.errors import UserError
 from facecond.labels import ATTRIBUTES
 from facecond.models.judges import load_classifier, load_parser

@@ -14,6 +14,9 @@ from facecond.errors import UserError, nearest
 from facecond.storage import hash_of, read_json, sha256
 from facecond.training.export import NOT_TRAINING
 
+IN_STUDY = "OUT/"
+FILES = (("routing", "file"), ("routing", "sensitivity"))
+"""Settings that may name a file in the study's own folder, as OUT/NAME."""
 JUDGE_KINDS = ("parser", "attributes")
 
 
@@ -49,7 +52,7 @@ def plan_runs(study: Study, out: Path, seeds: Sequence[int] | None = None) -> li
     runs = []
     for seed in study.config.seeds if seeds is None else seeds:
         for variant in study.variants:
-            config = deepcopy(variant.config)
+            config = placed(variant.config, out)
             config.data.root, config.train.seed = str(data_root(study, out)), seed
             folder = out / "runs" / variant.name / f"seed-{seed}"
             runs.append(Run(variant.name, seed, config, config_hash(config), folder))
@@ -76,9 +79,21 @@ def judge_folders(study: Study, out: Path) -> list[Path]:
     return [out.resolve() / "judges" / f"seed-{seed}" for seed in told.seeds]
 
 
+def placed(config: RunConfig, out: Path) -> RunConfig:
+    """A copy of the config in which files of the study's folder (`OUT/...`) have their paths."""
+    config = deepcopy(config)
+    for section, name in FILES:
+        owner = getattr(config, section)
+        if (value := getattr(owner, name)).startswith(IN_STUDY):
+            setattr(owner, name, str(out.resolve() / value.removeprefix(IN_STUDY)))
+    return config
+
+
 def config_hash(config: RunConfig) -> str:
-    """Hash of a training with its sampler, without what changes neither."""
-    return hash_of(flat(config))
+    """Hash of a training with its sampler and the content of the files that its routing reads,
+    without what changes nothing."""
+    read = [Path(config.routing.file), Path(config.routing.sensitivity)]
+    return hash_of([flat(config), [sha256(file) for file in read if file.is_file()]])
 
 
 def flat(config: RunConfig) -> dict[str, Any]:

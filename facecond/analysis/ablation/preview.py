@@ -21,8 +21,10 @@ from facecond.analysis.ablation.plan import (
     judge_folders,
     judges_hash,
     last_step,
+    placed,
     plan_runs,
 )
+from facecond.analysis.ablation.table import left_out
 from facecond.analysis.ablation.work import PROBES
 from facecond.config import RunConfig, Study
 from facecond.data.prepared import PreparedFolder
@@ -77,19 +79,19 @@ def preview(
     wanted = chosen(study, runs, only)
     sizes = {}
     shown = [study.variant(name) for name in dict.fromkeys(run.variant for run in wanted)]
-    size = _image_size(study, out)
+    size, faults = _image_size(study, out), []
     for variant in tqdm(shown, desc="sizing the variants", unit="variant", leave=False):
         untimed = timed and not _seconds(runs, variant.name)
+        config = placed(variant.config, out)
         try:
-            sizes[variant.name] = measure(variant.config, size, untimed)
-        except UserError as error:
-            where = f"{study.file} (variant '{variant.name}'): {error.where}"
-            raise UserError(error.what, where, error.fix) from None
+            sizes[variant.name] = measure(config, size, untimed)
+        except UserError as error:  # its runs would fail, and the others go on
+            faults.append(f"{variant.name} cannot be built: {error}")
     counts = manifest.counts(wanted)
     told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     lines = [
         f"study {study.name} ({study.file})",
-        f"{len(sizes)} variants, {len(wanted)} runs of {study.base.train.steps} steps: {told}",
+        f"{len(shown)} variants, {len(wanted)} runs of {study.base.train.steps} steps: {told}",
         f"{out / FILE}: {'holds this study' if known else 'not begun'}",
         "",
         *_table(study, manifest, wanted, sizes),
@@ -101,7 +103,7 @@ def preview(
         for name, entry in manifest.runs.items()
         if entry["state"] == "failed"
     ]
-    return "\n".join([*lines, *errors])
+    return "\n".join([*lines, *errors, *faults])
 
 
 def measure(config: RunConfig, image_size: int, timed: bool) -> Size:
@@ -119,12 +121,10 @@ def measure(config: RunConfig, image_size: int, timed: bool) -> Size:
     parameters = sum(p.numel() for p in model.parameters())
     model.unet.freeze_off_cells()
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    states = [state for row in model.unet.trained_routing.states() for state in row]
-    words = [f"{states.count(s)} {s}" for s in ("absent", "off") if s in states]
     seconds = None
     if timed and (torch.cuda.is_available() or parameters <= LARGEST_TIMED):
         seconds = _step_seconds(denoiser_for(config, image_size, shape), config, shape)
-    return Size(parameters, trained, ", ".join(words) or "all on", seconds)
+    return Size(parameters, trained, left_out(model.unet.trained_routing), seconds)
 
 
 def _step_seconds(model: Denoiser, config: RunConfig, shape: tuple[int, int, int]) -> float:
@@ -164,24 +164,25 @@ def _table(
     study: Study, manifest: Manifest, runs: Sequence[Run], sizes: Mapping[str, Size]
 ) -> list[str]:
     base = sizes.get(study.reference)
-    width = max(len("variant"), *(len(name) for name in sizes))
+    names = list(dict.fromkeys(run.variant for run in runs))
+    width = max(len("variant"), *(len(name) for name in names))
     lines = [f"{'variant':<{width}}  parameters  trained     to base  cells left out   runs"]
-    for name, size in sizes.items():
-        share = ""
-        if base is not None and name != study.reference:
-            same = size.parameters == base.parameters
-            share = "equal" if same else f"{size.parameters / base.parameters - 1:+.1%}"
+    for name in names:
+        told, share = f"{'–':>10}  {'–':>8}", ""
+        if (size := sizes.get(name)) is not None:
+            told = f"{size.parameters / 1e6:>8.3f} M  {size.trained / 1e6:>6.3f} M"
+            if base is not None and name != study.reference:
+                same = size.parameters == base.parameters
+                share = "equal" if same else f"{size.parameters / base.parameters - 1:+.1%}"
         states: dict[str, list[str]] = {}
         for run in (run for run in runs if run.variant == name):
             state, word = manifest.runs[run.name]["state"], f"{run.seed}"
             if state != "done" and (step := last_step(run)):
                 word += f" (step {step})"
             states.setdefault(state, []).append(word)
-        told = "; ".join(f"{state}: {' '.join(words)}" for state, words in states.items())
-        lines.append(
-            f"{name:<{width}}  {size.parameters / 1e6:>8.3f} M  {size.trained / 1e6:>6.3f} M  "
-            f"{share:>8}  {size.left_out:<15}  {told}"
-        )
+        seeds = "; ".join(f"{state}: {' '.join(words)}" for state, words in states.items())
+        cells = "" if size is None else size.left_out
+        lines.append(f"{name:<{width}}  {told}  {share:>8}  {cells:<15}  {seeds}")
     return lines
 
 
@@ -194,7 +195,9 @@ def _estimate(
 ) -> str:
     """Time of the runs that are left: from finished runs of the same variant, then from timed
     steps, which leave the scoring out, then from the mean of the finished runs."""
-    left = [run for run in runs if manifest.runs[run.name]["state"] != "done"]
+    left = [
+        run for run in runs if manifest.runs[run.name]["state"] != "done" and run.variant in sizes
+    ]
     if not left:
         return "time        nothing is left to do"
     usual = sum(measured.values()) / len(measured) if measured else None

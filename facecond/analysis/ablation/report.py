@@ -13,7 +13,8 @@ from facecond.analysis.ablation import report_tables as tables
 from facecond.analysis.ablation.charts import Gap, Point, forest, pareto
 from facecond.analysis.ablation.table import Table, learning_curve, varied
 from facecond.evaluation.tables import meaning
-from facecond.figures import html_page, html_table, html_tiles, svg_curves, svg_heatmap
+from facecond.figures import html_page, html_table, html_tiles, png_data_uri, svg_curves
+from facecond.models.routing.drawing import draw
 from facecond.storage import write_text
 
 CURVES = 6
@@ -45,7 +46,7 @@ def page(table: Table, command: str) -> str:
         f"{study.base.train.steps} steps.</p><pre>{html.escape(command)}</pre>"
     )
     sections = [
-        ("All variants", html_table(*tables.overview(table))),
+        ("All variants", html_table(*tables.overview(table)) + f"<p>{tables.MARKS}</p>"),
         ("Mask against attributes", _pareto(table)),
         ("Differences to the base", _forests(table)),
         *((metric, _metric(table, metric)) for metric in tables.headlines(table)),
@@ -53,7 +54,7 @@ def page(table: Table, command: str) -> str:
         ("The same conditions and noise for all", _pictures(table)),
         ("Learning curves", _curves(table)),
         ("Which source reaches which layer", _routings(table)),
-        ("How to read this", f"<p>{_plain(tables.how_to_read(table))}</p>"),
+        ("How to read this", _reading(table)),
         ("What the variants change", _changes(table)),
         ("Where the figures come from", _runs(table)),
     ]
@@ -64,7 +65,8 @@ def page(table: Table, command: str) -> str:
 def _metric(table: Table, metric: str) -> str:
     text = meaning(metric)
     note = f"<p>{html.escape(text[:1].upper() + text[1:])}.</p>" if text else ""
-    return note + html_table(*tables.comparison(table, metric))
+    gaps = tables.differences(table, metric)
+    return note + html_table(*tables.scores(table, metric)) + (html_table(*gaps) if gaps[1] else "")
 
 
 def _pareto(table: Table) -> str:
@@ -183,19 +185,14 @@ def _mean_curve(table: Table, name: str) -> tuple[list[float], list[float]]:
 def _routings(table: Table) -> str:
     charts = []
     for name in table.variants:
-        told = table.of(name)[0].record["routing"]
-        labels = [
-            f"{layer['stage']}  {layer['resolution']}×{layer['resolution']}"
-            for layer in told["layers"]
-        ]
-        grid = svg_heatmap(
-            np.array(told["gates"], float).reshape(len(labels), -1),
-            row_labels=labels,
-            column_labels=told["sources"],
-        )
-        left_out = table.cells_off(name)
-        charts.append(f"<div><h3>{html.escape(name)} ({html.escape(left_out)})</h3>{grid}</div>")
-    note = "Gates of the sources, layers in the order of execution; of the first seed."
+        title = html.escape(f"{name} ({table.cells_off(name)})")
+        picture = f'<img alt="routing of {title}" src="{png_data_uri(draw(table.routing(name)))}">'
+        charts.append(f'<div><h3>{title}</h3><div class="scroll">{picture}</div></div>')
+    note = (
+        "Gates, layers in the order of execution: blue on (darker is stronger; in a cell, the "
+        "picture's end of the noise levels left, the noise's right), crossed off, empty absent. Of "
+        "the first seed."
+    )
     return f'<p>{note}</p><div class="pair">{"".join(charts)}</div>'
 
 
@@ -225,5 +222,6 @@ def _known(value: float) -> float:
     return 0.0 if math.isnan(value) else value
 
 
-def _plain(text: str) -> str:
-    return html.escape(text).replace("*", "")
+def _reading(table: Table) -> str:
+    parts = tables.how_to_read(table).split("\n\n")
+    return "".join(f"<p>{html.escape(part).replace('*', '')}</p>" for part in parts)

@@ -12,12 +12,14 @@ from facecond.analysis.ablation.table import HEADLINES, Cell, Table
 from facecond.evaluation.tables import meaning, number
 from facecond.metrics.intervals import Interval
 
+MARKS = "▲ better, ▼ worse than the base (p < 0.05 after Holm's correction)."
 Text = tuple[list[str], list[list[str]]]
 """Head, and rows as text."""
 
 
 def overview(table: Table) -> Text:
-    """A line for each variant: parameters, and mean ± standard deviation of the main metrics."""
+    """A line for each variant: parameters, and mean ± standard deviation of the main metrics, with
+    ▲ or ▼ where it is better or worse than the reference for sure."""
     metrics = headlines(table)
     head = ["variant", "n", "parameters", "to the base", "cells left out", *metrics]
     body = []
@@ -27,7 +29,7 @@ def overview(table: Table) -> Text:
         row += [against or "–", table.cells_off(name)]
         for metric in metrics:
             cell = table.cells[name].get(metric)
-            row.append("–" if cell is None else spread(cell))
+            row.append("–" if cell is None else spread(cell) + _star(cell))
         body.append(row)
     return head, body
 
@@ -37,29 +39,30 @@ def overview_text(table: Table) -> str:
     return _markdown(overview(table))
 
 
-def comparison(table: Table, metric: str) -> Text:
-    """A line for each variant in one metric, with its difference to the reference."""
+def scores(table: Table, metric: str) -> Text:
+    """A line for each variant in one metric."""
+    head = ["variant", "mean ± sd", "n", "95%, seeds and images", "95%, seeds (t)", "floor",
+            "ceiling"]  # fmt: skip
+    body = []
+    for name, cell in _cells(table, metric):
+        figures = [spread(cell), str(cell.summary.n), interval(cell.summary.crossed)]
+        figures += [interval(cell.summary.student), number(cell.floor), number(cell.ceiling)]
+        body.append([_marked(table, name), *figures])
+    return head, body
+
+
+def differences(table: Table, metric: str) -> Text:
+    """A line for each variant that is compared with the reference in one metric."""
     head = [
-        "variant", "mean ± sd", "n", "95% seeds and images", "95% seeds (t)", "floor", "ceiling",
-        f"minus {table.study.reference}", "95% seeds and images", "95% seeds (t)", "p (t)",
-        "p (Holm)", "p (signs)", "effect g", "verdict",
+        f"minus {table.study.reference}", "difference", "pairs", "95%, seeds and images",
+        "95%, seeds (t)", "p (t)", "p (Holm)", "p (signs)", "effect g", "verdict",
     ]  # fmt: skip
     body = []
-    for name in table.variants:
-        cell = table.cells[name].get(metric)
-        if cell is None:
-            continue
-        row = [_marked(table, name), spread(cell), str(cell.summary.n)]
-        row += [interval(cell.summary.crossed), interval(cell.summary.student)]
-        row += [number(cell.floor), number(cell.ceiling)]
-        gap = cell.difference
-        if gap is None:
-            row += ["–"] * 8
-        else:
-            row += [signed(gap.mean), interval(gap.crossed, True), interval(gap.student, True)]
-            row += [chance(gap.p), chance(gap.adjusted), chance(gap.sign_p), _effect(gap.effect)]
-            row.append(cell.verdict)
-        body.append(row)
+    for name, cell in _cells(table, metric):
+        if (gap := cell.difference) is not None:
+            row = [name, signed(gap.mean), str(gap.n), interval(gap.crossed, True)]
+            row += [interval(gap.student, True), chance(gap.p), chance(gap.adjusted)]
+            body.append([*row, chance(gap.sign_p), _effect(gap.effect), cell.verdict])
     return head, body
 
 
@@ -107,11 +110,11 @@ def markdown(table: Table, command: str) -> str:
     parts = [f"# Ablation `{study.name}`", study.config.purpose, f"```\n{command}\n```"]
     if study.config.expect:
         parts.append(f"Expected before the runs: {study.config.expect}")
-    parts += [_markdown(overview(table)), how_to_read(table)]
+    parts += [_markdown(overview(table)), MARKS, how_to_read(table)]
     for metric in headlines(table):
-        text = meaning(metric)
-        parts += [f"## {metric}", f"{text[:1].upper()}{text[1:]}." if text else ""]
-        parts.append(_markdown(comparison(table, metric)))
+        told = meaning(metric)
+        parts += [f"## {metric}", f"{told[:1].upper()}{told[1:]}." if told else ""]
+        parts += [_markdown(text) for text in (scores(table, metric), differences(table, metric))]
     if selectivity(table)[1]:
         parts += ["## Selectivity", _markdown(selectivity(table))]
     parts += ["## Runs", _markdown(runs(table))]
@@ -171,18 +174,20 @@ def how_to_read(table: Table) -> str:
     """What the intervals and tests say at this number of seeds."""
     most = max((len(table.of(name)) for name in table.variants), default=0)
     return (
-        "Figures are mean ± standard deviation over n training seeds; all variants are trained for "
-        "the same number of steps and scored on the same conditions with the same noise. *Seeds "
-        "and images*: 95% bootstrap interval that draws seeds first, then images, the same images "
-        "for all runs. With few seeds it is too narrow (by about sqrt((n - 1) / n) where seeds "
-        "rule); *seeds (t)* is Student's interval, which is not. Differences are paired over "
-        "seeds. The paired t-test is the one that can answer at 3 to 5 seeds, if differences are "
-        "about normal; the exact test of signs assumes nothing, but at n = "
-        f"{most} it cannot say less than p = {least_sign_p(most):.3g}. Holm corrects p over the "
-        "variants of a metric; the verdict is by the corrected p < 0.05. *Effect g*: mean "
+        "Figures are mean ± standard deviation over n training seeds. All variants are trained for "
+        "the same number of steps and scored on the same conditions with the same noise. *Floor*: "
+        "the samples against the conditions of other rows; *ceiling*: real pictures.\n\n"
+        "*95%, seeds and images*: bootstrap interval that draws seeds first, then images, the same "
+        "images for all runs. With few seeds it is too narrow, by about sqrt((n - 1) / n) where "
+        "seeds rule. *95%, seeds (t)*: Student's interval, which is not.\n\n"
+        "Differences are paired over seeds. The paired t-test is the one that can answer at 3 to 5 "
+        "seeds, if differences are about normal; the exact test of signs assumes nothing, but at "
+        f"n = {most} it cannot say less than p = {least_sign_p(most):.3g}. Holm corrects p over "
+        "the variants of a metric; the verdict is by the corrected p < 0.05. *Effect g*: mean "
         "difference over its standard deviation (Hedges). *Not shown to differ* is no proof of "
-        "being equal: look at the interval. Cells *absent* have no parameters, cells *off* have "
-        "them unused, so *absent* variants are smaller."
+        "being equal: look at the interval.\n\n"
+        "Cells that the routing leaves out: *absent* ones have no parameters, so the variant is "
+        "smaller; *off* ones have them, unused."
     )
 
 
@@ -212,8 +217,17 @@ def chance(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
+def _star(cell: Cell) -> str:
+    return {"better": " ▲", "worse": " ▼"}.get(cell.verdict, "")
+
+
 def _effect(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:+.1f}"
+
+
+def _cells(table: Table, metric: str) -> list[tuple[str, Cell]]:
+    rows = table.cells.items()
+    return [(name, cells[metric]) for name, cells in rows if metric in cells]
 
 
 def _marked(table: Table, name: str) -> str:
@@ -226,6 +240,8 @@ def _commit(text: str) -> str:
 
 def _markdown(text: Text) -> str:
     head, body = text
+    if not body:
+        return ""
     return "\n".join("| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *body])
 
 

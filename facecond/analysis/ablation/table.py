@@ -21,6 +21,7 @@ from facecond.analysis.ablation.statistics import (
 from facecond.config import Study
 from facecond.errors import UserError
 from facecond.evaluation.counts import read_counts
+from facecond.models.routing import Routing
 from facecond.storage import read_json_lines
 
 HEADLINES = (
@@ -110,9 +111,12 @@ class Table:
 
     def cells_off(self, variant: str) -> str:
         """How the routing leaves cells out: `absent` has no parameters, `off` has them unused."""
-        states = [s for row in self.of(variant)[0].record["routing"]["states"] for s in row]
-        words = [f"{states.count(state)} {state}" for state in ("absent", "off") if state in states]
-        return ", ".join(words) or "all on"
+        return left_out(self.routing(variant))
+
+    def routing(self, variant: str) -> Routing:
+        """The routing that the variant's first run was trained with."""
+        found = self.of(variant)[0]
+        return Routing.from_dict(found.record["routing"], found.run.name)
 
 
 def collect(study: Study, runs: Sequence[Run], seed: int = 0) -> Table:
@@ -157,6 +161,15 @@ def read_run(run: Run, seed: int) -> Finished | None:
     counts = read_counts(out / "counts.npz")
     draws = {metric: image_draws(counts, metric, seed) for metric in rows}
     return Finished(run, record, rows, {k: v for k, v in draws.items() if v is not None})
+
+
+def left_out(routing: Routing) -> str:
+    """Cells that a routing leaves out, in words."""
+    if not routing.sources:
+        return "no sources"
+    states = [state for row in routing.states() for state in row]
+    words = [f"{states.count(state)} {state}" for state in ("absent", "off") if state in states]
+    return ", ".join(words) or "all on"
 
 
 def varied(study: Study) -> list[str]:

@@ -9,7 +9,6 @@ import shutil
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,14 +16,14 @@ from facecond.analysis.ablation.sharing import share_into
 from facecond.config import JudgeConfig, RunConfig, StudyDataConfig, StudyEvaluateConfig, load
 from facecond.data.prepared import PreparedFolder
 from facecond.data.render_set import render_prepared
-from facecond.evaluation import independence
 from facecond.evaluation.conditions import images_of, masks_of
 from facecond.evaluation.context import Amounts
 from facecond.evaluation.generation import Processes
+from facecond.evaluation.independence import Independence, check_judges, trained_on
+from facecond.evaluation.judges import Judges
 from facecond.evaluation.protocol import PROTOCOLS, Evaluation, Protocol, evaluate
 from facecond.evaluation.report_parts import describe
 from facecond.evaluation.results import write_results
-from facecond.evaluation.verdicts import Judges
 from facecond.models.lpips_distance import LpipsDistance
 from facecond.pipeline import FacePipeline, load_pipeline
 from facecond.provenance import commit
@@ -97,8 +96,8 @@ def make_run(order: RunOrder) -> None:
     out = order.folder / "evaluation"
     if (out / "results.jsonl").is_file():  # of other settings: rows would pile up
         shutil.rmtree(out)
-    pipeline, found, notes = assess(order, model, make_folder(out))
-    write_results(out, found, notes)
+    pipeline, found, judged = assess(order, model, make_folder(out))
+    write_results(out, found, judged)
     write_pictures(out / "pictures.npz", found)
     found.context.parts.clear()
     seconds["evaluate"] = round(time.monotonic() - began, 1)
@@ -116,7 +115,7 @@ def make_run(order: RunOrder) -> None:
         "steps": told["steps"],
         "batch": told["batch"],
         "seconds": seconds,
-        "routing": routing_record(pipeline),
+        "routing": pipeline.unet.trained_routing.to_dict(),
     }
     write_json(order.folder / DONE, record)
     # What follows is of use to an unfinished run only.
@@ -132,12 +131,14 @@ def is_trained(order: RunOrder, data_hash: str) -> bool:
     return all(told.get(key) == wanted[key] for key in ("config_hash", "data_hash"))
 
 
-def assess(order: RunOrder, model: Path, out: Path) -> tuple[FacePipeline, Evaluation, list[str]]:
-    """Evaluate the run's model as the study says."""
+def assess(
+    order: RunOrder, model: Path, out: Path
+) -> tuple[FacePipeline, Evaluation, Independence]:
+    """Evaluate the run's model as the study says; also what its judges have in common."""
     settings, device = order.evaluate, Processes().device
     folder = PreparedFolder.open(order.config.data.root)
     judges = [Judges.load(place, device) for place in order.judges]
-    notes = independence.check_judges(judges, folder, independence.trained_on(model, judges))
+    judged = check_judges(judges, folder, trained_on(model, judges))
     pipeline = load_pipeline(model).to(device)
     distance = None
     if "diversity" in settings.probes:
@@ -162,7 +163,7 @@ def assess(order: RunOrder, model: Path, out: Path) -> tuple[FacePipeline, Evalu
         ),
         unfinished=out / "unfinished",
     )
-    return pipeline, found, notes
+    return pipeline, found, judged
 
 
 def write_pictures(path: Path, found: Evaluation) -> None:
@@ -179,15 +180,3 @@ def write_pictures(path: Path, found: Evaluation) -> None:
             words=np.array([describe(folder.attributes[row]) for row in rows], np.str_),
             rows=rows,
         )
-
-
-def routing_record(pipeline: FacePipeline) -> dict[str, Any]:
-    """The trained routing as a grid: layers in order of execution, sources, gates, states."""
-    table = pipeline.unet.trained_routing
-    return {
-        "name": table.name,
-        "layers": [asdict(layer) for layer in table.layers],
-        "sources": list(table.sources),
-        "gates": table.gates().tolist(),
-        "states": [list(row) for row in table.states()],
-    }

@@ -8,8 +8,8 @@ from typing import Any
 from facecond.data.doctor.findings import Finding
 from facecond.data.doctor.inventory import WHOLE, Face, Inventory, unspecified
 from facecond.data.doctor.tables import read_csv
-from facecond.data.prepared import SCHEMA, SPLITS
-from facecond.data.writing import IDENTITIES
+from facecond.data.prepared import SPLITS
+from facecond.data.writing import IDENTITIES, SCHEMA
 from facecond.errors import UserError
 from facecond.labels import ATTRIBUTES, MASK_CLASSES
 from facecond.storage import hash_of, read_json, sha256

@@ -13,7 +13,7 @@ from torchvision.models.feature_extraction import create_feature_extractor
 
 from facecond.errors import UserError
 from facecond.models.judges.small import ConvBlock, with_position
-from facecond.models.judges.weights import read_weights
+from facecond.models.weights_file import read_weights
 
 STRIDES = (2, 4, 8, 16, 32)
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -19,7 +19,7 @@ from torchvision.models._utils import IntermediateLayerGetter
 from facecond.errors import UserError
 from facecond.labels import LABEL_ORDERS
 from facecond.models.judges.public import PublicParser
-from facecond.models.judges.weights import read_weights
+from facecond.models.weights_file import read_weights
 
 CLASSES = LABEL_ORDERS["bisenet"]
 _FIX = "Give the state dict of face-parsing.PyTorch (79999_iter.pth), or the folder of a parser."

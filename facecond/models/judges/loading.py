@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from torch import Tensor
 
-from facecond.errors import UserError, nearest
+from facecond.errors import UserError, nearest, reason
 from facecond.labels import ATTRIBUTES, MASK_CLASSES
 from facecond.models.judges.backbones import BACKBONES
 from facecond.models.judges.bisenet import load_bisenet
 from facecond.models.judges.networks import SMALL, AttributeClassifier, FaceParser
 from facecond.models.judges.segformer import load_segformer
-from facecond.models.judges.weights import read_weights
+from facecond.models.weights_file import read_weights
 from facecond.storage import read_json
 
 Judge = TypeVar("Judge", FaceParser, AttributeClassifier)
@@ -36,8 +37,10 @@ def load_parser(path: str | Path) -> FaceParser:
     """
     path = Path(path)
     file = _single_file(path)
-    if file is not None:
+    if file is not None and file.name != WEIGHTS:
         return load_bisenet(file)
+    if file is not None and file == path:
+        raise UserError("this is a file, not a judge's folder", path, "Name the folder it is in.")
     config = _read_config(path, FaceParser, "parser")
     if config.get("model_type") == "segformer":
         return load_segformer(path, config)
@@ -101,6 +104,8 @@ def _single_file(path: Path) -> Path | None:
 def _read_config(folder: Path, kind: type, word: str) -> dict[str, Any]:
     place = folder / "config.json"
     if not place.is_file():
+        if weights_file(folder) is not None:
+            raise UserError("is missing beside the weights", place, "Copy the whole folder again.")
         advice = f"Train one with 'facecond train judge {word} CONFIG --out DIR'."
         raise UserError(f"no {word} judge here", folder, advice)
     config = read_json(place)
@@ -130,13 +135,27 @@ def _read_weights(folder: Path, kind: type[Judge], config: dict[str, Any]) -> Ju
     weights = read_weights(folder / WEIGHTS, _AGAIN)
     if kind is FaceParser and "level1.0.0.weight" in weights:  # saved before there were backbones
         weights = {f"network.{name}": tensor for name, tensor in weights.items()}
+    place = folder / "config.json"
     try:
         with torch.random.fork_rng(devices=[]):
             model = kind.from_config(config)
-        model.load_state_dict(weights)
-    except Exception as error:  # a config of odd values, or weights that do not fit it
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise UserError(f"its weights do not fit its config ({reason})", folder, _AGAIN) from None
+    except Exception as error:  # a config of odd values
+        raise UserError(f"makes no network ({reason(error)})", place, _AGAIN) from None
+    if (misfit := _misfit(weights, model.state_dict())) is not None:
+        raise UserError(f"the weights beside it do not fit: {misfit}", place, _AGAIN)
+    model.load_state_dict(weights)
     if not all(torch.isfinite(tensor).all() for tensor in model.state_dict().values()):
         raise UserError("its weights hold NaN or infinite values", folder, _AGAIN)
     return model.eval().requires_grad_(False)
+
+
+def _misfit(weights: dict[str, Tensor], own: dict[str, Tensor]) -> str | None:
+    """The first difference between weights and those of a network, by name and shape."""
+    for name, tensor in own.items():
+        if name not in weights:
+            return f"they lack '{name}'"
+        shapes = list(weights[name].shape), list(tensor.shape)
+        if shapes[0] != shapes[1]:
+            return f"'{name}' has shape {shapes[0]}, and by this config {shapes[1]}"
+    surplus = sorted(set(weights) - set(own))
+    return f"they hold '{surplus[0]}', which this network has not" if surplus else None

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from facecond.errors import UserError
+from facecond.errors import UserError, reason
 from facecond.models.judges.public import PublicParser, check_classes
 
 
@@ -50,9 +50,8 @@ def load_segformer(folder: Path, config: dict[str, Any]) -> PublicParser:
                 str(folder), local_files_only=True, use_safetensors=True, output_loading_info=True
             )
     except Exception as error:  # transformers raises many kinds
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
         fix = "Download the whole folder again (config.json, model.safetensors)."
-        raise UserError(f"its weights cannot be read ({reason})", folder, fix) from None
+        raise UserError(f"its weights cannot be read ({reason(error)})", folder, fix) from None
     lost = sorted(report["missing_keys"]) + [str(key) for key in report["mismatched_keys"]]
     if lost:
         fix = "Download the folder again."

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
+from facecond.analysis.ablation.plan import Run, plan_runs
+from facecond.config import RunConfig, Study, load, load_study
 from facecond.data.prepared import PreparedFolder
 from facecond.data.render_set import render_prepared
+from facecond.storage import make_folder, write_json
 from facecond.training.judges import train_judge
+from facecond.training.setup import denoiser_for
 
 BASE = """
 first_stage: {autoencoder: linear, patch_size: 8, latent_channels: 6}
@@ -71,3 +80,78 @@ def study_file(tmp_path: Path, faces: Path, judged: Path) -> Callable[..., Path]
         return path
 
     return write
+
+
+@cache
+def routing_of(preset: str) -> dict[str, Any]:
+    """The routing of a denoiser of two levels."""
+    with torch.device("meta"):
+        config = load(RunConfig, "rendered_64", [f"routing.preset={preset}"])
+        return denoiser_for(config, 64, (12, 16, 16)).unet.trained_routing.to_dict()
+
+
+class PlantedStudy:
+    """Runs whose share of right pixels is `scores[variant][seed]`, up to a pixel per image.
+
+    Attributes:
+        study, out, runs: as a sweep has them.
+    """
+
+    def __init__(self, study: Study, out: Path, scores: dict[str, list[float]]) -> None:
+        self.study, self.out = study, out
+        self.runs = plan_runs(study, out, range(len(next(iter(scores.values())))))
+        for run in self.runs:
+            if run.variant in scores:
+                self.write(run, scores[run.variant][run.seed])
+
+    def write(self, run: Run, score: float, **changes: Any) -> None:
+        """Write one finished run."""
+        images, pixels = 60, 10_000
+        hard = np.random.default_rng(0).normal(0, 0.05, images)  # the same images for all runs
+        right = np.rint((score + hard - hard.mean()) * pixels).astype(np.int32)
+        counts = {
+            "rows": np.arange(images),
+            "pixels": np.stack([right, np.full(images, pixels, np.int32)], 1),
+        }
+        out = make_folder(run.folder / "evaluation")
+        np.savez(out / "counts.npz", **counts)  # type: ignore[arg-type]
+        pictures = np.random.default_rng(run.seed).integers(0, 255, (2, 8, 8, 3), np.uint8)
+        np.savez(
+            out / "pictures.npz", samples=pictures, real=pictures, masks=pictures[..., 0] % 19,
+            parsed=pictures[..., 0] % 19, words=np.array(["Smiling", "Young,Bald"]),
+            rows=np.array([4, 7]),
+        )  # fmt: skip
+        common = {"floor": 0.1, "ceiling": 0.9, "low": score - 0.01, "high": score + 0.01}
+        common |= {"n": images, "better": "higher", "probe": "adherence"}
+        exact = float(right.sum() / (images * pixels))
+        rows = [
+            {"metric": "pixel_accuracy", "score": exact, **common},
+            {"metric": "mask_miou", "score": score, **common},
+            {"metric": "attribute_bacc", "score": 1 - score / 2, **common},
+            {"metric": "frechet_judge", "score": 10 - score, **common, "better": "lower"},
+            {"metric": "frechet_judge_real", "score": 1.0, **common},
+            {"metric": "mask_miou", "score": 0.0, **common, "group": "men"},
+            {"metric": "unknown", **dict.fromkeys(common), "score": None, "note": "too few"},
+        ]
+        (out / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        curve = [{"step": step, "loss": 1 / step} for step in (1, 2, 3)]
+        (run.folder / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in curve))
+        record = {
+            "variant": run.variant, "seed": run.seed, "config_hash": run.config_hash,
+            "data_hash": "d" * 64, "evaluation_hash": "e" * 64, "training_hash": "t" * 64,
+            "trained_at": "c" * 40, "evaluated_at": "c" * 40 + "+", "model": "m" * 64,
+            "parameters": 1000 if run.variant == "all" else 900, "steps": 5, "batch": 4,
+            "seconds": {"train": 60.0, "evaluate": 30.0},
+            "routing": routing_of(run.config.routing.preset),
+        }  # fmt: skip
+        write_json(run.folder / "done.json", record | changes)
+
+
+@pytest.fixture
+def planted(study_file: Callable[..., Path], tmp_path: Path) -> Callable[..., PlantedStudy]:
+    """A study whose finished runs are written down, not made."""
+
+    def plant(scores: dict[str, list[float]], changes: dict[str, str] | None = None) -> Any:
+        return PlantedStudy(load_study(study_file(changes)), tmp_path / "out", scores)
+
+    return plant

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facecond.data.prepared import SPLITS, PreparedFolder, PreparedWriter
+from facecond.data.prepared import SPLITS, PreparedFolder
 from facecond.data.render_set import render_plain
 from facecond.data.rendered import render
+from facecond.data.writing import PreparedWriter
 from facecond.labels import ATTRIBUTES, MASK_CLASSES
 
 COUNT = 48

@@ -6,7 +6,7 @@ import pytest
 from facecond.data.doctor.inventory import WHOLE, take_inventory
 from facecond.data.doctor.leaks import find_identity_leaks
 from facecond.data.exclusions import write_exclusions
-from facecond.data.prepared import PreparedWriter
+from facecond.data.writing import PreparedWriter
 from facecond.errors import UserError
 from facecond.labels import MASK_CLASSES
 

@@ -1,4 +1,4 @@
-"""A judge on the faces of a prepared folder: read in batches, at the size that the judge knows.
+"""Inference of a judge on faces of a prepared folder, at the size that the judge knows.
 
 What it says is checked on true labels first: rows of the test split decide nothing there, and rows
 that the judge learned from prove nothing.
@@ -7,8 +7,6 @@ that the judge learned from prove nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,42 +15,14 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-from facecond.data.prepared import PreparedFolder
+from facecond.data.prepared import SPLITS, PreparedFolder
+from facecond.evaluation.judges import Judge
 from facecond.labels import ATTRIBUTES
-from facecond.models.judges import FaceParser
-from facecond.models.weights_hash import weights_hash
-from facecond.storage import read_json
+from facecond.models.judges import AttributeClassifier, FaceParser
+from facecond.models.pixels import pictures_to_network
 
 BATCH = 64
 FEW_ROWS = 256
-
-
-@dataclass(frozen=True)
-class Witness:
-    """A judge, where it lies, and what the scores.json beside it says ({} when there is none)."""
-
-    model: Any
-    path: Path
-    scores: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def image_size(self) -> int:
-        """Side of the pictures that the judge reads; 0 when it takes any."""
-        return int(self.model.config["image_size"])
-
-    def described(self) -> dict[str, Any]:
-        """Path, hash of the weights and own scores, as JSON values."""
-        return {
-            "judge": str(self.path),
-            "weights": weights_hash(self.model),
-            "scores": self.scores,
-        }
-
-
-def own_scores(path: str | Path) -> dict[str, Any]:
-    """The content of scores.json beside a judge; {} when there is none."""
-    file = Path(path) / "scores.json"
-    return read_json(file) if file.is_file() else {}
 
 
 def check_rows(folder: PreparedFolder, usable: np.ndarray, scores: Mapping[str, Any]) -> np.ndarray:
@@ -73,9 +43,19 @@ def check_rows(folder: PreparedFolder, usable: np.ndarray, scores: Mapping[str, 
     return found
 
 
+def rows_in_use(folder: PreparedFolder) -> np.ndarray:
+    """All rows that are not excluded, int64 [n], in the order of the folder."""
+    there = [folder.indices(split) for split in SPLITS if (folder.splits == split).any()]
+    return np.sort(np.concatenate(there))
+
+
 @torch.inference_mode()
 def attribute_logits(
-    folder: PreparedFolder, rows: np.ndarray, judge: Witness, title: str, progress: bool
+    folder: PreparedFolder,
+    rows: np.ndarray,
+    judge: Judge[AttributeClassifier],
+    title: str,
+    progress: bool,
 ) -> np.ndarray:
     """Logits of the classifier, float32 [n, 40]."""
     parts = [np.empty((0, len(ATTRIBUTES)), np.float32)]
@@ -85,13 +65,12 @@ def attribute_logits(
 
 
 @torch.inference_mode()
-def parsed(
-    folder: PreparedFolder, rows: np.ndarray, judge: Witness, title: str, progress: bool
+def parser_logits(
+    folder: PreparedFolder, rows: np.ndarray, judge: Judge[FaceParser], title: str, progress: bool
 ) -> Iterator[tuple[np.ndarray, Tensor]]:
     """Rows and the parser's logits, float [B, 19, S, S] at the size of the folder."""
-    model: FaceParser = judge.model
     for part, images in _batches(folder, rows, judge, title, progress):
-        yield part, resized(model(images).float(), folder.image_size)
+        yield part, resized(judge.model(images).float(), folder.image_size)
 
 
 def resized(maps: Tensor, size: int) -> Tensor:
@@ -102,7 +81,7 @@ def resized(maps: Tensor, size: int) -> Tensor:
 
 
 def _batches(
-    folder: PreparedFolder, rows: np.ndarray, judge: Witness, title: str, progress: bool
+    folder: PreparedFolder, rows: np.ndarray, judge: Judge[Any], title: str, progress: bool
 ) -> Iterator[tuple[np.ndarray, Tensor]]:
     """Rows and their pictures float [B, 3, S, S] in [-1, 1], S being the size of the judge."""
     size = judge.image_size or folder.image_size
@@ -110,6 +89,5 @@ def _batches(
         for start in range(0, len(rows), BATCH):
             part = rows[start : start + BATCH]
             pixels = np.stack([folder.image(int(row)) for row in part])
-            images = torch.from_numpy(pixels).to(judge.model.device).permute(0, 3, 1, 2)
-            yield part, resized(images.float() / 127.5 - 1, size)
+            yield part, resized(pictures_to_network(pixels, judge.model.device), size)
             bar.update(len(part))

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from facecond.errors import UserError
+from facecond.errors import UserError, reason
 
 
 def read_weights(path: str | Path, fix: str) -> dict[str, Tensor]:
@@ -30,11 +30,19 @@ def read_weights(path: str | Path, fix: str) -> dict[str, Tensor]:
         else:
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch and safetensors raise many kinds
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise UserError(f"its weights cannot be read ({reason})", path, fix) from None
+        raise UserError(f"its weights cannot be read ({_why(path, error)})", path, fix) from None
     if not isinstance(loaded, dict) or not all(isinstance(v, Tensor) for v in loaded.values()):
         raise UserError("is no plain list of named tensors", path, fix)
     named = {str(name): tensor for name, tensor in loaded.items()}
     if named and all(name.startswith("module.") for name in named):
         named = {name.removeprefix("module."): tensor for name, tensor in named.items()}
     return named
+
+
+def _why(path: Path, error: Exception) -> str:
+    """Why a file of weights cannot be read; what torch says of it is advice to programmers."""
+    if path.suffix == ".safetensors":
+        return reason(error)
+    if "Unsupported global" in str(error):  # torch's restricted unpickler
+        return "it holds more than tensors"
+    return "it is not in torch's format, or damaged"
