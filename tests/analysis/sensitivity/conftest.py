@@ -15,6 +15,7 @@ from facecond.analysis.sensitivity.instances import redrawn, restated
 from facecond.analysis.sensitivity.options import Options
 from facecond.analysis.sensitivity.unfinished import Unfinished
 from facecond.diffusion.schedulers import scheduler
+from facecond.labels import ATTRIBUTES
 from facecond.models.conditions import ConditionEncoder
 from facecond.models.first_stage import FirstStage, fit_linear
 from facecond.models.routing import Layer, Routing, Rule, preset
@@ -70,7 +71,8 @@ def planted(layers: tuple[Layer, ...], stage: FirstStage) -> Callable[..., FaceP
         with torch.random.fork_rng():
             torch.manual_seed(key_of(seed, "planted") >> 1)
             unet = FaceUNet(**UNET, routing=table.to_dict()).eval().requires_grad_(False)
-            encoder = ConditionEncoder(DIM, SIZE, GRID, table.sources).eval().requires_grad_(False)
+            encoder = ConditionEncoder(DIM, SIZE, GRID, table.sources, ATTRIBUTES[:20])
+        encoder = encoder.eval().requires_grad_(False)
         return FacePipeline(unet, encoder, stage, scheduler("euler"), steps=2)
 
     return make

@@ -43,7 +43,7 @@ def test_random_plants_are_recovered_in_the_order_of_their_gates(
 def test_one_layer_alone_has_the_whole_effect(planted: Make, intervene: Intervene) -> None:
     found = intervene(planted({"attributes": [0, 0, 1, 0, 0, 0, 0], "mask": [1] * 7}))
     for name in ("swap", "swap_single", "swap_all_but_one"):
-        assert found.scores[name].cells[0, 2] == pytest.approx(1.0, rel=1e-4)
+        assert found.scores[name].cells[0, 2] == pytest.approx(1.0, rel=2e-3)
     assert (found.effect > 0).all()
     assert found.selectivity is not None and found.selectivity.argmax() == 2
 
