@@ -24,7 +24,7 @@ import numpy as np
 from facecond import metrics
 from facecond.analysis.sensitivity.grid import Grid
 from facecond.analysis.sensitivity.recording import KINDS
-from facecond.metrics import Factorial, Tested
+from facecond.metrics import Factorial, ScoreTest
 
 Arrays = dict[str, np.ndarray]
 
@@ -209,7 +209,7 @@ def _compare(recorded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return grams, divergences
 
 
-def _jsd_ratio(divergences: np.ndarray, design: Factorial, **options: int) -> Tested:
+def _jsd_ratio(divergences: np.ndarray, design: Factorial, **options: int) -> ScoreTest:
     i, j = design.pairs
     return metrics.jsd_ratio(divergences[i, j], design, **options)
 
@@ -219,7 +219,7 @@ def _representation(
     designs: dict[str, Factorial],
     factors: list[str | None],
     name: str,
-    score: Callable[..., Tested],
+    score: Callable[..., ScoreTest],
     seed: int,
 ) -> Score:
     """A score of products or divergences [N, N, L, T] for every source."""
@@ -249,7 +249,7 @@ def _representation(
 
 
 def _split_seeds(
-    ordered: np.ndarray, design: Factorial, score: Callable[..., Tested], seed: int
+    ordered: np.ndarray, design: Factorial, score: Callable[..., ScoreTest], seed: int
 ) -> float:
     """Agreement of two halves of the seeds; each needs two of them."""
     noise = design.labels("noise")
