@@ -50,8 +50,8 @@ class Figure:
     """One attribute on one data set: balanced accuracy with its 95 % interval, and the counts.
 
     All but the counts are None with fewer than `MINIMUM_CASES` faces of a kind, present or absent;
-    such an attribute is appearance, as nothing shows that the mask tells it. `same_sex` is the mean of
-    the scores among men and among women (by `Male`, and only where both kinds have `FEWEST`
+    such an attribute is appearance, as nothing shows that the mask tells it. `same_sex` is the mean
+    of the scores among men and among women (by `Male`, and only where both kinds have `FEWEST`
     faces): what the mask tells beside the sex, which it tells well.
     """
 
@@ -273,7 +273,12 @@ def _figure(scored: np.ndarray, control: np.ndarray, same_sex: float) -> Figure:
     if min(present, absent) < MINIMUM_CASES:
         return Figure(None, None, None, None, None, present, absent)
     interval = bootstrap_interval(scored, accuracy)
-    score, shuffled = (round(float(accuracy(c.sum(0))), 4) for c in (scored, control))
-    low, high = (round(float(end), 4) for end in (interval.low, interval.high))
-    alike = round(same_sex, 4) if np.isfinite(same_sex) else None
-    return Figure(score, low, high, shuffled, alike, present, absent)
+    return Figure(
+        score=round(float(accuracy(scored.sum(0))), 4),
+        low=round(interval.low, 4),
+        high=round(interval.high, 4),
+        control=round(float(accuracy(control.sum(0))), 4),
+        same_sex=round(float(same_sex), 4) if np.isfinite(same_sex) else None,
+        present=present,
+        absent=absent,
+    )

@@ -37,8 +37,8 @@ QUICK = Recipe(steps=50, batch_size=16, width=8)
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> PreparedFolder:
     """Masks that tell attribute 0 (a hat) and 1 (the chin), not 2 (at random) or 3 (the colour of
-    the picture); 4 has one kind only, 5 three faces of one; the other attributes are unknown. The last
-    10 faces have no attributes."""
+    the picture); 4 has one kind only, 5 three faces of one; the others are unknown. The last 10
+    faces have no attributes."""
     root = tmp_path_factory.mktemp("planted") / "faces"
     generator = np.random.default_rng(0)
     with PreparedWriter(root, 32, "rendered") as writer:
