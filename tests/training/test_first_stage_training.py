@@ -194,15 +194,9 @@ def test_a_budget_is_kept_where_the_adversary_makes_steps_slow(
     assert said["steps"] == pytest.approx(30 + 30 / 2.0, abs=1) and said["turns"]
     rows = read_json_lines(tmp_path / "run" / "metrics.jsonl")
     rates = [row["learning_rate"] / 2e-2 for row in rows]
-<<<<<<< HEAD
-    # Seven slow steps are left where thirty fast ones were planned: no step takes it all.
-    assert max(a - b for a, b in itertools.pairwise(rates[9:])) < 0.3
-    assert rates[-1] < 0.2
-=======
     # Eleven slow steps are left when they are noticed, to fall from 0.9: no step takes it all.
     assert max(a - b for a, b in itertools.pairwise(rates[9:])) < 0.12
     assert rates[-1] < 0.12
->>>>>>> rep2
 
 
 def test_accumulation_takes_as_many_pictures(rendered_root: Path, tmp_path: Path) -> None:
