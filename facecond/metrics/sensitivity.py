@@ -50,11 +50,13 @@ def paired_test(
     return ScoreTest(other.mean(0), p, middle.mean(0) + np.quantile(flipped, 0.95, axis=0))
 
 
-def tail(null: np.ndarray, score: np.ndarray) -> np.ndarray:
+def tail(null: np.ndarray, score: np.ndarray, resolution: float = 0.0) -> np.ndarray:
     """p-value of scores [...] under draws of the null [draws, ...]; large scores count. The score
-    itself is one of the draws (Phipson & Smyth 2010), so no p is 0."""
+    itself is one of the draws (Phipson & Smyth 2010), so no p is 0. Scores within `resolution` of
+    each other count as equal."""
     tolerance = 1e-12 * np.maximum(np.abs(score), np.abs(null).max(0, initial=0.0))
-    return (1 + (null >= score - tolerance).sum(0)) / (1 + len(null))
+    near = score - np.maximum(tolerance, resolution)
+    return (1 + (null >= near).sum(0)) / (1 + len(null))
 
 
 def benjamini_hochberg(p: np.ndarray) -> np.ndarray:

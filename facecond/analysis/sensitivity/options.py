@@ -27,7 +27,7 @@ class Options:
         batch_size: rows in one pass of the network. Another one gives the same up to rounding.
     """
 
-    images: int = 20
+    images: int = 16
     bins: int = 5
     settings: int = 5
     masks: int = 5

@@ -46,6 +46,7 @@ def test_upstream_of_the_plant_there_is_nothing(planted: Make, grid: Grid) -> No
         for name in SCORES:
             p = found[name].p
             assert p is not None and (p[s, first + 1 :] < 0.05).all()
+            assert (p[s, : first + 1] > 0.5).all()  # the last bits are no effect
 
 
 def test_shuffled_labels_are_null(planted: Make, grid: Grid) -> None:
