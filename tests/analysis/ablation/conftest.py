@@ -134,6 +134,7 @@ class PlantedStudy:
             rows=np.array([4, 7]),
         )  # fmt: skip
         common = {"floor": 0.1, "ceiling": 0.9, "low": score - 0.01, "high": score + 0.01}
+        common |= {"warnings": ["both judges learned from the same faces"]}
         common |= {"n": images, "better": "higher", "probe": "adherence"}
         exact = float(right.sum() / (images * pixels))
         rows = [

@@ -40,6 +40,7 @@ def test_the_page_is_whole_and_loads_nothing(table: Table) -> None:
     assert "Does it matter which layers see what?" in found and "Not after five steps." in found
     assert not re.search(r'(src|href)="(?!data:)', found)
     assert found.count("<img") >= 2 * 4 + 2  # conditions x (mask, real, two variants), routings
+    assert found.count("both judges learned from the same faces") == 1
     assert "routing.preset=coarse_fine" in found and COMMAND in found
 
 
