@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
 
 from facecond.analysis.ablation.plan import flat
 from facecond.analysis.ablation.table import Table, varied
@@ -22,7 +23,10 @@ def write_hparams(out: Path, table: Table) -> Path:
         settings |= {key: _simple(values[key]) for key in keys}
         scores = {f"score/{metric}": float(row["score"]) for metric, row in found.rows.items()}
         with SummaryWriter(str(folder / found.run.name)) as writer:
-            writer.add_hparams(settings, scores, run_name=".")
+            for part in hparams(settings, scores):  # `add_hparams` would open a second writer
+                writer.file_writer.add_summary(part)
+            for name, score in scores.items():
+                writer.add_scalar(name, score)
     return folder
 
 

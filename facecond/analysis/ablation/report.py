@@ -58,6 +58,7 @@ def page(table: Table, command: str) -> str:
         ("What the variants change", _changes(table)),
         ("Where the figures come from", _runs(table)),
     ]
+    lead += "".join(f"<p><b>In doubt:</b> {html.escape(w)}.</p>" for w in table.warnings)
     title = f"Ablation: {study.name}"
     return html_page(title, lead, [(name, body) for name, body in sections if body])
 

@@ -110,6 +110,7 @@ def markdown(table: Table, command: str) -> str:
     parts = [f"# Ablation `{study.name}`", study.config.purpose, f"```\n{command}\n```"]
     if study.config.expect:
         parts.append(f"Expected before the runs: {study.config.expect}")
+    parts += [f"**In doubt:** {warning}." for warning in table.warnings]
     parts += [_markdown(overview(table)), MARKS, how_to_read(table)]
     for metric in headlines(table):
         told = meaning(metric)

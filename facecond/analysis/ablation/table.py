@@ -97,6 +97,12 @@ class Table:
         """Names of the variants with a finished run."""
         return list(self.cells)
 
+    @property
+    def warnings(self) -> list[str]:
+        """What puts the scores in doubt, as the evaluations tell it."""
+        told = [w for found in self.runs for row in found.rows.values() for w in _warnings(row)]
+        return list(dict.fromkeys(told))
+
     def of(self, variant: str) -> list[Finished]:
         """The finished runs of a variant, by seed."""
         return [found for found in self.runs if found.run.variant == variant]
@@ -213,6 +219,10 @@ def _cell(study: Study, found: Sequence[Finished], name: str, metric: str) -> Ce
         difference=difference,
         resampled=all(metric in f.draws for f in mine.values()),
     )
+
+
+def _warnings(row: Mapping[str, Any]) -> list[str]:
+    return list(row.get("warnings", ()))
 
 
 def _draws(found: Sequence[Finished], metric: str) -> np.ndarray:

@@ -12,7 +12,14 @@ import numpy as np
 import pytest
 import torch
 
-from facecond.analysis.ablation.plan import Run, plan_runs
+from facecond.analysis.ablation.plan import (
+    Run,
+    data_root,
+    evaluation_hash,
+    judge_folders,
+    judges_hash,
+    plan_runs,
+)
 from facecond.config import RunConfig, Study, load, load_study
 from facecond.data.prepared import PreparedFolder
 from facecond.data.render_set import render_prepared
@@ -95,10 +102,15 @@ class PlantedStudy:
 
     Attributes:
         study, out, runs: as a sweep has them.
+        hashes: of data and evaluation settings.
     """
 
     def __init__(self, study: Study, out: Path, scores: dict[str, list[float]]) -> None:
         self.study, self.out = study, out
+        self.hashes = {
+            "data_hash": PreparedFolder.open(data_root(study, out)).data_hash,
+            "evaluation_hash": evaluation_hash(study, judges_hash(judge_folders(study, out))),
+        }
         self.runs = plan_runs(study, out, range(len(next(iter(scores.values())))))
         for run in self.runs:
             if run.variant in scores:
@@ -122,6 +134,7 @@ class PlantedStudy:
             rows=np.array([4, 7]),
         )  # fmt: skip
         common = {"floor": 0.1, "ceiling": 0.9, "low": score - 0.01, "high": score + 0.01}
+        common |= {"warnings": ["both judges learned from the same faces"]}
         common |= {"n": images, "better": "higher", "probe": "adherence"}
         exact = float(right.sum() / (images * pixels))
         rows = [
@@ -138,7 +151,7 @@ class PlantedStudy:
         (run.folder / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in curve))
         record = {
             "variant": run.variant, "seed": run.seed, "config_hash": run.config_hash,
-            "data_hash": "d" * 64, "evaluation_hash": "e" * 64, "training_hash": "t" * 64,
+            **self.hashes, "training_hash": "t" * 64,
             "trained_at": "c" * 40, "evaluated_at": "c" * 40 + "+", "model": "m" * 64,
             "parameters": 1000 if run.variant == "all" else 900, "steps": 5, "batch": 4,
             "seconds": {"train": 60.0, "evaluate": 30.0},

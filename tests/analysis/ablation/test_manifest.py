@@ -16,12 +16,10 @@ from facecond.config import load_study
 from facecond.errors import UserError
 from facecond.storage import write_json
 
-WANTED = {"data_hash": "d" * 64, "evaluation_hash": "e" * 64}
-
 
 def opened(world: Any) -> Manifest:
     manifest = Manifest.open(world.study, world.out)
-    manifest.take_in(world.runs, WANTED)
+    manifest.take_in(world.runs, world.hashes)
     return manifest
 
 
@@ -60,7 +58,7 @@ def test_seconds_add_up_and_an_interruption_is_no_failure(planted: Callable[...,
 def test_another_scoring_makes_finished_runs_missing(planted: Callable[..., Any]) -> None:
     world = planted({"all": [0.5]})
     manifest = Manifest.open(world.study, world.out)
-    manifest.take_in(world.runs, WANTED | {"evaluation_hash": "other"})
+    manifest.take_in(world.runs, world.hashes | {"evaluation_hash": "other"})
     assert manifest.counts(world.runs)["done"] == 0
 
 
@@ -92,7 +90,7 @@ def test_what_does_not_change_the_runs_may_change(
     opened(world).write()
     study = load_study(study_file(), ["train.log_every=3", "evaluate.n=5", "seeds=[0, 7]"])
     manifest = Manifest.open(study, world.out)
-    manifest.take_in(plan_runs(study, world.out), WANTED)
+    manifest.take_in(plan_runs(study, world.out), world.hashes)
     assert manifest.runs["all/seed-0"]["state"] == "done"
     assert manifest.runs["all/seed-7"]["state"] == "missing"
 
@@ -105,7 +103,7 @@ def test_a_finished_run_of_another_variant_is_never_overwritten(
     changed = load_study(study_file({"coarse_fine": "fine_coarse"}))
     manifest = Manifest.open(changed, world.out)
     with pytest.raises(UserError) as error:
-        manifest.take_in(plan_runs(changed, world.out), WANTED)
+        manifest.take_in(plan_runs(changed, world.out), world.hashes)
     said = str(error.value)
     assert "variant 'split' was another training" in said and "runs/split/seed-0" in said
     assert "Remove the folder" in said
@@ -119,7 +117,7 @@ def test_an_unfinished_run_of_a_mended_variant_is_begun_anew(
     manifest.end(world.runs[1], Outcome("failed", "as planned", 1.0))
     changed = load_study(study_file({"coarse_fine": "fine_coarse"}))
     after = Manifest.open(changed, world.out)
-    outdated = after.take_in(plan_runs(changed, world.out), WANTED)
+    outdated = after.take_in(plan_runs(changed, world.out), world.hashes)
     assert [run.name for run in outdated] == ["split/seed-0"]
     assert after.runs["split/seed-0"]["state"] == "missing"
     assert after.runs["split/seed-0"]["error"] == ""

@@ -43,10 +43,10 @@ def test_off_cells_keep_their_parameters_and_are_not_trained(
 def test_states_errors_and_the_time_that_finished_runs_took(planted: Callable[..., Any]) -> None:
     world = planted({"all": [0.5, 0.6]})
     manifest = Manifest.open(world.study, world.out)
-    manifest.take_in(world.runs, {})
+    manifest.take_in(world.runs, world.hashes)
     manifest.end(world.runs[1], Outcome("failed", "as planned", 1.0))
     text = preview(world.study, world.out, workers=2, timed=False)
-    assert "2 done, 1 failed" in text or "1 missing, 2 done, 1 failed" in text
+    assert "4 runs of 5 steps: 1 missing, 2 done, 1 failed" in text
     assert "holds this study" in text
     assert "done: 0 1" in text and "failed: 0; missing: 1" in text
     assert "failed split/seed-0: as planned" in text

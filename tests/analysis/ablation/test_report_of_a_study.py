@@ -40,6 +40,7 @@ def test_the_page_is_whole_and_loads_nothing(table: Table) -> None:
     assert "Does it matter which layers see what?" in found and "Not after five steps." in found
     assert not re.search(r'(src|href)="(?!data:)', found)
     assert found.count("<img") >= 2 * 4 + 2  # conditions x (mask, real, two variants), routings
+    assert found.count("both judges learned from the same faces") == 1
     assert "routing.preset=coarse_fine" in found and COMMAND in found
 
 
@@ -54,7 +55,9 @@ def test_every_figure_names_its_run_config_and_commit(table: Table) -> None:
     first = next(row for row in rows if row["metric"] == "mask_miou")
     assert (first["run"], float(first["score"])) == ("runs/all/seed-0", 0.50)
     assert first["config_hash"] == table.runs[0].run.config_hash
-    assert first["trained_at"] == "c" * 40 and first["data_hash"] == "d" * 64
+    assert (
+        first["trained_at"] == "c" * 40 and first["data_hash"] == table.runs[0].record["data_hash"]
+    )
 
 
 def test_the_summary_holds_all_figures_in_full(table: Table) -> None:

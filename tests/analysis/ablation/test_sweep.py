@@ -96,7 +96,7 @@ def launch(study: Path, out: Path, limit: int = 0) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def wait_for(what: Callable[[], Any], process: subprocess.Popen[str], seconds: float = 400) -> None:
+def wait_for(what: Callable[[], Any], process: subprocess.Popen[str], seconds: float = 600) -> None:
     began = time.monotonic()
     while not what():
         assert process.poll() is None, process.communicate()
@@ -109,31 +109,29 @@ def test_a_killed_sweep_loses_no_finished_run_and_goes_on_half_way(
     study_file: Callable[..., Path], tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    steps = "{train.steps: 400, train.checkpoint_every_s: 0.5, train.log_every: 5}"
+    steps = "{train.steps: 100, train.checkpoint_every_s: 0.2, train.log_every: 5}"
     path = study_file({**LONG, "  split: {routing.preset: coarse_fine}": f"  long: {steps}"})
     process = launch(path, out)
     half = out / "runs/long/seed-0"
-    wait_for(lambda: len(list((half / "checkpoints").glob("step-*"))) >= 2, process)
+    wait_for(lambda: len(list((half / "checkpoints").glob("step-*"))) >= 1, process)
     children = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.wait()
     assert states(out) == {"all/seed-0": "done", "long/seed-0": "running"}
     gone, alive = psutil.wait_procs(children, timeout=120)
     assert gone and not alive  # no run goes on behind the back of the next sweep
-    (newest,) = sorted((half / "checkpoints").glob("step-*"))[-1:]
-    done = stamps(out)
-    # The same command to the end, in fewer steps than it takes from the start.
+    newest = max(int(p.name.split("-")[1]) for p in (half / "checkpoints").glob("step-*"))
+    done, spoken = stamps(out), (half / "log.txt").stat().st_size
+    assert 0 < newest < 100
     again = launch(path, out)
-    said, errors = again.communicate(timeout=500)
+    said, errors = again.communicate(timeout=900)
     assert again.returncode == 0, errors
     assert states(out) == {"all/seed-0": "done", "long/seed-0": "done"}
     assert stamps(out)["runs/all/seed-0/done.json"] == done["runs/all/seed-0/done.json"]
-    first = int(newest.name.split("-")[1])
-    resumed = re.findall(r"(\d+)/400", (half / "log.txt").read_text())
-    assert first > 0 and any(int(step) >= first for step in resumed)
-    assert [row["step"] for row in read_json_lines(half / "metrics.jsonl")] == list(
-        range(5, 401, 5)
-    )
+    counted = re.findall(r"(\d+)/100 ", (half / "log.txt").read_text()[spoken:])
+    assert int(counted[0]) == newest  # where it goes on from
+    logged = [row["step"] for row in read_json_lines(half / "metrics.jsonl")]
+    assert logged == list(range(5, 101, 5))
     assert "2 of 2 runs done" in said
 
 
@@ -146,7 +144,7 @@ def test_a_full_disk_ends_the_sweep_in_one_line_and_loses_nothing(
     assert sweep(load_study(path), out, Local(), only=["all"]).done == 1
     before = stamps(out)
     process = launch(path, out, limit=100)  # KiB: too few for the weights
-    _, errors = process.communicate(timeout=400)
+    _, errors = process.communicate(timeout=900)
     assert process.returncode == 2
     (line,) = [text for text in errors.splitlines() if text.startswith("facecond: error")]
     assert "the disk is full (split/seed-0)" in line and "Free space" in line
