@@ -88,6 +88,8 @@ def run(args: argparse.Namespace) -> int:
         features_out=out / "features.npz" if args.keep_features else None,
     )
     write_results(found, out, command_of(args))
+    if found.store is not None:
+        found.store.clear()
     print(text_table(found))
     print(out / "sensitivity.json")
     print(out / "sensitivity.html")

@@ -66,7 +66,7 @@ def test_an_analysis_of_another_model_is_not_mixed_in(
 ) -> None:
     Unfinished(tmp_path / "out" / "unfinished", {"model": "0" * 64})
     assert analyse(model, data, tmp_path / "out", "--quick") == 2
-    assert "another model was begun here (000000000000" in complaint(capsys)
+    assert "another 'model' was begun here (000000000000" in complaint(capsys)
     assert not (tmp_path / "out" / "sensitivity.json").exists()
 
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from facecond.analysis.sensitivity.analyse import Sensitivity, assemble, measure_swaps
+from facecond.analysis.sensitivity.analyse import Sensitivity, assemble
 from facecond.analysis.sensitivity.faces import Condition, Faces
 from facecond.analysis.sensitivity.instances import redrawn, restated
+from facecond.analysis.sensitivity.measuring import measure_swaps
 from facecond.analysis.sensitivity.options import Options
 from facecond.analysis.sensitivity.unfinished import Unfinished
 from facecond.diffusion.schedulers import scheduler

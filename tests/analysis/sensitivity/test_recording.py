@@ -11,7 +11,8 @@ import torch
 from facecond.analysis.sensitivity.faces import Faces
 from facecond.analysis.sensitivity.grid import Grid
 from facecond.analysis.sensitivity.recording import Recorder, noise_levels, record_grid
-from facecond.analysis.sensitivity.scores import Score, representation_scores
+from facecond.analysis.sensitivity.representation import representation_scores
+from facecond.analysis.sensitivity.scores import Score
 from facecond.pipeline import FacePipeline
 
 Make = Callable[..., FacePipeline]

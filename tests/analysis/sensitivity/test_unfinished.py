@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facecond.analysis.sensitivity.analyse import measure_swaps
 from facecond.analysis.sensitivity.faces import Faces
+from facecond.analysis.sensitivity.measuring import measure_swaps
 from facecond.analysis.sensitivity.options import Options
 from facecond.analysis.sensitivity.unfinished import Unfinished
 from facecond.errors import UserError
@@ -41,9 +41,9 @@ def test_what_is_missing_or_torn_is_made_anew_and_the_rest_is_kept(
 def test_another_model_or_other_options_are_refused(tmp_path: Path) -> None:
     Unfinished(tmp_path / "a", IDENTITY)
     Unfinished(tmp_path / "a", IDENTITY)
-    with pytest.raises(UserError, match=r"another model .*aaaaaaaaaaaa, now bbbbbbbbbbbb.*--out"):
+    with pytest.raises(UserError, match=r"another 'model' .*aaaaaaaaaaaa, now bbbbbbbbbbbb.*--out"):
         Unfinished(tmp_path / "a", IDENTITY | {"model": "b" * 64})
-    with pytest.raises(UserError, match=r"another images .*12, now 24"):
+    with pytest.raises(UserError, match=r"another 'images' .*12, now 24"):
         Unfinished(tmp_path / "a", IDENTITY | {"images": 24})
 
 
