@@ -93,7 +93,7 @@ def test_a_checkpoint_without_a_schedule_goes_on(accelerator: Accelerator, tmp_p
 
 
 def test_a_checkpoint_without_a_part_is_named(accelerator: Accelerator, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no weights of the model.*--resume never"):
+    with pytest.raises(UserError, match=r"no weights of the model.*--resume never"):
         made(accelerator, tmp_path, steps=5).resume({"step": 2})
 
 
