@@ -46,9 +46,9 @@ def test_the_evidence_is_of_real_faces_first_and_its_control_is_chance() -> None
 
 
 def test_what_a_mask_draws_is_geometry() -> None:
-    """The mask has classes for these; and none that a colour could show in."""
+    """The mask has classes for the former; in nothing of it does the colour of hair show."""
     assert {"Eyeglasses", "Wearing_Hat"} <= set(attribute_split.geometry())
-    assert {"Pale_Skin", "Rosy_Cheeks"} <= set(attribute_split.appearance())
+    assert {"Black_Hair", "Brown_Hair"} <= set(attribute_split.appearance())
 
 
 def test_reading_the_split_needs_no_numpy() -> None:

@@ -22,6 +22,7 @@ from facecond.data.splits import folds
 from facecond.errors import UserError
 from facecond.labels import ABSENT, ATTRIBUTES, MASK_CLASSES, PRESENT, UNSPECIFIED
 from facecond.metrics import (
+    MINIMUM_CASES,
     attribute_accuracy,
     attribute_counts,
     bootstrap_interval,
@@ -48,8 +49,9 @@ RECIPE = Recipe(steps=300, batch_size=32, width=16)
 class Figure:
     """One attribute on one data set: balanced accuracy with its 95 % interval, and the counts.
 
-    All but the counts are None where no face has it, or none lacks it. `same_sex` is the mean of
-    the scores among men and among women (by `Male`, and only where both kinds have `FEWEST`
+    All but the counts are None with fewer than `MINIMUM_CASES` faces of a kind, present or absent;
+    such an attribute is appearance, as nothing shows that the mask tells it. `same_sex` is the mean
+    of the scores among men and among women (by `Male`, and only where both kinds have `FEWEST`
     faces): what the mask tells beside the sex, which it tells well.
     """
 
@@ -268,10 +270,15 @@ def _figure(scored: np.ndarray, control: np.ndarray, same_sex: float) -> Figure:
     """From hits and cases int64 [n, 4] of one attribute, and those of the control."""
     present, absent = (int(scored[:, column].sum()) for column in (1, 3))
     accuracy: Callable[[np.ndarray], np.ndarray] = attribute_accuracy
-    if not (present and absent):
+    if min(present, absent) < MINIMUM_CASES:
         return Figure(None, None, None, None, None, present, absent)
     interval = bootstrap_interval(scored, accuracy)
-    score, shuffled = (round(float(accuracy(c.sum(0))), 4) for c in (scored, control))
-    low, high = (round(float(end), 4) for end in (interval.low, interval.high))
-    alike = round(same_sex, 4) if np.isfinite(same_sex) else None
-    return Figure(score, low, high, shuffled, alike, present, absent)
+    return Figure(
+        score=round(float(accuracy(scored.sum(0))), 4),
+        low=round(interval.low, 4),
+        high=round(interval.high, 4),
+        control=round(float(accuracy(control.sum(0))), 4),
+        same_sex=round(float(same_sex), 4) if np.isfinite(same_sex) else None,
+        present=present,
+        absent=absent,
+    )

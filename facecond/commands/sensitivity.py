@@ -6,7 +6,18 @@ import argparse
 import shlex
 from typing import Any
 
+from facecond.analysis.sensitivity.options import Options
 from facecond.commands.arguments import non_negative_int, positive_int, sampling_steps
+
+COUNTS = (
+    ("images", positive_int, "test faces on which keys and values are swapped"),
+    ("bins", positive_int, "bins of noise levels"),
+    ("settings", positive_int, "attribute settings of the grid"),
+    ("masks", positive_int, "masks of the grid"),
+    ("seeds", positive_int, "noise seeds of the grid"),
+    ("steps", sampling_steps, "sampling steps of the grid"),
+)
+"""Options that are fields of `Options` by the same name."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -19,18 +30,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder of sensitivity.json and pictures",
     )
-    parser.add_argument(
-        "--images", type=positive_int, default=20, help="test faces for swap and contribution (20)"
-    )
-    parser.add_argument("--bins", type=positive_int, default=5, help="bins of noise levels (5)")
-    parser.add_argument(
-        "--settings", type=positive_int, default=5, help="attribute settings of the grid (5)"
-    )
-    parser.add_argument("--masks", type=positive_int, default=5, help="masks of the grid (5)")
-    parser.add_argument("--seeds", type=positive_int, default=4, help="noise seeds of the grid (4)")
-    parser.add_argument(
-        "--steps", type=sampling_steps, default=10, help="sampling steps of the grid (10)"
-    )
+    for name, kind, words in COUNTS:
+        default = getattr(Options, name)
+        text = f"{words} (default: {default})"
+        parser.add_argument(f"--{name}", type=kind, default=default, metavar="N", help=text)
     parser.add_argument(
         "--quick",
         action="store_true",
@@ -47,10 +50,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="keep the recorded statistics (features.npz, float16)",
     )
     parser.add_argument(
-        "--seed", type=non_negative_int, default=0, help="of faces, noise and chance"
+        "--seed", type=non_negative_int, default=Options.seed, help="of faces, noise and chance"
     )
     parser.add_argument(
-        "--batch-size", type=positive_int, default=60, help="rows in one pass of the network (60)"
+        "--batch-size",
+        type=positive_int,
+        default=Options.batch_size,
+        metavar="N",
+        help=f"rows in one pass of the network (default: {Options.batch_size})",
     )
 
 
@@ -59,24 +66,14 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from facecond.analysis.sensitivity.analyse import analyse
-    from facecond.analysis.sensitivity.options import Options
     from facecond.analysis.sensitivity.output import write_results
     from facecond.analysis.sensitivity.result import text_table
     from facecond.data.prepared import PreparedFolder
     from facecond.pipeline import load_pipeline
     from facecond.storage import make_folder
 
-    options = Options(
-        images=args.images,
-        bins=args.bins,
-        settings=args.settings,
-        masks=args.masks,
-        seeds=args.seeds,
-        steps=args.steps,
-        quick=args.quick,
-        seed=args.seed,
-        batch_size=args.batch_size,
-    )
+    counts = {name: getattr(args, name) for name, *_ in COUNTS}
+    options = Options(**counts, quick=args.quick, seed=args.seed, batch_size=args.batch_size)
     options.check()
     out = make_folder(args.out)
     folder = PreparedFolder.open(args.data)
@@ -91,6 +88,8 @@ def run(args: argparse.Namespace) -> int:
         features_out=out / "features.npz" if args.keep_features else None,
     )
     write_results(found, out, command_of(args))
+    if found.store is not None:
+        found.store.clear()
     print(text_table(found))
     print(out / "sensitivity.json")
     print(out / "sensitivity.html")

@@ -17,10 +17,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from facecond.metrics.sensitivity import DRAWS, Tested, tail
+from facecond.metrics.sensitivity import DRAWS, ScoreTest, tail
 from facecond.seeding import numpy_generator
 
 STD_FLOOR = 1e-5
+RESOLUTION = 1e-5
+"""Smaller differences of a score are rounding: upstream of the first layer that reads a source the
+samples of one seed are alike but for the last bits, which follow a sample's place in its batch."""
 BLOCK = 1 << 22
 """Elements of a block of permuted comparisons."""
 
@@ -121,7 +124,7 @@ def within_over_between(distances: np.ndarray, same: np.ndarray) -> np.ndarray:
 
 def jsd_ratio(
     distances: np.ndarray, design: Factorial, *, seed: int = 0, draws: int = DRAWS
-) -> Tested:
+) -> ScoreTest:
     """Conditional Balance's grade with its bookkeeping repaired; lower is more sensitive.
 
     Args:
@@ -140,7 +143,7 @@ def jsd_ratio(
     if not draws:
         return _untested(score)
     null = design.null(ratios, len(i), draws, seed)
-    return Tested(score, tail(-null, -score), np.quantile(null, 0.05, axis=0))
+    return ScoreTest(score, tail(-null, -score, RESOLUTION), np.quantile(null, 0.05, axis=0))
 
 
 def gram(features: np.ndarray) -> np.ndarray:
@@ -156,7 +159,7 @@ def gram(features: np.ndarray) -> np.ndarray:
     return values @ values.T / varies.sum()
 
 
-def omega2(grams: np.ndarray, design: Factorial, *, seed: int = 0, draws: int = DRAWS) -> Tested:
+def omega2(grams: np.ndarray, design: Factorial, *, seed: int = 0, draws: int = DRAWS) -> ScoreTest:
     """Share of the variance that the level explains in a three-way factorial, one sample per cell.
 
         (SS_level - df_level MS_rest) / (SS_total + MS_rest)
@@ -201,8 +204,8 @@ def omega2(grams: np.ndarray, design: Factorial, *, seed: int = 0, draws: int = 
     if not draws:
         return _untested(score)
     null = design.null(shares, len(i), draws, seed)
-    return Tested(score, tail(null, score), np.quantile(null, 0.95, axis=0))
+    return ScoreTest(score, tail(null, score, RESOLUTION), np.quantile(null, 0.95, axis=0))
 
 
-def _untested(score: np.ndarray) -> Tested:
-    return Tested(score, np.full(score.shape, np.nan), np.full(score.shape, np.nan))
+def _untested(score: np.ndarray) -> ScoreTest:
+    return ScoreTest(score, np.full(score.shape, np.nan), np.full(score.shape, np.nan))

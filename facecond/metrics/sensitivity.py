@@ -21,7 +21,7 @@ STABLE = 0.7
 
 
 @dataclass(frozen=True)
-class Tested:
+class ScoreTest:
     """Scores [...] with what chance gives: `p` is the share of the null that is at least as far on
     the side that counts, `p95` the score that the null passes in one case of twenty."""
 
@@ -32,7 +32,7 @@ class Tested:
 
 def paired_test(
     other: np.ndarray, sham: np.ndarray, *, seed: int = 0, draws: int = DRAWS
-) -> Tested:
+) -> ScoreTest:
     """Is the effect of another level larger than that of another instance of the same level?
 
     Args:
@@ -47,14 +47,16 @@ def paired_test(
     signs = numpy_generator(seed, "sham").choice([-1.0, 1.0], (draws, len(other)))
     flipped = np.tensordot(signs, half, 1) / len(other)  # [draws, ...]
     p = tail(flipped, half.mean(0))
-    return Tested(other.mean(0), p, middle.mean(0) + np.quantile(flipped, 0.95, axis=0))
+    return ScoreTest(other.mean(0), p, middle.mean(0) + np.quantile(flipped, 0.95, axis=0))
 
 
-def tail(null: np.ndarray, score: np.ndarray) -> np.ndarray:
+def tail(null: np.ndarray, score: np.ndarray, resolution: float = 0.0) -> np.ndarray:
     """p-value of scores [...] under draws of the null [draws, ...]; large scores count. The score
-    itself is one of the draws (Phipson & Smyth 2010), so no p is 0."""
+    itself is one of the draws (Phipson & Smyth 2010), so no p is 0. Scores within `resolution` of
+    each other count as equal."""
     tolerance = 1e-12 * np.maximum(np.abs(score), np.abs(null).max(0, initial=0.0))
-    return (1 + (null >= score - tolerance).sum(0)) / (1 + len(null))
+    near = score - np.maximum(tolerance, resolution)
+    return (1 + (null >= near).sum(0)) / (1 + len(null))
 
 
 def benjamini_hochberg(p: np.ndarray) -> np.ndarray:

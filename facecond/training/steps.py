@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from facecond.config import FirstStageRunConfig, RunConfig
 from facecond.data.dataset import IndexKeyedSampler
+from facecond.errors import UserError
 from facecond.training import checkpoint
 from facecond.training.schedule import Schedule
 from facecond.training.session import (
@@ -72,9 +73,15 @@ class Steps:
         """Go on from the state of a checkpoint.
 
         Raises:
-            UserError: it is of another architecture.
+            UserError: it is of another architecture, or of an older version.
         """
         for name, module in self.modules.items():
+            if name not in state:
+                raise UserError(
+                    f"its checkpoint has no weights of the {name}: it is of an older version",
+                    self.out,
+                    "Use --resume never or another --out.",
+                )
             load_module(module, state[name], self.out)
         self.updates.load_state_dict(state)
         self.count = state["step"]

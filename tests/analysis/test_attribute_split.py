@@ -37,8 +37,8 @@ QUICK = Recipe(steps=50, batch_size=16, width=8)
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> PreparedFolder:
     """Masks that tell attribute 0 (a hat) and 1 (the chin), not 2 (at random) or 3 (the colour of
-    the picture); 4 has one kind only, 5 three faces; the other attributes are unknown. The last
-    10 faces have no attributes."""
+    the picture); 4 has one kind only, 5 three faces of one; the others are unknown. The last 10
+    faces have no attributes."""
     root = tmp_path_factory.mktemp("planted") / "faces"
     generator = np.random.default_rng(0)
     with PreparedWriter(root, 32, "rendered") as writer:
@@ -82,7 +82,7 @@ def test_labels_of_other_faces_give_one_half(measured: tuple[dict, list[Figure]]
 def test_too_few_of_a_kind_are_uncertain(measured: tuple[dict, list[Figure]]) -> None:
     figures = measured[1]
     assert (figures[4].score, figures[4].present, figures[4].absent) == (None, PLAIN, 0)
-    assert figures[5].score is not None and figures[5].present == 3
+    assert (figures[5].score, figures[5].present) == (None, 3)
     assert all(figure.is_uncertain for figure in figures[4:])
     assert not figures[4].is_geometry and not figures[39].is_geometry
     assert Figure(0.8, 0.74, 0.86, 0.5, None, 50, 50).is_uncertain

@@ -137,12 +137,14 @@ def test_a_judge_learns_from_the_truth_alone(
     assert "only 0 faces" in capsys.readouterr().err
 
 
-def test_only_the_training_of_the_denoiser_reads_predictions(root: Path) -> None:
+def test_the_training_of_the_denoiser_reads_predictions_and_no_score_does(root: Path) -> None:
     asking = set()
     for path in (root / "facecond").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             opens = isinstance(node, ast.Call) and ast.unparse(node.func) == "PreparedFolder.open"
             if opens and len(node.args) + len(node.keywords) > 1:
                 asking.add(path.relative_to(root / "facecond").as_posix())
-    # The labelling itself says in one line what the folder holds now.
-    assert asking == {"training/setup.py", "commands/data_label.py"}
+    # The labelling itself says in one line what the folder holds now; attribute-split reads
+    # predictions where it is asked to (--predicted).
+    commands = {"commands/data_label.py", "commands/attribute_split.py"}
+    assert asking == {"training/setup.py", *commands}

@@ -52,15 +52,6 @@ def test_a_dry_run_shows_the_run_and_writes_nothing(
     assert not out.exists()
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["parser", "judge_parser_64"], "data.root: no data is named"),
-        (["parser", "judge_parser_64", "--set", "judge.widht=8"], "Did you mean 'width'"),
-        (["parser", "judge_parser_64", "--set", "judge.backbone=resnet"], "judge.backbone"),
-        (["hair", "judge_parser_64"], "invalid choice: 'hair'"),
-    ],
-)
 def test_a_dry_run_needs_no_data_and_the_same_words_work_for_all_trainings(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -75,6 +66,15 @@ def test_a_dry_run_needs_no_data_and_the_same_words_work_for_all_trainings(
         assert "assumed: data.root is not set" in shown and "parameters" in shown
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["parser", "judge_parser_64"], "data.root: no data is named"),
+        (["parser", "judge_parser_64", "--set", "judge.widht=8"], "Did you mean 'width'"),
+        (["parser", "judge_parser_64", "--set", "judge.backbone=resnet"], "judge.backbone"),
+        (["hair", "judge_parser_64"], "invalid choice: 'hair'"),
+    ],
+)
 def test_faults_are_one_line(
     words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from facecond.config import RunConfig
+from facecond.errors import UserError
 from facecond.training import checkpoint, steps
 from facecond.training.steps import Steps, total
 from facecond.training.updates import Updates
@@ -89,6 +90,11 @@ def test_a_checkpoint_without_a_schedule_goes_on(accelerator: Accelerator, tmp_p
     state = {"step": 3, "model": first.modules["model"].state_dict()}
     first.resume(state | first.updates.state_dict())
     assert first.count == 3 and first.schedule.steps == 5 and first.remain
+
+
+def test_a_checkpoint_without_a_part_is_named(accelerator: Accelerator, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no weights of the model.*--resume never"):
+        made(accelerator, tmp_path, steps=5).resume({"step": 2})
 
 
 def test_batches_go_on_with_the_samples_that_come_next(

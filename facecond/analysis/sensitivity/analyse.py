@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from facecond import metrics
 from facecond.analysis.sensitivity.faces import Faces, choose_faces
 from facecond.analysis.sensitivity.grid import Grid, choose_grid
+from facecond.analysis.sensitivity.measuring import joined, measure_swaps, record
 from facecond.analysis.sensitivity.options import Options
-from facecond.analysis.sensitivity.recording import KINDS, record_grid
+from facecond.analysis.sensitivity.recording import KINDS
+from facecond.analysis.sensitivity.representation import representation_scores
 from facecond.analysis.sensitivity.scores import (
     PRIMARY,
     Arrays,
     Score,
     intervention_scores,
-    representation_scores,
 )
-from facecond.analysis.sensitivity.swap import Swapper
 from facecond.analysis.sensitivity.unfinished import Unfinished
 from facecond.data.prepared import PreparedFolder
 from facecond.errors import UserError
@@ -51,6 +49,7 @@ class Sensitivity:
         selectivity: float [L], z-score of `swap` of the attributes less that of the mask; None
             where one of them is no source.
         seconds: time that the measurements took, by part, those of an earlier run included.
+        store: the measurements.
     """
 
     options: Options
@@ -67,6 +66,7 @@ class Sensitivity:
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     provenance: dict[str, Any] = field(default_factory=dict)
+    store: Unfinished | None = None
 
 
 def analyse(
@@ -85,7 +85,8 @@ def analyse(
         folder: prepared faces; those of the test split are used.
         options: how much is measured.
         unfinished: folder for measurements; another call with the same model, data and options
-            goes on from there, and removes it when it is done. None keeps them in memory.
+            goes on from there. `store.clear()` of the result removes it, once that is written.
+            None keeps them in memory.
         features_out: `.npz` file for the recorded statistics in float16; None keeps none.
         progress: show bars.
 
@@ -128,58 +129,8 @@ def analyse(
         "scores": time.monotonic() - began,
     }
     found.provenance = provenance | {"commit": commit(), "versions": versions()}
-    store.clear()
+    found.store = store
     return found
-
-
-def measure_swaps(
-    pipeline: Any, faces: Faces, options: Options, store: Unfinished, progress: bool = False
-) -> Arrays:
-    """Measurements of `Swapper` for all faces and bins, the bins on axis 1: [n, T, ...]."""
-    swapper = Swapper(pipeline, faces, options.seed)
-    bounds, count = options.tau_bins(), len(faces.rows)
-    # One pass at a layer holds three variants for each source.
-    size = max(1, options.batch_size // (3 * len(swapper.sources)))
-    parts = [slice(low, min(low + size, count)) for low in range(0, count, size)]
-    made: dict[tuple[int, int], Arrays] = {}
-    with tqdm(total=count * len(bounds), desc="swap", unit="face", disable=not progress) as bar:
-        for part in parts:
-            for b, bin_ in enumerate(bounds):
-                name = f"swap-{part.start}-{b}"
-
-                def work(part: slice = part, b: int = b, bin_: Any = bin_) -> Arrays:
-                    return swapper.measure(part, bin_, b)
-
-                made[part.start, b] = _timed(store, name, work)
-                bar.update(part.stop - part.start)
-
-    def joined(name: str) -> np.ndarray:
-        by_bin = (
-            np.concatenate([made[part.start, b][name] for part in parts])
-            for b in range(len(bounds))
-        )
-        return np.stack(list(by_bin), 1)
-
-    found = {name: joined(name) for name in made[0, 0] if name != "seconds"}
-    return found | {"seconds": np.array([arrays["seconds"] for arrays in made.values()])}
-
-
-def record(
-    pipeline: Any, grid: Grid, options: Options, store: Unfinished, progress: bool = False
-) -> dict[str, float]:
-    """Record the grid into the store: names of the parts in the order of the samples, and the
-    seconds that each took."""
-    taken = {}
-    with tqdm(total=len(grid), desc="grid", unit="face", disable=not progress) as bar:
-        for start in range(0, len(grid), options.batch_size):
-            part, name = slice(start, min(start + options.batch_size, len(grid))), f"grid-{start}"
-
-            def work(part: slice = part) -> Arrays:
-                return record_grid(pipeline, grid, part, options.bins, options.steps)
-
-            taken[name] = float(_timed(store, name, work, ("seconds",))["seconds"])
-            bar.update(part.stop - part.start)
-    return taken
 
 
 def assemble(
@@ -202,7 +153,7 @@ def assemble(
         ]
 
         def read(name: str) -> np.ndarray:
-            return _joined(store, parts, name)
+            return joined(store, parts, name)
 
         scores |= representation_scores(read, grid, factors, layers, options.seed)
     primary = scores[PRIMARY]
@@ -249,39 +200,10 @@ def _warnings(found: Sensitivity) -> list[str]:
     return told
 
 
-def _timed(
-    store: Unfinished, name: str, work: Callable[[], Arrays], keys: tuple[str, ...] | None = None
-) -> Arrays:
-    """A part of the store, made now if it is not there, with the seconds that it took."""
-    if (known := store.read(name, keys)) is not None:
-        return known
-
-    def timed() -> Arrays:
-        began = time.monotonic()
-        arrays = work()
-        return arrays | {"seconds": np.array(time.monotonic() - began)}
-
-    store.make(name, timed)
-    arrays = store.read(name, keys)
-    if arrays is None:
-        raise UserError(
-            f"the part {name} was written and cannot be read back",
-            store.folder or "memory",
-            "Check the disk, and that nothing else writes there.",
-        )
-    return arrays
-
-
 def _keep_features(path: Path, store: Unfinished, parts: list[str], grid: Grid) -> None:
     """Recorded statistics as `KIND-LAYER` float16 [N, T, 2, C], with the place of each sample."""
     cells = dict(zip(("setting", "mask", "seed"), grid.cells(), strict=True))
-    names = [name for name in store.read(parts[0]) or {} if name.partition("-")[0] in KINDS]
-    arrays = {name: _joined(store, parts, name).astype(np.float16) for name in sorted(names)}
+    names = [name for name in store.need(parts[0]) if name.partition("-")[0] in KINDS]
+    arrays = {name: joined(store, parts, name).astype(np.float16) for name in sorted(names)}
     with atomic_file(path) as temporary:
         np.savez(temporary, **arrays, **cells)  # type: ignore[arg-type]
-
-
-def _joined(store: Unfinished, parts: list[str], name: str) -> np.ndarray:
-    """One array of all parts, the only one that is read from them."""
-    read = (store.read(part, (name,)) for part in parts)
-    return np.concatenate([arrays[name] for arrays in read if arrays is not None])

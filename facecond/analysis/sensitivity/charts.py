@@ -7,6 +7,7 @@ import numpy as np
 from facecond import metrics
 from facecond.analysis.sensitivity.analyse import FACTORS, Sensitivity
 from facecond.analysis.sensitivity.drawing import FONT, Drawing
+from facecond.analysis.sensitivity.result import layer_labels
 from facecond.analysis.sensitivity.scores import PRIMARY
 
 LETTER = 0.54 * FONT
@@ -30,10 +31,10 @@ def heatmap(found: Sensitivity, name: str, s: int) -> Drawing:
     overall_q = score.overall_q[s] if score.overall_q is not None else np.zeros(len(labels))
     representation = score.p95 is not None and score.control is None
     left = 12 + LETTER * max(map(len, labels))
-    columns = [f"{low:.2g}–{high:.2g}" for low, high in bounds]
+    columns = [f"{low:.2g}-{high:.2g}" for low, high in bounds]
     width = left + (len(columns) + 1) * CELL_WIDTH + 18
     drawing = Drawing(width, TOP + len(labels) * CELL_HEIGHT + 26)
-    drawing.text(8, 16, f"{title_of(name)}, {found.routing.sources[s]}", colour="ink")
+    drawing.text(8, 16, f"{found.routing.sources[s]}: {title_of(name)}", colour="ink")
     drawing.text(left, TOP - 8, "tau", "end")
     for c, text in enumerate([*columns, "all"]):
         drawing.text(_column(left, c, len(columns)) + CELL_WIDTH / 2, TOP - 8, text, "middle")
@@ -63,7 +64,7 @@ def heatmap(found: Sensitivity, name: str, s: int) -> Drawing:
                 drawing.hatch(*place)
             ink = "card" if share > 0.6 else "ink"
             drawing.text(x + CELL_WIDTH / 2, y + 15, _short(float(value)), "middle", ink)
-    note = "hatched: no better than chance (q ≥ 0.05); empty: gate 0"
+    note = "hatched: no better than chance (q >= 0.05); empty: gate 0"
     drawing.text(8, drawing.height - 8, note)
     return drawing
 
@@ -107,18 +108,6 @@ def selectivity_plot(found: Sensitivity) -> Drawing | None:
     note = "z: attributes less mask, each as a z-score over the layers; lines: 95 % intervals"
     drawing.text(8, drawing.height - 8, note)
     return drawing
-
-
-def layer_labels(found: Sensitivity) -> list[str]:
-    """Short names of the layers: what all ids end with is left out."""
-    ids = [layer.id for layer in found.routing.layers]
-    end = ".transformer_blocks.0"
-    if all(name.endswith(end) for name in ids):
-        ids = [name.removesuffix(end) for name in ids]
-    return [
-        f"{name}  {layer.resolution}×{layer.resolution}"
-        for name, layer in zip(ids, found.routing.layers, strict=True)
-    ]
 
 
 def title_of(name: str) -> str:

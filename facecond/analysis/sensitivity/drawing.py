@@ -89,7 +89,11 @@ class Drawing:
                     pen.rectangle((x, y, *corner), fill=fill, outline=edge)
             elif kind == "line":
                 ends = tuple(mark[name] * SCALE for name in ("x1", "y1", "x2", "y2"))
-                pen.line(ends, fill=COLOURS[mark["colour"]], width=SCALE // 2)
+                pen.line(
+                    ends,
+                    fill=COLOURS[mark["colour"]],
+                    width=1 if mark["colour"] != "ink" else SCALE,
+                )
             else:
                 place = (mark["x"] * SCALE, mark["y"] * SCALE)
                 anchor = {"start": "ls", "middle": "ms", "end": "rs"}[mark["anchor"]]

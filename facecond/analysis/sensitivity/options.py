@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from facecond.errors import UserError
 
 SCHEMA = "facecond.sensitivity/1"
+LEAST_IMAGES = 6
+"""Fewer have so few exchanges of swap and sham that chance alone gives p = 2^-n above 0.02."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Options:
         batch_size: rows in one pass of the network. Another one gives the same up to rounding.
     """
 
-    images: int = 20
+    images: int = 16
     bins: int = 5
     settings: int = 5
     masks: int = 5
@@ -37,9 +39,9 @@ class Options:
 
     def check(self) -> None:
         """Raise `UserError` where the amounts cannot give a score."""
-        if self.images < 4:
-            what = f"{self.images} faces are too few to split them into halves"
-            raise UserError(what, "--images", "Ask for 4 or more.")
+        if self.images < LEAST_IMAGES:
+            what = f"with {self.images} faces no layer could beat its control"
+            raise UserError(what, "--images", f"Ask for {LEAST_IMAGES} or more.")
         if not 1 <= self.bins <= 100:
             raise UserError(f"{self.bins} noise levels", "--bins", "Ask for 1 to 100.")
         if self.quick:

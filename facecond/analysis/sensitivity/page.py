@@ -6,7 +6,8 @@ import html
 from typing import Any
 
 from facecond.analysis.sensitivity.analyse import Sensitivity
-from facecond.analysis.sensitivity.charts import heatmap, layer_labels, selectivity_plot, title_of
+from facecond.analysis.sensitivity.charts import heatmap, selectivity_plot, title_of
+from facecond.analysis.sensitivity.result import layer_labels
 from facecond.analysis.sensitivity.scores import PRIMARY
 from facecond.figures import html_page, html_table
 

@@ -21,8 +21,8 @@ from facecond.analysis.sensitivity.faces import Condition
 from facecond.analysis.sensitivity.grid import Grid
 from facecond.analysis.sensitivity.replay import in_full_precision
 from facecond.analysis.sensitivity.swap import Arrays
-from facecond.diffusion.objective import Objective
-from facecond.diffusion.paths import alpha_sigma, log_snr
+from facecond.diffusion.objective import Objective, convert
+from facecond.diffusion.paths import log_snr
 from facecond.models.unet import FaceUNet
 from facecond.seeding import torch_generator
 
@@ -109,9 +109,8 @@ def record_grid(pipeline: Any, grid: Grid, part: slice, bins: int, steps: int) -
             timestep = objective.timestep(t)
             predicted = unet(x_t.to(unet.dtype), timestep, conditions).sample.float()
             if following is not None:
-                x_0 = objective.to_x0(x_t, predicted, t)
-                alpha, sigma = (c.view(-1, 1, 1, 1) for c in alpha_sigma(objective.schedule, t))
-                noise = (x_t - alpha * x_0) / sigma
+                of = (predicted, x_t, t, objective.schedule, objective.prediction)
+                x_0, noise = convert(*of, "x_0"), convert(*of, "epsilon")
                 x_t = objective.add_noise(x_0, noise, torch.full_like(t, following))
     return recorder.arrays()
 

@@ -90,29 +90,47 @@ def log_snr_bins(found: Sensitivity) -> list[list[float | None]]:
 
 def text_table(found: Sensitivity) -> str:
     """Layers in order of execution, the scores of each source over all bins, and the ranks."""
-    routing, lines = found.routing, []
-    labels = [f"{layer.stage:<4} {layer.resolution:>3}  {layer.id}" for layer in routing.layers]
-    width = max(map(len, labels))
+    labels, lines = layer_labels(found), []
+    width = max(map(len, [*labels, *found.routing.sources]))
     optional = [name for name in ("jsd_ratio", "omega2") if name in found.scores]
-    for s, source in enumerate(routing.sources):
-        swap, given = found.scores[PRIMARY], found.scores["contribution"]
-        assert swap.overall_low is not None and swap.overall_high is not None
-        assert swap.overall_q is not None
-        head = f"{source:<{width}}  swap [95 % interval]    q      contribution"
-        lines.append(head + "".join(f"  {name:>9}" for name in optional) + "  rank")
+    swap, given = found.scores[PRIMARY], found.scores["contribution"]
+    assert swap.overall_low is not None and swap.overall_high is not None
+    assert swap.overall_q is not None
+    for s, source in enumerate(found.routing.sources):
+        head = ["swap", "95 % interval", "q", "contribution", *optional, "rank"]
+        lines.append(_columns(source, width, head))
         for i, label in enumerate(labels):
             if not found.live[s, i].any():
-                lines.append(f"{label:<{width}}  -")
+                lines.append(_columns(label, width, ["-"]))
                 continue
-            low, high = swap.overall_low[s, i], swap.overall_high[s, i]
-            place = found.rank[source].index(i) + 1 if i in found.rank[source] else "-"
-            line = f"{label:<{width}}  {swap.overall[s, i]:.3f} [{low:.3f}, {high:.3f}]    "
-            line += f"{swap.overall_q[s, i]:.3f}  {given.overall[s, i]:>12.3f}"
-            line += "".join(f"  {found.scores[n].overall[s, i]:>9.3f}" for n in optional)
-            lines.append(f"{line}  {place:>4}")
+            interval = f"{swap.overall_low[s, i]:.3f} - {swap.overall_high[s, i]:.3f}"
+            values = [f"{swap.overall[s, i]:.3f}", interval, f"{swap.overall_q[s, i]:.3f}"]
+            values.append(f"{given.overall[s, i]:.3f}")
+            values += [f"{found.scores[name].overall[s, i]:.3f}" for name in optional]
+            rank = found.rank[source]
+            values.append(str(rank.index(i) + 1) if i in rank else "-")
+            lines.append(_columns(label, width, values))
         lines.append("")
-    lines += [f"warning: {text}" for text in found.warnings]
-    return "\n".join(lines).rstrip()
+    return "\n".join(lines + [f"warning: {text}" for text in found.warnings]).rstrip()
+
+
+def _columns(first: str, width: int, cells: list[str]) -> str:
+    widths = (6, 13, 5, 12, 9, 9, 4) if len(cells) == 7 else (6, 13, 5, 12, 4)
+    return f"{first:<{width}}" + "".join(
+        f"  {cell:>{room}}" for cell, room in zip(cells, widths, strict=False)
+    )
+
+
+def layer_labels(found: Sensitivity) -> list[str]:
+    """Short names of the layers: what all ids end with is left out."""
+    layers, end = found.routing.layers, ".transformer_blocks.0"
+    ids = [layer.id for layer in layers]
+    if all(name.endswith(end) for name in ids):
+        ids = [name.removesuffix(end) for name in ids]
+    return [
+        f"{name}  {layer.resolution}x{layer.resolution}"
+        for name, layer in zip(ids, layers, strict=True)
+    ]
 
 
 def _overall(score: Score, sources: tuple[str, ...]) -> dict[str, Any]:

@@ -40,15 +40,11 @@ class Unfinished:
         for key in identity:
             if began.get(key) != identity[key]:
                 raise UserError(
-                    f"an analysis with another {key} was begun here ({_short(began.get(key))}, "
+                    f"an analysis with another '{key}' was begun here ({_short(began.get(key))}, "
                     f"now {_short(identity[key])})",
                     folder,
                     "Finish that one, remove the folder, or choose another --out.",
                 )
-
-    def has(self, name: str) -> bool:
-        """Whether the part was made before, whole and under this identity."""
-        return self.read(name, ()) is not None
 
     def make(self, name: str, work: Callable[[], Arrays]) -> None:
         """Make a part and keep it."""
@@ -73,6 +69,17 @@ class Unfinished:
                 return {key: file[key] for key in names}
         except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
             return None  # missing, or cut short: made anew
+
+    def need(self, name: str, keys: tuple[str, ...] | None = None) -> Arrays:
+        """`read` of a part that was made; a `UserError` where it cannot be read back."""
+        found = self.read(name, keys)
+        if found is None:
+            raise UserError(
+                f"the part {name} was written and cannot be read back",
+                self.folder or "memory",
+                "Check the disk, and that nothing else writes there.",
+            )
+        return found
 
     def clear(self) -> None:
         """Remove the files: the analysis is done."""
