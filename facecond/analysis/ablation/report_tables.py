@@ -194,8 +194,10 @@ def how_to_read(table: Table) -> str:
 
 def spread(cell: Cell) -> str:
     """Mean ± standard deviation."""
-    sd = cell.summary.sd
-    return number(cell.summary.mean) + ("" if math.isnan(sd) else f" ± {number(sd)}")
+    mean, sd = cell.summary.mean, cell.summary.sd
+    if math.isnan(sd):
+        return number(mean)
+    return f"{number(mean)} ± {sd:.3f}" if abs(mean) >= 0.01 else f"{number(mean)} ± {sd:.2g}"
 
 
 def interval(bounds: Interval, with_sign: bool = False) -> str:
