@@ -13,6 +13,12 @@ from facecond.analysis.ablation.local import Local, threads_each
 from facecond.analysis.ablation.tasks import Event, Task
 
 
+@pytest.fixture(autouse=True)
+def importable_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other processes find the functions of this file, wherever pytest was started."""
+    monkeypatch.syspath_prepend(Path(__file__).resolve().parents[3])
+
+
 def note(place: Path, seconds: float = 0.0) -> None:
     time.sleep(seconds)
     with open(place, "a", encoding="utf-8") as file:
