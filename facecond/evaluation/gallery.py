@@ -31,6 +31,7 @@ from facecond.evaluation.report_parts import (
 from facecond.evaluation.turned import Turned
 from facecond.evaluation.verdicts import parse
 from facecond.labels import ATTRIBUTES, MASK_CLASSES
+from facecond.models.routing.table import levels
 
 if TYPE_CHECKING:
     from facecond.evaluation.protocol import Evaluation
@@ -82,7 +83,7 @@ def build_report(
         routing=Routing(
             layers=[asdict(layer) for layer in table.layers],
             sources=table.sources,
-            gates=table.gates(),
+            gates=np.abs(table.gates(levels(table))).max(0),  # the strongest at any noise level
         ),
         seconds=found.seconds,
         commands=commands,

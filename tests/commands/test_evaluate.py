@@ -223,3 +223,25 @@ def test_faults_of_the_options_are_said_before_any_work(
     error = capsys.readouterr().err
     assert message in error and "generate" not in error and "Traceback" not in error
     assert not list(tmp_path.iterdir())
+
+
+def test_a_routing_with_windows_is_evaluated(data: Path, judges: Path, tmp_path: Path) -> None:
+    """Its gates depend on the noise level; the page shows the strongest."""
+    words = [
+        "train",
+        "rendered_debug",
+        "--out",
+        str(tmp_path / "run"),
+        "--set",
+        f"data.root={data}",
+    ]
+    words += [
+        "routing.preset=early_late",
+        "train.steps=1",
+        "train.batch_size=4",
+        "sampling.steps=2",
+    ]
+    assert main([*words, "train.sample_every=0"]) == 0
+    out = tmp_path / "out"
+    assert evaluate(tmp_path / "run" / "model", data, judges, out, "--n", "4") == 0
+    assert "Which source reaches which layer" in (out / "report.html").read_text()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -30,10 +31,11 @@ from facecond.config import RunConfig, Study
 from facecond.data.prepared import PreparedFolder
 from facecond.errors import UserError
 from facecond.models.denoiser import Denoiser
+from facecond.storage import hash_of
 from facecond.training.optim import build_optimizers
 from facecond.training.setup import check_patches, denoiser_for, uses_bf16
 
-TIMED_STEPS = 3
+TIMED_STEPS = 2
 LARGEST_TIMED = 60e6
 """Parameters; larger denoisers are not timed on a CPU."""
 OVERHEAD = 1.1
@@ -80,11 +82,17 @@ def preview(
     sizes = {}
     shown = [study.variant(name) for name in dict.fromkeys(run.variant for run in wanted)]
     size, faults = _image_size(study, out), []
+    steps: dict[str, float | None] = {}
     for variant in tqdm(shown, desc="sizing the variants", unit="variant", leave=False):
-        untimed = timed and not _seconds(runs, variant.name)
         config = placed(variant.config, out)
+        told = [asdict(part) for part in (config.denoiser, config.first_stage, config.train)]
+        shape = hash_of([told, config.routing.combine])
+        untimed = timed and shape not in steps and not _seconds(runs, variant.name)
         try:
-            sizes[variant.name] = measure(config, size, untimed)
+            found = measure(config, size, untimed)
+            # Routings of one denoiser take about the same time: it is measured once.
+            steps[shape] = steps.get(shape) or found.step_seconds
+            sizes[variant.name] = replace(found, step_seconds=steps[shape])
         except UserError as error:  # its runs would fail, and the others go on
             faults.append(f"{variant.name} cannot be built: {error}")
     counts = manifest.counts(wanted)
@@ -142,6 +150,7 @@ def _step_seconds(model: Denoiser, config: RunConfig, shape: tuple[int, int, int
         torch.full((batch,), 500.0, device=device),
         torch.zeros(batch, 40, dtype=torch.int8, device=device),
         torch.zeros(batch, size, size, dtype=torch.uint8, device=device),
+        torch.from_numpy(model.unet.trained_routing.gates(np.zeros(1))[0]).to(device),
     )
     began = 0.0
     for step in range(TIMED_STEPS + 1):

@@ -15,14 +15,15 @@ from facecond.config import load_study
 
 def test_a_study_that_is_not_begun(study_file: Callable[..., Path], tmp_path: Path) -> None:
     out = tmp_path / "out"
-    broken = {"  split: {": "  wrong: {first_stage.patch_size: 7}\n  split: {"}
+    more = "  wrong: {first_stage.patch_size: 7}\n  window: {routing.preset: early_late}\n"
+    broken = {"  split: {": f"{more}  split: {{"}
     text = preview(load_study(study_file(broken)), out)
-    assert "3 variants, 6 runs of 5 steps: 6 missing" in text and "not begun" in text
+    assert "4 variants, 8 runs of 5 steps: 8 missing" in text and "not begun" in text
     rows = {line.split()[0]: line for line in text.splitlines() if line and line[0].isalpha()}
     assert "all on" in rows["all"] and "missing: 0 1" in rows["all"]
     assert "7 absent" in rows["split"] and re.search(r"-\d\.\d%", rows["split"])
     assert "wrong cannot be built: first_stage: patch_size 7" in text
-    assert "about 1 min for 4 runs (steps timed now" in text
+    assert "about 1 min for 6 runs (steps timed now" in text
     assert not out.exists()
 
 

@@ -109,7 +109,7 @@ def test_a_killed_sweep_loses_no_finished_run_and_goes_on_half_way(
     study_file: Callable[..., Path], tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    steps = "{train.steps: 100, train.checkpoint_every_s: 0.2, train.log_every: 5}"
+    steps = "{train.steps: 60, train.checkpoint_every_s: 0.2, train.log_every: 5}"
     path = study_file({**LONG, "  split: {routing.preset: coarse_fine}": f"  long: {steps}"})
     process = launch(path, out)
     half = out / "runs/long/seed-0"
@@ -122,16 +122,16 @@ def test_a_killed_sweep_loses_no_finished_run_and_goes_on_half_way(
     assert gone and not alive  # no run goes on behind the back of the next sweep
     newest = max(int(p.name.split("-")[1]) for p in (half / "checkpoints").glob("step-*"))
     done, spoken = stamps(out), (half / "log.txt").stat().st_size
-    assert 0 < newest < 100
+    assert 0 < newest < 60
     again = launch(path, out)
     said, errors = again.communicate(timeout=900)
     assert again.returncode == 0, errors
     assert states(out) == {"all/seed-0": "done", "long/seed-0": "done"}
     assert stamps(out)["runs/all/seed-0/done.json"] == done["runs/all/seed-0/done.json"]
-    counted = re.findall(r"(\d+)/100 ", (half / "log.txt").read_text()[spoken:])
+    counted = re.findall(r"(\d+)/60 ", (half / "log.txt").read_text()[spoken:])
     assert int(counted[0]) == newest  # where it goes on from
     logged = [row["step"] for row in read_json_lines(half / "metrics.jsonl")]
-    assert logged == list(range(5, 101, 5))
+    assert logged == list(range(5, 61, 5))
     assert "2 of 2 runs done" in said
 
 
