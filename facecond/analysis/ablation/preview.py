@@ -85,8 +85,8 @@ def preview(
     steps: dict[str, float | None] = {}
     for variant in tqdm(shown, desc="sizing the variants", unit="variant", leave=False):
         config = placed(variant.config, out)
-        told = [asdict(part) for part in (config.denoiser, config.first_stage, config.train)]
-        shape = hash_of([told, config.routing.combine])
+        parts = [asdict(part) for part in (config.denoiser, config.first_stage, config.train)]
+        shape = hash_of([parts, config.routing.combine])
         untimed = timed and shape not in steps and not _seconds(runs, variant.name)
         try:
             found = measure(config, size, untimed)
