@@ -71,6 +71,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="scale per source in place of the model's own; a source that is not named has 1",
     )
     parser.add_argument("--steps", type=sampling_steps, help="sampling steps")
+    parser.add_argument(
+        "--routing",
+        metavar="FILE|PRESET",
+        help="evaluate under another routing, without training; only what was trained may be on",
+    )
     parser.add_argument("--batch-size", type=positive_int, default=32, help="faces at a time")
     parser.add_argument("--out", default="evaluation", metavar="DIR", help="folder of the results")
     parser.add_argument("--keep-images", action="store_true", help="save every sample as PNG")
@@ -122,9 +127,12 @@ def assess(args: argparse.Namespace) -> Report | None:
     if args.features != "judge":
         extractor = load_extractor(args.features, judges[0].classifier.model)
     distance = None if args.protocol == "quick" else perceptual_distance(args, processes.device)
+    pipeline = load_pipeline(args.model).to(processes.device)
+    if args.routing:
+        pipeline.use_routing(args.routing)
     with removed_on_fault(out / "unfinished", out, out / "images"):
         found = evaluate(
-            load_pipeline(args.model).to(processes.device),
+            pipeline,
             folder,
             judges,
             protocol=args.protocol,
@@ -203,5 +211,7 @@ def command_of(args: argparse.Namespace) -> str:
         words += ["--guidance", ",".join(f"{s}={w:g}" for s, w in args.guidance.items())]
     if args.steps:
         words += ["--steps", args.steps]
+    if args.routing:
+        words += ["--routing", shlex.quote(args.routing)]
     words += ["--batch-size", args.batch_size]
     return " ".join(map(str, words))

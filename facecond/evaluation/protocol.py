@@ -180,6 +180,8 @@ def evaluate(
         "given": "mask" if plan.mask_only else "mask and attributes",
         "guidance": dict(pipeline.config["guidance"] if guidance is None else guidance),
         "num_inference_steps": num_inference_steps or pipeline.config["steps"],
+        "routing": pipeline.unet.routing.name,
+        "routing_hash": hash_of(pipeline.unet.routing.to_dict()),
         "batch_size": batch_size,
         "device": pipeline.device.type,
         "precision": pipeline.precision,

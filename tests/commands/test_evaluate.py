@@ -245,3 +245,23 @@ def test_a_routing_with_windows_is_evaluated(data: Path, judges: Path, tmp_path:
     out = tmp_path / "out"
     assert evaluate(tmp_path / "run" / "model", data, judges, out, "--n", "4") == 0
     assert "Which source reaches which layer" in (out / "report.html").read_text()
+
+
+def test_another_routing_is_evaluated_without_training(
+    model: Path, data: Path, judges: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["evaluate", str(model), "--data", str(data), "--judges", str(judges), "--n", "4"]
+    (tmp_path / "no_mask.yaml").write_text("rules: [{source: attributes, layers: '*'}]")
+    scores = {}
+    for name in ("", "coarse_fine", str(tmp_path / "no_mask.yaml")):
+        out = tmp_path / f"scores-{len(scores)}"
+        more = ["--routing", name] if name else []
+        assert main([*words, "--out", str(out), *more]) == 0
+        found = read_json(out / "results.json")
+        scores[found["routing"]] = found["mask_miou"]
+        assert (f"--routing {name}" in (out / "report.html").read_text("utf-8")) == bool(name)
+    assert list(scores) == ["all_all", "coarse_fine", "no_mask"]
+    assert len(set(scores.values())) == 3
+    capsys.readouterr()
+    assert main([*words, "--out", str(tmp_path / "bad"), "--routing", "coarse_fin"]) == 2
+    assert "coarse_fine" in capsys.readouterr().err and not (tmp_path / "bad").exists()
