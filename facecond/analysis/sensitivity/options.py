@@ -27,12 +27,12 @@ class Options:
         batch_size: rows in one pass of the network. Another one gives the same up to rounding.
     """
 
-    images: int = 16
+    images: int = 12
     bins: int = 5
     settings: int = 5
     masks: int = 5
     seeds: int = 4
-    steps: int = 10
+    steps: int = 8
     quick: bool = False
     seed: int = 0
     batch_size: int = 60
