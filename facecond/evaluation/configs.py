@@ -8,6 +8,7 @@ from typing import Any
 from facecond.data.prepared import PreparedFolder
 from facecond.errors import UserError
 from facecond.evaluation.judges import Judges
+from facecond.storage import hash_of
 
 
 def check_sizes(folder: PreparedFolder, sizes: Mapping[str, int | None]) -> None:
@@ -43,3 +44,11 @@ def config_of(owner: Any) -> str:
     """The config of a component; private keys name its file and version of origin."""
     config = dict(getattr(owner, "config", None) or {})
     return repr(sorted((key, repr(value)) for key, value in config.items() if key[0] != "_"))
+
+
+def routing_of(pipeline: Any) -> dict[str, str]:
+    """Name and hash of the routing in use; nothing of a pipeline without a denoiser of ours."""
+    routing = getattr(getattr(pipeline, "unet", None), "routing", None)
+    if routing is None:
+        return {}
+    return {"routing": routing.name, "routing_hash": hash_of(routing.to_dict())}

@@ -25,7 +25,7 @@ from facecond.data.prepared import PreparedFolder
 from facecond.evaluation import survey
 from facecond.evaluation.adherence import ADHERENCE, MASK_ADHERENCE
 from facecond.evaluation.conditions import condition_rows
-from facecond.evaluation.configs import check_sizes, config_of, configs_of, sizes_of
+from facecond.evaluation.configs import check_sizes, config_of, configs_of, routing_of, sizes_of
 from facecond.evaluation.context import Amounts, Context, Finding, Probe, TooFew
 from facecond.evaluation.diversity import DIVERSITY
 from facecond.evaluation.fidelity import AGAINST_TEST, FIDELITY, SPREAD
@@ -180,8 +180,7 @@ def evaluate(
         "given": "mask" if plan.mask_only else "mask and attributes",
         "guidance": dict(pipeline.config["guidance"] if guidance is None else guidance),
         "num_inference_steps": num_inference_steps or pipeline.config["steps"],
-        "routing": pipeline.unet.routing.name,
-        "routing_hash": hash_of(pipeline.unet.routing.to_dict()),
+        **routing_of(pipeline),
         "batch_size": batch_size,
         "device": pipeline.device.type,
         "precision": pipeline.precision,
