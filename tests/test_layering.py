@@ -22,8 +22,8 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
         "data models diffusion metrics",
         "pipeline",
         "training evaluation editing",
-        "analysis",
-        "commands studio",
+        "analysis studio",
+        "commands",
         "cli",
         "__main__",
     )
