@@ -21,7 +21,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
         "figures",
         "data models diffusion metrics",
         "pipeline",
-        "training evaluation editing",
+        "training evaluation editing face_files",
         "analysis studio",
         "commands",
         "cli",
