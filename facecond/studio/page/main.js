@@ -1,0 +1,1 @@
+const root=element.querySelector(".facecond-studio").attachShadow({mode:"open"}); root.innerHTML=MARKUP;
