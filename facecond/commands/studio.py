@@ -34,12 +34,17 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("no model is named", "facecond studio", fix)
     if args.host not in ("127.0.0.1", "localhost", "::1") and not args.password:
         print("warning: everybody who reaches this machine can use the studio (see --password)")
-    from facecond.studio.app import build, start
+    from facecond.studio.app import build, require_gradio, start
 
-    blocks = build(args.model, args.parser, args.detector)
-    name = "localhost" if args.host == "127.0.0.1" else args.host
-    print(f"the studio is at http://{name}:{args.port} (end it with Ctrl+C)", flush=True)
-    start(blocks, args.host, args.port, args.password)
+    require_gradio()  # before the model, which takes longer
+    from facecond.studio.session import ModelSession
+    from facecond.studio.starts import Starts
+
+    session = ModelSession(args.model)
+    blocks = build(session, Starts(session.image_size, args.parser, args.detector))
+    address = start(blocks, args.host, args.port, args.password)
+    print(f"the studio is at {address} (end it with Ctrl+C)", flush=True)
+    blocks.block_thread()
     return 0
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hmac
 import os
-from pathlib import Path
 from typing import Any
 
 from facecond.errors import UserError
@@ -27,15 +26,13 @@ EVENTS = 2 * limits.WAITING
 """Calls of `draw` that Gradio carries at a time: more than the line takes, which says no itself."""
 
 
-def build(model: str | Path, parser: str | None = None, detector: str | None = None) -> Any:
-    """The studio for a saved model, as `gradio.Blocks`, not started yet.
+def build(session: ModelSession, starts: Starts) -> Any:
+    """The studio for a model, as `gradio.Blocks`, not started yet.
 
     Raises:
-        UserError: Gradio is not installed; the model or the parser cannot be loaded.
+        UserError: Gradio is not installed.
     """
-    gradio = _gradio()
-    session = ModelSession(model)
-    starts = Starts(session.image_size, parser, detector)
+    gradio = require_gradio()
     endpoints = Endpoints(session, starts, Line())
     with gradio.Blocks(title=TITLE, analytics_enabled=False) as blocks:
         gradio.HTML(
@@ -82,10 +79,11 @@ def facts(session: ModelSession, starts: Starts) -> dict[str, Any]:
     }
 
 
-def start(
-    blocks: Any, host: str, port: int, password: str | None = None, block: bool = True
-) -> str:
-    """Serve the studio; returns its address when not blocking.
+def start(blocks: Any, host: str, port: int | None, password: str | None = None) -> str:
+    """Serve the studio from a thread of its own; returns its address.
+
+    Args:
+        port: None = one that is free.
 
     Raises:
         UserError: the port is taken.
@@ -101,7 +99,7 @@ def start(
         _, address, _ = blocks.launch(
             server_name=host,
             server_port=port,
-            prevent_thread_lock=not block,
+            prevent_thread_lock=True,
             quiet=True,
             share=False,
             auth=knows if password else None,
@@ -123,13 +121,12 @@ def start(
     return str(address)
 
 
-def _gradio() -> Any:
-    """Gradio, told to stay off the network."""
+def require_gradio() -> Any:
+    """Gradio, told to stay off the network; raises `UserError` when it is not installed."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_OFFLINE"] = "1"
     try:
         import gradio
     except ImportError:
-        raise UserError("the studio needs Gradio, which is not installed", "studio", INSTALL
-                        + ".") from None  # fmt: skip
+        raise UserError("Gradio is not installed", "studio", f"Install it: {INSTALL}") from None
     return gradio

@@ -98,7 +98,7 @@ function cancel() {
 }
 
 function setBusy(busy) {
-  drawButton.disabled = busy;
+  drawButton.hidden = busy;
   cancelButton.hidden = !busy;
   byId("result-actions").hidden = busy || !shown.result;
 }

@@ -42,7 +42,7 @@ function showComparison(compared) {
     ? "This is A. Change something and draw: B appears beside it, with the same seeds."
     : changed.length ? `B has ${changed.join(" · ")}` : "A and B have the same settings";
   byId("compare-bar").replaceChildren(
-    make("p", {}, make("strong", {}, compared ? "A | B " : "A "), words),
+    make("p", {}, words),
     make("button", { type: "button", className: "link", onclick: unpin }, "End comparison"),
   );
 }

@@ -1,8 +1,8 @@
 // How strongly each source is followed, and in how many steps.
 
 const SOURCE_WORDS = {
-  mask: ["Follow the layout", "How closely faces keep to what you painted."],
-  attributes: ["Follow the attributes", "How clearly the attributes show."],
+  mask: ["Follow the layout", "How closely faces keep to what you painted: 0 ignores it, 1 is as trained."],
+  attributes: ["Follow the attributes", "How clearly the attributes show: 0 ignores them, 1 is as trained."],
 };
 const guidance = { ...FACTS.model.guidance };
 const tuning = { steps: FACTS.model.steps };
@@ -29,7 +29,7 @@ function slider(label, note, kind, { min, max, step, value, marks, oninput }) {
   return row;
 }
 
-const SCALE_MARKS = [[0, "off"], [1, "as trained"], [5, "strong"], [FACTS.limits.scale, "extreme"]];
+const SCALE_MARKS = [[0, "0"], [1, "1"], [5, "5"], [FACTS.limits.scale, String(FACTS.limits.scale)]];
 const scaleRows = Object.fromEntries(
   Object.entries(guidance).map(([source, value]) => {
     const [label, note] = SOURCE_WORDS[source];

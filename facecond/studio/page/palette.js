@@ -1,9 +1,8 @@
 // The tools beside the canvas and the brushes with names.
 
-const REGIONS = [
-  ["Face", ["skin", "nose", "l_brow", "r_brow", "l_eye", "r_eye", "mouth", "u_lip", "l_lip", "l_ear", "r_ear"]],
-  ["Around", ["hair", "neck", "cloth", "background"]],
-  ["Worn", ["hat", "eye_g", "ear_r", "neck_l"]],
+const ORDER = [
+  "skin", "nose", "mouth", "u_lip", "hair", "r_eye", "l_eye", "l_lip", "hat", "r_brow", "l_brow", "eye_g", "neck", "r_ear", "l_ear",
+  "ear_r", "cloth", "background", "neck_l",
 ];
 const idOf = (name) => FACTS.classes.find((one) => one.name === name).id;
 
@@ -25,12 +24,7 @@ function swatch(id) {
   );
 }
 
-byId("palette").append(
-  ...REGIONS.map(([name, members]) =>
-    make("div", { className: "region" }, make("h3", {}, name), ...members.map((member) => swatch(idOf(member)))),
-  ),
-  make("div", { className: "region" }, make("h3", {}, "Open"), swatch(ANYTHING)),
-);
+byId("palette").append(...ORDER.map((name) => swatch(idOf(name))), swatch(ANYTHING));
 
 const sizeSlider = make("input", {
   type: "range",
@@ -56,20 +50,26 @@ const undoButton = button("Undo (Ctrl Z)", "undo", undo);
 const redoButton = button("Redo (Ctrl Y)", "redo", redo);
 const zoomOutButton = button("Zoom out (−)", "zoomOut", () => zoomTo(view.scale / 1.5));
 
+const gap = () => make("hr");
 byId("tools").append(
-  make("div", { className: "tool-group" }, ...Object.values(toolButtons), eraserButton),
-  make("label", { className: "size" }, sizeDot, sizeSlider),
-  make("div", { className: "tool-group" }, undoButton, redoButton),
-  make(
-    "div",
-    { className: "tool-group" },
-    twinButton,
-    button("Flip left and right (X)", "mirror", () => useMask(mirrored(painter.mask))),
-    ghostButton,
-    zoomOutButton,
-    button("Zoom in (+)", "zoomIn", () => zoomTo(view.scale * 1.5)),
-    button("Clear: leave all open", "clear", () => useMask(openMask())),
-  ),
+  ...Object.values(toolButtons),
+  eraserButton,
+  gap(),
+  twinButton,
+  button("Flip left and right (X)", "mirror", () => useMask(mirrored(painter.mask))),
+  gap(),
+  undoButton,
+  redoButton,
+  gap(),
+  ghostButton,
+  button("Clear: leave all open", "clear", () => useMask(openMask())),
+);
+const brushName = make("b");
+byId("brush-row").append(
+  make("div", { className: "brush-now" }, sizeDot, brushName),
+  sizeSlider,
+  zoomOutButton,
+  button("Zoom in (+)", "zoomIn", () => zoomTo(view.scale * 1.5)),
 );
 
 function erase() {
@@ -92,7 +92,10 @@ on("tool", () => {
   for (const one of byId("palette").querySelectorAll(".swatch"))
     one.setAttribute("aria-checked", Number(one.dataset.id) === painter.id);
   sizeSlider.value = painter.diameter;
-  sizeDot.style.setProperty("--size", `${clamp((22 * painter.diameter) / (SIZE / 3), 3, 22)}px`);
+  sizeSlider.style.setProperty("--share", `${(100 * painter.diameter) / sizeSlider.max}%`);
+  sizeDot.style.setProperty("--size", `${clamp((22 * painter.diameter) / (SIZE / 3), 5, 22)}px`);
+  sizeDot.style.setProperty("--colour", `rgb(${colourOf(painter.id).join(" ")})`);
+  brushName.textContent = capital(className(painter.id));
   ring.style.setProperty("--colour", `rgb(${colourOf(painter.id).join(" ")})`);
   viewport.dataset.tool = painter.tool;
 });

@@ -2,6 +2,7 @@
 
 const ROUTING = FACTS.model.routing;
 const dark = new Set(); // "layer|source" of the cells that are switched off
+const sourceWords = (source) => source.replace("mask", "layout").replace(":", " · ");
 const keyOf = (layer, source) => `${layer}|${source}`;
 
 function layerWords(layer, index) {
@@ -11,7 +12,7 @@ function layerWords(layer, index) {
 }
 
 function cellButton(layer, source, state, words) {
-  const where = `${source} at ${layerWords(layer).join(" ")}`;
+  const where = `${sourceWords(source)} at ${layerWords(layer).join(" ")}`;
   return make("button", {
     type: "button",
     className: "cell",
@@ -51,7 +52,7 @@ byId("routing").append(
     { className: "grid", style: { "--sources": ROUTING.sources.length } },
     make("span", { className: "corner" }, `“${ROUTING.name}”`),
     ...ROUTING.sources.map((source) =>
-      make("button", { type: "button", className: "column", data: { source }, title: `All of ${source}`, onclick: () => switchCells(trainedKeys((_, one) => one === source)) }, source.replace(":", " · ")),
+      make("button", { type: "button", className: "column", data: { source }, title: `All of ${sourceWords(source)}`, onclick: () => switchCells(trainedKeys((_, one) => one === source)) }, sourceWords(source)),
     ),
     ...ROUTING.layers.flatMap((layer) => [
       make(
