@@ -256,9 +256,10 @@ def test_attributes_guidance_and_numbers_arrive(visit: Open, asked: list[DrawReq
     assert request.guidance == {"mask": 3.5, "attributes": 1.0} and request.steps == 2
     assert request.seeds == [41, 42, 43]
     page.get_by_role("tab", name="Attributes").click()
+    page.get_by_role("button", name="Open all").click()
     page.get_by_role("button", name="Surprise me").click()
-    page.wait_for_function("() => true")
-    page.get_by_role("button", name="Noir").click()
+    page.get_by_role("button", name="Open all").wait_for()  # is there once something is set
+    page.locator(".preset", has_text="Noir").click()
     assert "5 set" in page.locator("#traits-summary").inner_text()
 
 
@@ -270,7 +271,7 @@ def test_routing_cells_are_switched_and_compared(
     page.get_by_role("button", name="Compare from here").click()
     page.get_by_role("tab", name="Routing").click()
     page.get_by_label("Draw again at each switch").check()
-    page.locator(".column", has_text="layout").click()
+    page.locator("button.column[data-source=mask]").click()
     page.wait_for_selector(".faces.pairs button.face >> nth=15")
     trained = session.pipeline.unet.trained_routing
     off = asked[1].routing.gates()[:, trained.sources.index("mask")]
@@ -284,7 +285,7 @@ def test_routing_cells_are_switched_and_compared(
 
 def test_history_brings_everything_back(visit: Open, asked: list[DrawRequest]) -> None:
     page = visit()
-    page.get_by_role("button", name="Professor").click()
+    page.locator(".preset", has_text="Professor").click()
     first = draw(page)
     clear(page)
     page.get_by_role("button", name="Open all").click()
@@ -387,7 +388,7 @@ def test_screenshots(visit: Open, shoot: Callable[[Any, str], None], dark: bool)
     shade = "dark" if dark else "light"
     page = visit(WIDE, dark)
     shoot(page, f"1280_{shade}_first")
-    page.get_by_role("button", name="Professor").first.click()
+    page.locator(".preset", has_text="Professor").click()
     draw(page)
     shoot(page, f"1280_{shade}_faces")
     page.locator("button.face").first.click()
