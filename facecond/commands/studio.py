@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import threading
 
 from facecond.errors import UserError
 
@@ -44,7 +45,10 @@ def run(args: argparse.Namespace) -> int:
     blocks = build(session, Starts(session.image_size, args.parser, args.detector))
     address = start(blocks, args.host, args.port, args.password)
     print(f"the studio is at {address} (end it with Ctrl+C)", flush=True)
-    blocks.block_thread()
+    try:
+        threading.Event().wait()
+    finally:
+        blocks.close(verbose=False)
     return 0
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from facecond.face_files import face_png, face_record
 from facecond.pipeline import FacePipeline, load_pipeline
 from facecond.studio.codec import file_text, preview_text
-from facecond.studio.limits import STEPS
+from facecond.studio.limits import SCALE, STEPS
 from facecond.studio.line import Event, Job
 from facecond.studio.preview import Preview
 from facecond.studio.request import DrawRequest
@@ -54,7 +54,7 @@ class ModelSession:
             "name": _name_of(Path(self.model)),
             "size": self.image_size,
             "steps": min(int(config.steps), STEPS),
-            "guidance": {source: config.guidance.get(source, 1.0) for source in self.sources},
+            "guidance": {s: min(config.guidance.get(s, 1.0), SCALE) for s in self.sources},
             "routing": grid(self.pipeline.unet.trained_routing),
             "device": "GPU" if self.pipeline.device.type == "cuda" else "CPU",
         }

@@ -23,6 +23,7 @@ function showResult() {
   if (!result) return;
   const compared = pinned && pinned !== result;
   faces.dataset.count = result.faces.length;
+  fitFaces();
   faces.classList.toggle("pairs", Boolean(compared));
   faces.replaceChildren(
     ...result.faces.map((face, index) => {
@@ -62,6 +63,7 @@ function unpin() {
 function showPreviews(count, previews) {
   const faces = byId("faces");
   faces.dataset.count = count;
+  fitFaces();
   faces.classList.remove("pairs");
   if (!faces.classList.contains("making") || faces.children.length !== count) {
     faces.classList.add("making");
@@ -73,6 +75,25 @@ function showPreviews(count, previews) {
     image.hidden = false;
   });
 }
+
+// The largest tiles that fit without scrolling; whole rows are worth a little.
+function fitFaces() {
+  const faces = byId("faces");
+  const count = Number(faces.dataset.count);
+  const gap = 10;
+  const narrow = shell.clientWidth <= 860;
+  const width = faces.clientWidth;
+  const height = byId("result").clientHeight - (faces.offsetTop - byId("result").offsetTop) - (narrow ? 20 : 190);
+  const sideOf = (columns) => {
+    const rows = Math.ceil(count / columns);
+    return Math.min((width - gap * (columns - 1)) / columns, narrow ? Infinity : Math.max(96, (height - gap * (rows - 1)) / rows));
+  };
+  const worth = (columns) => sideOf(columns) * (count % columns ? 1 : 1.15);
+  let best = Math.min(2, count);
+  if (!narrow) for (let columns = 1; columns <= count; columns++) if (worth(columns) > worth(best)) best = columns;
+  faces.style.setProperty("--side", `${Math.floor(Math.min(sideOf(best), 440))}px`);
+}
+new ResizeObserver(fitFaces).observe(byId("result"));
 
 const fileName = (face) => `face_${face.seed}.png`;
 const asBlob = (face) => new Blob([bytesOf(face.png)], { type: "image/png" });
