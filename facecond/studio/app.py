@@ -11,9 +11,10 @@ import os
 from typing import Any
 
 from facecond.errors import UserError
+from facecond.evaluation.conditions import EXCLUSIVE
 from facecond.labels import ANYTHING_COLOUR, ATTRIBUTES, MASK_CLASSES, MIRRORED_CLASSES, PALETTE
 from facecond.studio import limits
-from facecond.studio.attributes import EXCLUSIVE, GROUPS, PRESETS, spoken
+from facecond.studio.attributes import GROUPS, PRESETS, spoken
 from facecond.studio.endpoints import Endpoints
 from facecond.studio.line import Line
 from facecond.studio.page_files import page_script, page_text

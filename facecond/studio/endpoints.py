@@ -34,7 +34,9 @@ class Endpoints:
             session = self.session
             trained = session.pipeline.unet.trained_routing
             request = read_request(value, session.image_size, session.sources, trained)
-            job = self.line.join(request.job, request.client, lambda job: session.draw(request, job))
+            job = self.line.join(
+                request.job, request.client, lambda job: session.draw(request, job)
+            )
         except Exception as error:
             yield in_words(error)
             return

@@ -11,7 +11,13 @@ import pytest
 from PIL import Image
 
 from facecond.errors import UserError
-from facecond.studio.codec import bytes_from_text, file_text, mask_from_text, mask_text, preview_text
+from facecond.studio.codec import (
+    bytes_from_text,
+    file_text,
+    mask_from_text,
+    mask_text,
+    preview_text,
+)
 
 
 def test_a_mask_comes_back_class_for_class() -> None:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from facecond.errors import UserError
+from facecond.evaluation.conditions import EXCLUSIVE
 from facecond.labels import ATTRIBUTES, parse_attributes
 from facecond.studio.attributes import (
-    EXCLUSIVE,
     GROUPS,
     PRESETS,
     SURPRISES,
