@@ -6,5 +6,5 @@
 - `request`: what a click on "draw" asks for, checked;
 - `line`: who is next; `session`: the model that draws; `preview`: faces in the making;
 - `endpoints`: what the page may call; errors in words;
-- `page` (HTML, CSS, JavaScript), `app`: the page and its server.
+- `page` (HTML, CSS, JavaScript), `page_files`, `theme`: the page; `app`, `body_limit`: its server.
 """

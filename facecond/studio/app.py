@@ -20,6 +20,7 @@ from facecond.studio.line import Line
 from facecond.studio.page_files import page_script, page_text
 from facecond.studio.session import ModelSession
 from facecond.studio.starts import Starts
+from facecond.studio.theme import sober_theme
 
 TITLE = "facecond studio"
 INSTALL = 'pip install "facecond[studio]"'
@@ -114,6 +115,7 @@ def start(blocks: Any, host: str, port: int | None, password: str | None = None)
             max_file_size=1,
             enable_monitoring=False,
             css=page_text("outside.css"),
+            theme=sober_theme(require_gradio()),
             app_kwargs={"middleware": [Middleware(BodyLimit, largest=limits.BODY_BYTES)]},
         )
     except OSError as error:
