@@ -22,7 +22,7 @@ from facecond.diffusion.guidance import GuidancePlan, guide, plan
 from facecond.diffusion.paths import log_snr, log_snr_of, t_of_timestep
 from facecond.diffusion.schedulers import for_sampler
 from facecond.diffusion.schedulers import scheduler as make_scheduler
-from facecond.errors import UserError, nearest
+from facecond.errors import UserError, nearest, reason
 from facecond.labels import ABSENT, ANYTHING, ATTRIBUTES, MASK_CLASSES, PRESENT, UNSPECIFIED
 from facecond.models.attention import Conditions
 from facecond.models.conditions import ConditionEncoder
@@ -272,11 +272,11 @@ def load_pipeline(path: str | Path) -> FacePipeline:
     except UserError:
         raise
     except Exception as error:  # diffusers, safetensors and json raise many kinds
-        reason = str(error).splitlines()[0][:200]
         raise UserError(
-            f"the model cannot be loaded ({reason})", path, "Its files are damaged or of another "
-            "version: train or copy it anew."
-        ) from None  # fmt: skip
+            f"the model cannot be loaded ({reason(error)})",
+            path,
+            "Its files are damaged or of another version: train or copy it anew.",
+        ) from None
     for name in ("unet", "condition_encoder", "first_stage"):
         module = getattr(pipeline, name)
         module.eval().requires_grad_(False)

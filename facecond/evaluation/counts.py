@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facecond.evaluation.conditions import APPEARANCE
 from facecond.evaluation.generation import Arrays
 from facecond.evaluation.turned import Turned
+from facecond.labels import APPEARANCE
 from facecond.storage import atomic_file
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from facecond.attribute_split import geometry
-from facecond.errors import UserError
+from facecond.errors import UserError, reason
 from facecond.models.attention import Conditions
 from facecond.models.conditions import ConditionEncoder
 from facecond.models.routing import PARTS, Layer, Routing, preset
@@ -119,9 +119,8 @@ def build_denoiser(
         with torch.device("meta"):
             layers = FaceUNet(**options).trained_routing.layers
     except (ValueError, TypeError, RuntimeError, LookupError) as error:  # diffusers raises them all
-        reason = " ".join(str(error).split())[:200]
         raise UserError(
-            f"these blocks cannot be built ({reason})",
+            f"these blocks cannot be built ({reason(error)})",
             "denoiser",
             "Correct the block types; each level has a width, a down block and an up block.",
         ) from None

@@ -22,6 +22,7 @@ from facecond.errors import UserError
 from facecond.models import first_stage as first_stages
 from facecond.models.denoiser import Denoiser, build_denoiser
 from facecond.models.first_stage import FirstStage
+from facecond.models.pixels import to_network
 from facecond.models.routing import (
     PARTS,
     SOURCES,
@@ -163,7 +164,7 @@ def latent_cache_for(
 
     @torch.no_grad()
     def encode(pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        return stage.encode_moments(pixels.to(device).float() / 127.5 - 1)
+        return stage.encode_moments(to_network(pixels.to(device)))
 
     data = config.data
     augmentation = None
@@ -213,13 +214,18 @@ def route(config: RunConfig, layers: Sequence[Layer]) -> Routing:
     """The routing that the config asks for, over these layers.
 
     Raises:
-        UserError: both rules and a file, or a routing that does not fit the layers.
+        UserError: more than one of preset's sources, rules and a file decides, or a routing that
+            does not fit the layers.
     """
     wanted, schedule = config.routing, config.objective.schedule
     of_tau = partial(log_snr_of, schedule)
     sources = wanted.sources
     if wanted.file and wanted.rules:
         raise UserError("both rules and a file are given", "routing", "Keep one of them.")
+    if wanted.file and sources is not None:
+        raise UserError(
+            "the file says which sources it routes", "routing.sources", "Leave it out, or the file."
+        )
     if wanted.file:
         return load_routing(wanted.file, layers, of_tau, wanted.combine)
     if wanted.rules:
@@ -228,7 +234,5 @@ def route(config: RunConfig, layers: Sequence[Layer]) -> Routing:
             named = {rule.source for rule in rules}
             sources = [source for source in (*SOURCES, *PARTS) if source in named]
         return Routing("custom", tuple(layers), rules, tuple(sources), wanted.combine)
-    if wanted.preset == "all_all" and sources is not None and not sources:
-        return Routing("none", tuple(layers), (), (), wanted.combine)
     rank = RankChoice(wanted.sensitivity, wanted.fraction, wanted.seed)
     return preset(wanted.preset, layers, sources, wanted.combine, of_tau, rank)
