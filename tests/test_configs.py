@@ -22,7 +22,7 @@ from facecond.diffusion import objective, paths, schedulers
 from facecond.diffusion.perceptual import LatentPerceptualLoss
 from facecond.models import lpips_distance, positions, routing
 from facecond.models.attention import MultiSourceAttention
-from facecond.models.conditions import ConditionDropout
+from facecond.models.condition_dropout import ConditionDropout
 from facecond.models.denoiser import build_denoiser
 from facecond.models.discriminator import PatchDiscriminator
 from facecond.models.first_stage import LinearPatchCode

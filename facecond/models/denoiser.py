@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -21,7 +21,7 @@ ALL_ALL = partial(preset, "all_all")
 
 
 class Denoiser(nn.Module):
-    """x_t, timestep, attributes, mask -> prediction."""
+    """x_t, timestep, attributes, mask, optionally a reference -> prediction."""
 
     def __init__(self, condition_encoder: ConditionEncoder, unet: FaceUNet) -> None:
         super().__init__()
@@ -34,14 +34,17 @@ class Denoiser(nn.Module):
         attributes: Tensor,
         mask: Tensor,
         gates: Tensor | None = None,
+        evidence: Tensor | None = None,
+        instructions: Tensor | None = None,
     ) -> Tensor:
         """[B, C, h, w], [B], int8 [B, 40], uint8 [B, H, W] -> [B, C, h, w].
 
         Args:
+            evidence, instructions: of a reference (`ConditionEncoder.forward`).
             gates: weight of each source at each layer, [L, S] or [B, L, S]; None takes those of
                 the routing, where they do not depend on the noise level.
         """
-        tokens = self.condition_encoder(attributes, mask)  # {source: [B, T, D]}
+        tokens = self.condition_encoder(attributes, mask, evidence, instructions)  # [B, T, D] each
         planes = self.condition_encoder.planes(mask)  # [B, D, h, w] or None
         gates = self.unet.gates() if gates is None else gates
         conditions = Conditions(tokens, gates, planes=planes)
@@ -63,6 +66,8 @@ def build_denoiser(
     mask_grid: int,
     positions: str,
     mask_input: str = "tokens",
+    reference: Mapping[str, Any] | None = None,
+    instructions: Sequence[str] = (),
     route: Callable[[tuple[Layer, ...]], Routing] = ALL_ALL,
     seed: int = 0,
 ) -> Denoiser:
@@ -73,6 +78,7 @@ def build_denoiser(
         attention_head_dim: width of one attention head.
         mask_input: `tokens`: the mask is a source of the cross-attention; `channels`: it enters
             beside the latents and is no source.
+        reference, instructions: see `ConditionEncoder`; for a routing with sources of a reference.
         route: cross-attention layers -> their routing.
         The rest: see `config.DenoiserConfig`.
 
@@ -141,5 +147,7 @@ def build_denoiser(
             table.sources,
             geometry() if parts else (),
             latent_size if planes else 0,
+            reference,
+            instructions,
         )
         return Denoiser(encoder, FaceUNet(**options, routing=table.to_dict()))

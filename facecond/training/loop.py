@@ -20,7 +20,7 @@ from facecond.diffusion import guidance
 from facecond.diffusion.objective import Objective
 from facecond.diffusion.paths import log_snr
 from facecond.diffusion.schedulers import scheduler
-from facecond.models.conditions import ConditionDropout
+from facecond.models.condition_dropout import ConditionDropout
 from facecond.models.routing import SOURCES
 from facecond.seeding import torch_generator
 from facecond.storage import hash_of

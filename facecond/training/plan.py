@@ -20,7 +20,7 @@ from facecond.diffusion.paths import snr, tau_of
 from facecond.diffusion.perceptual import LatentPerceptualLoss
 from facecond.diffusion.schedulers import scheduler
 from facecond.models.autoencoder_files import find_autoencoder
-from facecond.models.conditions import ConditionDropout
+from facecond.models.condition_dropout import ConditionDropout
 from facecond.models.denoiser import Denoiser
 from facecond.models.first_stage import AUTOENCODERS, FirstStage
 from facecond.models.routing import SOURCES

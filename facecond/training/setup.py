@@ -24,8 +24,7 @@ from facecond.models.denoiser import Denoiser, build_denoiser
 from facecond.models.first_stage import FirstStage
 from facecond.models.pixels import to_network
 from facecond.models.routing import (
-    PARTS,
-    SOURCES,
+    KNOWN,
     Layer,
     RankChoice,
     Routing,
@@ -232,7 +231,7 @@ def route(config: RunConfig, layers: Sequence[Layer]) -> Routing:
         rules = parse_rules(wanted.rules, layers, "routing.rules", of_tau)
         if sources is None:
             named = {rule.source for rule in rules}
-            sources = [source for source in (*SOURCES, *PARTS) if source in named]
+            sources = [source for source in KNOWN if source in named]
         return Routing("custom", tuple(layers), rules, tuple(sources), wanted.combine)
     rank = RankChoice(wanted.sensitivity, wanted.fraction, wanted.seed)
     return preset(wanted.preset, layers, sources, wanted.combine, of_tau, rank)

@@ -27,6 +27,12 @@ SCHEMA = "facecond.routing/1"
 SOURCES: tuple[str, ...] = ("attributes", "mask")
 PARTS: tuple[str, ...] = ("attributes:geometry", "attributes:appearance")
 """Parts of a source, each routable by itself; `attribute_split.py` says what belongs to which."""
+REFERENCES: tuple[str, ...] = (
+    "reference", "reference:appearance", "reference:geometry", "reference:identity",
+)  # fmt: skip
+"""What may be taken from a reference face; `reference` is a face's tokens without instruction."""
+KNOWN: tuple[str, ...] = (*SOURCES, *PARTS, *REFERENCES)
+"""Every source that a routing may name, in the order of its columns where it does not say."""
 COMBINES = ("sum", "joint", "concat")
 """How a layer's sources meet: a gated sum of separate attentions; one softmax over all tokens with
 keys and values per source; the same with shared keys and values (plain token concatenation)."""
@@ -263,10 +269,9 @@ def levels(routing: Routing) -> np.ndarray:
 
 def check_sources(sources: tuple[str, ...], where: str) -> None:
     """Raise `UserError` for an unknown source, one named twice, or a whole beside its part."""
-    known = (*SOURCES, *PARTS)
     for source in sources:
-        if source not in known:
-            raise UserError(f"unknown source '{source}'", where, nearest(source, known))
+        if source not in KNOWN:
+            raise UserError(f"unknown source '{source}'", where, nearest(source, KNOWN))
         if sources.count(source) > 1:
             raise UserError(f"source '{source}' is named twice", where, "Name it once.")
         whole = source.split(":")[0]

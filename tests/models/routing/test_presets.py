@@ -114,7 +114,7 @@ def test_rank_presets(sd15: tuple[Layer, ...], tmp_path: Path) -> None:
 def test_unknown_names_offer_the_nearest(sd15: tuple[Layer, ...]) -> None:
     with pytest.raises(UserError, match="Did you mean 'coarse_fine'"):
         preset("coarse-fine", sd15)
-    assert len(set(PRESETS)) == 10
+    assert len(set(PRESETS)) == 11
 
 
 def test_layout_of_stable_diffusion_comes_from_the_network(
