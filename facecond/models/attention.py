@@ -110,7 +110,7 @@ class MultiSourceAttention(nn.Module, AttentionModuleMixin):
         )
         for source, to_kv in self.to_kv.items():
             if source.split(":")[0] == "reference":  # values of zero: at first it adds nothing
-                nn.init.zeros_(to_kv.weight[dim:])
+                nn.init.zeros_(cast(nn.Linear, to_kv).weight[dim:])
         self.gamma = nn.ParameterDict({s: nn.Parameter(torch.zeros(())) for s in sorted(learned)})
         self.to_out = nn.Linear(dim, dim)
         placed = [source for source in present if self.grids.get(source)]

@@ -13,7 +13,7 @@ from facecond.attribute_split import geometry
 from facecond.errors import UserError, reason
 from facecond.models.attention import Conditions
 from facecond.models.conditions import ConditionEncoder
-from facecond.models.routing import PARTS, Layer, Routing, preset
+from facecond.models.routing import PARTS, REFERENCES, Layer, Routing, preset
 from facecond.models.unet import FaceUNet
 from facecond.seeding import key_of
 
@@ -66,8 +66,7 @@ def build_denoiser(
     mask_grid: int,
     positions: str,
     mask_input: str = "tokens",
-    reference: Mapping[str, Any] | None = None,
-    instructions: Sequence[str] = (),
+    reference: Callable[[Sequence[str]], Mapping[str, Any]] | None = None,
     route: Callable[[tuple[Layer, ...]], Routing] = ALL_ALL,
     seed: int = 0,
 ) -> Denoiser:
@@ -78,7 +77,8 @@ def build_denoiser(
         attention_head_dim: width of one attention head.
         mask_input: `tokens`: the mask is a source of the cross-attention; `channels`: it enters
             beside the latents and is no source.
-        reference, instructions: see `ConditionEncoder`; for a routing with sources of a reference.
+        reference: sources -> the arguments `reference` and `instructions` of `ConditionEncoder`;
+            called for a routing with sources of a reference, which needs it.
         route: cross-attention layers -> their routing.
         The rest: see `config.DenoiserConfig`.
 
@@ -138,6 +138,9 @@ def build_denoiser(
             "Set routing.sources=[attributes], or denoiser.mask_input=tokens.",
         )
     parts = any(source in PARTS for source in table.sources)
+    read: Mapping[str, Any] = {}
+    if reference is not None and any(source in REFERENCES for source in table.sources):
+        read = reference(table.sources)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(key_of(seed, "denoiser") >> 1)
         encoder = ConditionEncoder(
@@ -147,7 +150,6 @@ def build_denoiser(
             table.sources,
             geometry() if parts else (),
             latent_size if planes else 0,
-            reference,
-            instructions,
+            **read,
         )
         return Denoiser(encoder, FaceUNet(**options, routing=table.to_dict()))

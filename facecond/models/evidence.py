@@ -50,7 +50,7 @@ class EvidenceEncoder(ModelMixin, ConfigMixin):
     ) -> None:
         super().__init__()
         if kind == "classifier":
-            self.network: nn.Module = AttributeClassifier.from_config(dict(network or {}))
+            self.network: Any = AttributeClassifier.from_config(dict(network or {}))
         elif kind == "timm":
             self.network = _timm_model(dict(network or {})["name"])
             options = _timm_options(self.network)
@@ -122,7 +122,7 @@ def load_evidence(spec: str, latent_size: int, grid: int = 8) -> EvidenceEncoder
     if kind == "classifier" and rest:
         classifier = load_classifier(rest)
         settings = {k: v for k, v in classifier.config.items() if not k.startswith("_")}
-        encoder = EvidenceEncoder("classifier", 0, settings, sha256(weights_file(Path(rest))))
+        encoder = EvidenceEncoder("classifier", 0, settings, _hash_of_weights(rest))
         encoder.network.load_state_dict(classifier.state_dict())
         return encoder.requires_grad_(False).eval()
     if kind == "timm" and rest:
@@ -131,6 +131,12 @@ def load_evidence(spec: str, latent_size: int, grid: int = 8) -> EvidenceEncoder
     words = "latents, classifier:PATH, timm:NAME:PATH or timm:NAME"
     advice = nearest(kind, KINDS) if kind not in KINDS else f"Write {words}."
     raise UserError(f"unknown evidence '{spec}'", "reference.evidence", advice)
+
+
+def _hash_of_weights(folder: str) -> str:
+    file = weights_file(folder)
+    assert file is not None  # it was just read
+    return sha256(file)
 
 
 def _load_timm(name: str, path: str) -> EvidenceEncoder:

@@ -7,6 +7,8 @@ instruction may be the name of a single attribute.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from einops import rearrange
 from torch import Tensor, nn
@@ -86,7 +88,7 @@ class QFormer(nn.Module):
         seen = self.read(evidence) + self.place  # [B, N, W]
         asked = torch.cat([self.queries[instruction], self.name[instruction, None]], 1)
         trunk = self.trunks[-1] if source == "reference:appearance" else self.trunks[0]
-        for block in trunk:  # type: ignore[union-attr]
+        for block in cast(nn.ModuleList, trunk):
             asked = block(asked, seen)  # [B, Q + 1, W]
         return self.projector(asked[:, :-1])  # [B, Q, D]
 

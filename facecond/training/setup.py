@@ -33,6 +33,7 @@ from facecond.models.routing import (
     preset,
 )
 from facecond.storage import atomic_folder, hash_of, make_folder, read_json, sha256, write_json
+from facecond.training.references import References
 
 
 def check_length(config: RunConfig | FirstStageRunConfig) -> None:
@@ -196,14 +197,23 @@ def perceptual_loss_for(
 
 
 def denoiser_for(
-    config: RunConfig, image_size: int, latent_shape: tuple[int, int, int]
+    config: RunConfig,
+    image_size: int,
+    latent_shape: tuple[int, int, int],
+    references: References | None = None,
 ) -> Denoiser:
-    """A new denoiser for latents [C, h, w] of pictures of `image_size`."""
+    """A new denoiser for latents [C, h, w] of pictures of `image_size`.
+
+    Args:
+        references: what its reference is read with; None loads that anew where it is needed.
+    """
+    references = references or References(config, image_size, latent_shape)
     return build_denoiser(
         image_size=image_size,
         latent_size=latent_shape[1],
         latent_channels=latent_shape[0],
         **dataclasses.asdict(config.denoiser),
+        reference=references.arguments,
         route=partial(route, config),
         seed=config.train.seed,
     )
