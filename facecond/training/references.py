@@ -41,6 +41,9 @@ class References:
         latent_shape: channels, height, width.
     """
 
+    MEASURED = 4096
+    """Faces that tell what evidence is usual."""
+
     def __init__(
         self, config: RunConfig, image_size: int, latent_shape: tuple[int, int, int]
     ) -> None:
@@ -50,7 +53,9 @@ class References:
     @cached_property
     def encoder(self) -> EvidenceEncoder:
         """The frozen encoder of the references."""
-        return load_evidence(self.knobs.evidence, self.latent_shape[1], self.knobs.grid)
+        return load_evidence(
+            self.knobs.evidence, self.image_size, self.latent_shape, self.knobs.grid
+        )
 
     def qformer(self) -> dict[str, Any]:
         """Arguments of the Q-Former but the width of its tokens."""
@@ -58,7 +63,7 @@ class References:
         if knobs.dim % knobs.heads:
             what = f"width {knobs.dim} is no multiple of {knobs.heads} heads"
             raise UserError(what, "reference.dim", "Change one of them.")
-        shape = list(self.encoder.shape(self.image_size, self.latent_shape))
+        shape = list(self.encoder.config.tokens)
         named = ("dim", "queries", "depth", "heads", "trunks")
         return {"evidence_shape": shape} | {name: getattr(knobs, name) for name in named}
 
@@ -122,6 +127,7 @@ class References:
         evidence = evidence_cache(
             folder, "generator", Evidence(self.encoder, stage), out / "evidence", identity
         )
+        self.encoder.measure(evidence[: self.MEASURED])
         return PairedLatents(
             cache,
             rows,
@@ -135,8 +141,9 @@ class References:
 
     def hash(self) -> str:
         """Hash of the evidence encoder: its settings and weights."""
-        settings = {k: v for k, v in self.encoder.config.items() if not k.startswith("_")}
-        return hash_of([settings, weights_hash(self.encoder)])
+        settings = {k: v for k, v in self.encoder.config.items() if k[0] != "_"}
+        network = getattr(self.encoder, "network", None)
+        return hash_of([settings, weights_hash(network) if network is not None else ""])
 
 
 class Evidence:
