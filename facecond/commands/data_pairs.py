@@ -23,7 +23,7 @@ _RULES: dict[str, tuple[Any, str]] = {
     "min_mask_miou": (share, "geometry: masks overlap by at least this (0.6)"),
     "min_flips": (non_negative_int, "geometry: attributes that must differ (4)"),
     "min_stated": (share, "share of the attributes that both must state (0.75)"),
-    "same_person": (float, "cosine of the embedding from which on it is one person"),
+    "same_person": (float, "cosine of the embedding above which it is one person (0.3)"),
     "max_pairs": (positive_int, "rows to keep per task (200000)"),
     "seed": (non_negative_int, "of which are kept (0)"),
 }

@@ -15,6 +15,7 @@ from facecond.config.first_stage import (
 )
 from facecond.config.judge import JudgeConfig, JudgeDataConfig, JudgeSection
 from facecond.config.loading import dump, find, load, read_mapping
+from facecond.config.pairs import PairsConfig
 from facecond.config.ranges import RANGES
 from facecond.config.run import (
     DataConfig,
@@ -54,6 +55,7 @@ __all__ = [
     "JudgeSection",
     "ObjectiveConfig",
     "OptimConfig",
+    "PairsConfig",
     "PerceptualConfig",
     "RoutingConfig",
     "RunConfig",
