@@ -43,10 +43,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--protocol",
-        choices=("quick", "full", "papers"),
+        choices=("quick", "full", "references", "papers"),
         default="quick",
         help="quick: masks, attributes, Fréchet distance on up to 512 conditions; full: every "
-        "probe on all test faces; papers: masks alone, up to 2,000, as published",
+        "probe on all test faces; references: what is taken from a reference face, on up to 512 "
+        "pairs; papers: masks alone, up to 2,000, as published",
     )
     parser.add_argument(
         "--features",
