@@ -39,9 +39,13 @@ GUIDED = (*SOURCES, "reference")
 
 @dataclass
 class FacePipelineOutput(BaseOutput):
-    """Sampled faces: `images` uint8 [B, H, W, 3]."""
+    """Sampled faces: `images` uint8 [B, H, W, 3].
+
+    `strange` numbers the references that are unlike any face that the model was trained on.
+    """
 
     images: np.ndarray
+    strange: tuple[int, ...] = ()
 
 
 class FacePipeline(DiffusionPipeline):
@@ -181,7 +185,7 @@ class FacePipeline(DiffusionPipeline):
                 "model",
                 "Its weights may hold NaN: take an earlier checkpoint.",
             )
-        return FacePipelineOutput(images=to_uint8(decoded))
+        return FacePipelineOutput(images=to_uint8(decoded), strange=taken.strange)
 
     def _passes(self, scales: Mapping[str, float], with_reference: bool) -> GuidancePlan:
         """Passes for these scales; a condition that the model does not read needs none."""

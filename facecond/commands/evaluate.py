@@ -129,6 +129,7 @@ def assess(args: argparse.Namespace) -> Report | None:
         extractor = load_extractor(args.features, judges[0].classifier.model)
     distance = None if args.protocol == "quick" else perceptual_distance(args, processes.device)
     pipeline = load_pipeline(args.model).to(processes.device)
+    independence.check_evidence(judges, pipeline.evidence_encoder)
     if args.routing:
         pipeline.use_routing(args.routing)
     with removed_on_fault(out / "unfinished", out, out / "images"):

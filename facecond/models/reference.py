@@ -43,10 +43,12 @@ class ReferenceTokens:
     Attributes:
         tokens: source -> [B, Q, D], the mean over the references of that source.
         weights: source -> weight on its gates.
+        strange: numbers of the references that are far from any face of the training.
     """
 
     tokens: dict[str, Tensor]
     weights: dict[str, float]
+    strange: tuple[int, ...] = ()
 
 
 def reference_tokens(
@@ -66,7 +68,8 @@ def reference_tokens(
     """
     sums: dict[str, Tensor] = {}
     weights: dict[str, list[float]] = {}
-    for reference in references:
+    strange = []
+    for number, reference in enumerate(references):
         source = _source(reference.take, conditions)
         if not 0 <= reference.weight <= LARGEST_WEIGHT:
             what = f"weight {reference.weight} is out of range"
@@ -77,6 +80,8 @@ def reference_tokens(
         pixels = pictures_to_network(pictures, stage.device)  # [n, 3, S, S]
         assert evidence is not None  # a model with sources of a reference has one
         seen = evidence(pixels, stage.encode(pixels))  # [n, N, E]
+        if bool((evidence.distance(seen) > evidence.limit).any()):
+            strange.append(number)
         asked = torch.full((len(seen),), instruction_index(reference.take), device=seen.device)
         tokens = conditions.qformer(seen.to(conditions.dtype), asked, source)  # [n, Q, D]
         tokens = tokens.expand(batch, -1, -1) * reference.weight  # [B, Q, D]
@@ -85,6 +90,7 @@ def reference_tokens(
     return ReferenceTokens(
         {source: total / sum(weights[source]) for source, total in sums.items()},
         {source: sum(each) / len(each) for source, each in weights.items()},
+        tuple(strange),
     )
 
 

@@ -24,7 +24,7 @@ from facecond.models.denoiser import Denoiser
 from facecond.models.evidence import EvidenceEncoder, load_evidence
 from facecond.models.first_stage import FirstStage
 from facecond.models.pixels import pictures_to_network
-from facecond.models.reference_tasks import TASKS, ReferenceTasks
+from facecond.models.reference_tasks import MIX, TASKS, ReferenceTasks
 from facecond.models.weights_hash import weights_hash
 from facecond.storage import hash_of
 
@@ -41,16 +41,22 @@ class References:
         latent_shape: channels, height, width.
     """
 
+    MEASURED = 4096
+    """Faces that tell what evidence is usual."""
+
     def __init__(
         self, config: RunConfig, image_size: int, latent_shape: tuple[int, int, int]
     ) -> None:
         self.config, self.knobs = config, config.reference
+        self.mix = dict(config.reference.mix) or MIX
         self.image_size, self.latent_shape = image_size, latent_shape
 
     @cached_property
     def encoder(self) -> EvidenceEncoder:
         """The frozen encoder of the references."""
-        return load_evidence(self.knobs.evidence, self.latent_shape[1], self.knobs.grid)
+        return load_evidence(
+            self.knobs.evidence, self.image_size, self.latent_shape, self.knobs.grid
+        )
 
     def qformer(self) -> dict[str, Any]:
         """Arguments of the Q-Former but the width of its tokens."""
@@ -58,7 +64,7 @@ class References:
         if knobs.dim % knobs.heads:
             what = f"width {knobs.dim} is no multiple of {knobs.heads} heads"
             raise UserError(what, "reference.dim", "Change one of them.")
-        shape = list(self.encoder.shape(self.image_size, self.latent_shape))
+        shape = list(self.encoder.config.tokens)
         named = ("dim", "queries", "depth", "heads", "trunks")
         return {"evidence_shape": shape} | {name: getattr(knobs, name) for name in named}
 
@@ -71,7 +77,7 @@ class References:
         tasks = ReferenceTasks(sources)
         taught: dict[str, None] = {}
         for task in TASKS:
-            if self.knobs.mix.get(task, 0) > 0:
+            if self.mix.get(task, 0) > 0:
                 rows = range(len(ATTRIBUTES)) if task == "attribute" else [-1]
                 for row in rows:
                     taught |= dict.fromkeys(tasks.instructions_of(task, row).values())
@@ -106,7 +112,7 @@ class References:
         Raises:
             UserError: a task with a share has too few pairs, or evidence is not finite.
         """
-        wanted = [task for task, share in self.knobs.mix.items() if share > 0]
+        wanted = [task for task, share in self.mix.items() if share > 0]
         searched = [task for task in wanted if task in ("appearance", "geometry")]
         if self.knobs.same_picture:
             each = np.arange(len(cache), dtype=np.int64)
@@ -122,12 +128,13 @@ class References:
         evidence = evidence_cache(
             folder, "generator", Evidence(self.encoder, stage), out / "evidence", identity
         )
+        self.encoder.measure(evidence[: self.MEASURED])
         return PairedLatents(
             cache,
             rows,
             evidence,
             TASKS,
-            self.knobs.mix,
+            self.mix,
             range(len(ATTRIBUTES)),
             self.config.train.seed,
             self.knobs.same_picture,
@@ -135,8 +142,9 @@ class References:
 
     def hash(self) -> str:
         """Hash of the evidence encoder: its settings and weights."""
-        settings = {k: v for k, v in self.encoder.config.items() if not k.startswith("_")}
-        return hash_of([settings, weights_hash(self.encoder)])
+        settings = {k: v for k, v in self.encoder.config.items() if k[0] != "_"}
+        network = getattr(self.encoder, "model", None)
+        return hash_of([settings, weights_hash(network) if network is not None else ""])
 
 
 class Evidence:

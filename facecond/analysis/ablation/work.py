@@ -20,7 +20,7 @@ from facecond.errors import UserError
 from facecond.evaluation.conditions import images_of, masks_of
 from facecond.evaluation.context import Amounts
 from facecond.evaluation.generation import Processes
-from facecond.evaluation.independence import Independence, check_judges, trained_on
+from facecond.evaluation.independence import Independence, check_evidence, check_judges, trained_on
 from facecond.evaluation.judges import Judges
 from facecond.evaluation.protocol import PROTOCOLS, Evaluation, Protocol, evaluate
 from facecond.evaluation.report_parts import describe
@@ -147,6 +147,7 @@ def assess(
     judges = [Judges.load(place, device) for place in order.judges]
     judged = check_judges(judges, folder, trained_on(model, judges))
     pipeline = load_pipeline(model).to(device)
+    check_evidence(judges, pipeline.evidence_encoder)
     distance = None
     if "diversity" in settings.probes:
         distance = LpipsDistance("alex", settings.lpips_trunk).to(device)

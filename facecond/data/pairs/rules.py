@@ -37,7 +37,7 @@ class PairRules:
     attributes: Sequence[str] = ()
     unreliable: Sequence[str] = UNRELIABLE
     min_stated: float = 0.75
-    same_person: float = 0.4
+    same_person: float = 0.3
     max_pairs: int = 200_000
     min_pairs: int = 100
     seed: int = 0
