@@ -161,8 +161,8 @@ def evaluate(
         extractor: features beside those of the judge (`load_extractor`).
         distance: perceptual distance (`LpipsDistance`) of the probe `diversity`, which is left out
             without one.
-        embedding: tells persons apart, with `name` and `weights` (`Context.embedding`); None takes
-            the features of the first classifier.
+        embedding: tells persons apart, a `FaceEmbedder`; None takes the features of the first
+            classifier.
         amounts: how much the probes sample, in place of the protocol's own.
         images_out: folder for all samples as PNG, named after their rows; None keeps no files.
         unfinished: folder for measurements; another call with the same model, data, judges and
@@ -204,7 +204,7 @@ def evaluate(
         "features_weights": "" if extractor is None else extractor.weights,
         "perceptual_distance": None if distance is None else distance.name,
         "face_embedding": "judge" if embedding is None else embedding.name,
-        "face_embedding_weights": "" if embedding is None else embedding.weights,
+        "face_embedding_weights": "" if embedding is None else embedding.hash,
         "data": folder.data_hash,
         "split": "test",
         "commit": commit(),

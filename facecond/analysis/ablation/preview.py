@@ -160,7 +160,7 @@ def _step_seconds(model: Denoiser, config: RunConfig, references: References) ->
     x_t = torch.randn(batch, *shape, device=device).contiguous(memory_format=torch.channels_last)
     seen: tuple[torch.Tensor, ...] = ()
     if sources := model.condition_encoder.references:
-        tokens = references.encoder.shape(size, shape)
+        tokens = references.encoder.config.tokens
         asked_of = torch.zeros(batch, len(sources), dtype=torch.long, device=device)
         seen = torch.zeros(batch, *tokens, device=device), asked_of
     asked = (
