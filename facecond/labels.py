@@ -20,6 +20,20 @@ ATTRIBUTES: tuple[str, ...] = (
 PRESENT, ABSENT, UNSPECIFIED = 1, 0, -1
 """Attribute values in memory (int8)."""
 
+APPEARANCE: frozenset[str] = frozenset(
+    {
+        "5_o_Clock_Shadow", "Attractive", "Bags_Under_Eyes", "Black_Hair", "Blond_Hair", "Blurry",
+        "Brown_Hair", "Goatee", "Gray_Hair", "Heavy_Makeup", "Male", "Mustache", "No_Beard",
+        "Pale_Skin", "Rosy_Cheeks", "Sideburns", "Straight_Hair", "Wavy_Hair", "Wearing_Lipstick",
+        "Young",
+    }
+)  # fmt: skip
+"""Attributes that a mask leaves open, by what their names mean: they can change while it stays.
+
+`attribute_split` answers another question: which attributes a mask *predicts*. It tells the sex,
+and with it make-up and beards, of most people; yet a given mask can be given either.
+"""
+
 MASK_CLASSES: tuple[str, ...] = (
     "background", "skin", "nose", "eye_g", "l_eye", "r_eye", "l_brow", "r_brow", "l_ear", "r_ear",
     "mouth", "u_lip", "l_lip", "hair", "hat", "ear_r", "neck_l", "neck", "cloth",

@@ -1,4 +1,4 @@
-"""FacePipeline: conditions and seeds -> faces. The sampling tool as a library.
+"""FacePipeline: conditions, references and seeds -> faces. The sampling tool as a library.
 
 The module paths of the pipeline and its components are written into saved models.
 """
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -22,25 +22,34 @@ from facecond.diffusion.guidance import GuidancePlan, guide, plan
 from facecond.diffusion.paths import log_snr, log_snr_of, t_of_timestep
 from facecond.diffusion.schedulers import for_sampler
 from facecond.diffusion.schedulers import scheduler as make_scheduler
-from facecond.errors import UserError, nearest
+from facecond.errors import UserError, nearest, reason
 from facecond.labels import ABSENT, ANYTHING, ATTRIBUTES, MASK_CLASSES, PRESENT, UNSPECIFIED
 from facecond.models.attention import Conditions
 from facecond.models.conditions import ConditionEncoder
+from facecond.models.evidence import EvidenceEncoder
 from facecond.models.first_stage import FirstStage
+from facecond.models.reference import Reference, ReferenceTokens, reference_tokens
 from facecond.models.routing import PRESETS, SOURCES, Routing, load_routing, preset
 from facecond.models.unet import FaceUNet
 from facecond.seeding import torch_generator
 
+GUIDED = (*SOURCES, "reference")
+"""What a scale of guidance may be given for."""
+
 
 @dataclass
 class FacePipelineOutput(BaseOutput):
-    """Sampled faces: `images` uint8 [B, H, W, 3]."""
+    """Sampled faces: `images` uint8 [B, H, W, 3].
+
+    `strange` numbers the references that are unlike any face that the model was trained on.
+    """
 
     images: np.ndarray
+    strange: tuple[int, ...] = ()
 
 
 class FacePipeline(DiffusionPipeline):
-    """Samples faces from attributes and masks.
+    """Samples faces from attributes and masks, and from what it takes of reference faces.
 
     Float32 weights are multiplied in bfloat16 where the device does it fast (see `precision`).
 
@@ -50,7 +59,10 @@ class FacePipeline(DiffusionPipeline):
         schedule, prediction: what the model was trained with (see `Objective`).
         steps: default number of sampling steps.
         guidance: default scale per source; a source that is not named has 1.
+        evidence_encoder: what references are read with; a model without references has none.
     """
+
+    _optional_components: ClassVar[list[str]] = ["evidence_encoder"]
 
     def __init__(
         self,
@@ -62,6 +74,7 @@ class FacePipeline(DiffusionPipeline):
         prediction: str = "flow",
         steps: int = 12,
         guidance: dict[str, float] | None = None,
+        evidence_encoder: EvidenceEncoder | None = None,
     ) -> None:
         super().__init__()
         self.register_modules(
@@ -69,6 +82,7 @@ class FacePipeline(DiffusionPipeline):
             condition_encoder=condition_encoder,
             first_stage=first_stage,
             scheduler=scheduler,
+            evidence_encoder=evidence_encoder,
         )
         self.register_to_config(
             schedule=schedule, prediction=prediction, steps=steps, guidance=dict(guidance or {})
@@ -115,6 +129,7 @@ class FacePipeline(DiffusionPipeline):
         guidance: Mapping[str, float] | None = None,
         num_inference_steps: int | None = None,
         progress: bool = False,
+        reference: Reference | Sequence[Reference] = (),
         callback_on_step_end: Callable[[FacePipeline, int, Tensor, dict[str, Tensor]], dict]
         | None = None,
     ) -> FacePipelineOutput:
@@ -128,6 +143,7 @@ class FacePipeline(DiffusionPipeline):
             guidance: scale per source in place of the model's own; one not named has 1.
             num_inference_steps: the default is the model's own.
             progress: show a bar over the steps.
+            reference: faces to take something from; their guidance scale is that of `reference`.
             callback_on_step_end: called as `callback(pipeline, step, timestep, {"latents": ...})`
                 after each step; the `latents` [B, C, h, w] that it returns replace them. What it
                 raises ends the sampling.
@@ -139,8 +155,15 @@ class FacePipeline(DiffusionPipeline):
         values = self._attributes(attributes, batch)
         labels = self._mask(mask, batch)
         scales = self.config.guidance if guidance is None else guidance
-        passes = self._passes(scales)
-        conditions = self._conditions(values, labels, passes)
+        faces = [reference] if isinstance(reference, Reference) else list(reference)
+        taken = reference_tokens(
+            faces, batch, self.condition_encoder, self.evidence_encoder, self.first_stage
+        )
+        passes = self._passes(scales, bool(taken.tokens))
+        weights = self._weights(taken, passes, batch)  # [P B, 1, S] or None
+        conditions = self._conditions(values, labels, taken, passes)
+        if weights is not None:
+            conditions.gates = conditions.gates * weights  # [P B, L, S]
         latents = self._noise(seeds)  # [B, C, h, w]
         self.scheduler.set_timesteps(
             num_inference_steps or self.config.steps, device=self.unet.device
@@ -154,7 +177,8 @@ class FacePipeline(DiffusionPipeline):
             if hasattr(self.scheduler, "scale_model_input"):
                 x_t = self.scheduler.scale_model_input(latents, timestep)
             if not self.unet.routing.is_constant:
-                conditions.gates = self.unet.gates(self._log_snr(timestep))[0]  # [L, S]
+                gates = self.unet.gates(self._log_snr(timestep))[0]  # [L, S]
+                conditions.gates = gates if weights is None else gates * weights
             prediction = self._predict(x_t, timestep, conditions, passes)
             trained = self.config.schedule, self.config.prediction
             prediction = for_sampler(prediction, x_t, timestep, *trained)
@@ -169,13 +193,30 @@ class FacePipeline(DiffusionPipeline):
                 "model",
                 "Its weights may hold NaN: take an earlier checkpoint.",
             )
-        return FacePipelineOutput(images=to_uint8(decoded))
+        return FacePipelineOutput(images=to_uint8(decoded), strange=taken.strange)
 
-    def _passes(self, scales: Mapping[str, float]) -> GuidancePlan:
+    def _passes(self, scales: Mapping[str, float], with_reference: bool) -> GuidancePlan:
         """Passes for these scales; a condition that the model does not read needs none."""
-        plan(scales, SOURCES)
-        reads = self.condition_encoder.reads
+        plan(scales, GUIDED)
+        reads = [*self.condition_encoder.reads, *(["reference"] if with_reference else [])]
         return plan({source: w for source, w in scales.items() if source in reads}, reads)
+
+    def _weights(self, taken: ReferenceTokens, passes: GuidancePlan, batch: int) -> Tensor | None:
+        """Factor on the gates of each pass, sample and source, [P B, 1, S]; 0 hides a reference.
+        None where all are 1."""
+        if not taken.tokens:
+            return None
+        rows = [
+            [
+                0.0 if "reference" in hidden and s in taken.tokens else taken.weights.get(s, 1.0)
+                for s in self.unet.routing.sources
+            ]
+            for hidden in passes.passes
+        ]
+        if all(weight == 1 for row in rows for weight in row):
+            return None
+        weights = torch.tensor(rows, device=self.unet.device)  # [P, S]
+        return weights.repeat_interleave(batch, 0)[:, None]
 
     def _log_snr(self, timestep: Tensor) -> Tensor:
         """logSNR [1] at a timestep of the scheduler (the inverse of `Objective.timestep`)."""
@@ -193,7 +234,9 @@ class FacePipeline(DiffusionPipeline):
         full, *without = out.chunk(count)  # [B, C, h, w] each
         return guide(full, dict(zip(passes.scales, without, strict=True)), passes.scales)
 
-    def _conditions(self, values: Tensor, labels: Tensor, passes: GuidancePlan) -> Conditions:
+    def _conditions(
+        self, values: Tensor, labels: Tensor, taken: ReferenceTokens, passes: GuidancePlan
+    ) -> Conditions:
         """Keys and values of every pass, computed once for all steps."""
         null = {
             "attributes": torch.full_like(values, UNSPECIFIED),
@@ -207,7 +250,10 @@ class FacePipeline(DiffusionPipeline):
         }  # fmt: skip
         with self._autocast():
             planes = self.condition_encoder.planes(stacked["mask"])
-            return self.unet.project_conditions(self.condition_encoder(**stacked), planes)
+            tokens = self.condition_encoder(**stacked)
+            for source, read in taken.tokens.items():
+                tokens[source] = torch.cat([read] * len(passes.passes))  # [P B, Q, D]
+            return self.unet.project_conditions(tokens, planes)
 
     def _autocast(self) -> torch.autocast:
         wanted = self.unet.dtype == torch.float32 and self.precision == "bfloat16"
@@ -280,11 +326,11 @@ def load_pipeline(path: str | Path) -> FacePipeline:
     except UserError:
         raise
     except Exception as error:  # diffusers, safetensors and json raise many kinds
-        reason = str(error).splitlines()[0][:200]
         raise UserError(
-            f"the model cannot be loaded ({reason})", path, "Its files are damaged or of another "
-            "version: train or copy it anew."
-        ) from None  # fmt: skip
+            f"the model cannot be loaded ({reason(error)})",
+            path,
+            "Its files are damaged or of another version: train or copy it anew.",
+        ) from None
     for name in ("unet", "condition_encoder", "first_stage"):
         module = getattr(pipeline, name)
         module.eval().requires_grad_(False)

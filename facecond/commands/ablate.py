@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from facecond.commands.arguments import (
     non_negative_int,
     non_negative_number,
-    override,
+    override_argument,
     positive_int,
 )
 from facecond.errors import UserError
@@ -55,16 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--only", nargs="+", default=[], metavar="VARIANT", help="do only the runs of these"
     )
-    parser.add_argument(
-        "--set",
-        dest="overrides",
-        metavar="KEY=VALUE",
-        type=override,
-        nargs="+",
-        action="extend",
-        default=[],
-        help="change the study (evaluate.n=64) or its base (train.steps=50)",
-    )
+    override_argument(parser, "change the study (evaluate.n=64) or its base (train.steps=50)")
     parser.add_argument(
         "--dry-run", action="store_true", help="list runs, parameters, states and time, and stop"
     )

@@ -92,11 +92,8 @@ def override(text: str) -> str:
     return text
 
 
-def config_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add `CONFIG` (`args.config`), `--set` (`args.overrides`: list of str) and `--dry-run`."""
-    parser.add_argument(
-        "config", metavar="CONFIG", help="a YAML file, or the name of a shipped one: rendered_64"
-    )
+def override_argument(parser: argparse.ArgumentParser, purpose: str) -> None:
+    """Add `--set` (`args.overrides`: list of str); `purpose` is its help."""
     parser.add_argument(
         "--set",
         dest="overrides",
@@ -105,8 +102,16 @@ def config_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         action="extend",
         default=[],
-        help="change values of the config, e.g. --set data.root=DIR",
+        help=purpose,
     )
+
+
+def config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add `CONFIG` (`args.config`), `--set` (`args.overrides`: list of str) and `--dry-run`."""
+    parser.add_argument(
+        "config", metavar="CONFIG", help="a YAML file, or the name of a shipped one: rendered_64"
+    )
+    override_argument(parser, "change values of the config, e.g. --set data.root=DIR")
     parser.add_argument("--dry-run", action="store_true", help="show the resolved run and stop")
 
 

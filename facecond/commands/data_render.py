@@ -33,6 +33,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--independent", action="store_true", help="attributes drawn independently of each other"
     )
+    parser.add_argument(
+        "--variations",
+        type=int,
+        default=1,
+        metavar="V",
+        help="blocks of V geometries x V appearances, known to be the same (factors.csv); "
+        "layout prepared",
+    )
     parser.add_argument("--judges-fraction", type=float, default=0.2, help="share of the judges")
     parser.add_argument("--test-fraction", type=float, default=0.1, help="share of the test split")
     parser.add_argument("--workers", type=int, help="processes (default: one per core)")
@@ -55,6 +63,10 @@ def run(args: argparse.Namespace) -> int:
     check_range("--size", args.size, SMALLEST, LARGEST)
     if args.workers is not None:
         check_range("--workers", args.workers, 1, 1024)
+    check_range("--variations", args.variations, 1, 100)
+    if args.variations > 1 and args.layout != "prepared":
+        what = f"the layout {args.layout} has no place for what varies"
+        raise UserError(what, "--variations", "Use the layout prepared.")
     options = (args.out, args.count, args.size, args.seed, not args.independent)
     if args.layout == "folder":
         render_plain(*options, args.workers)
@@ -64,7 +76,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"{args.out}: {args.count} faces of {args.size} px in the layout of CelebAMask-HQ")
     else:
         shares = (args.judges_fraction, args.test_fraction)
-        print(render_prepared(*options, *shares, args.workers).summary())
+        folder = render_prepared(*options, *shares, args.workers, args.variations)
+        print(folder.summary())
     return 0
 
 

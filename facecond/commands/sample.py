@@ -13,6 +13,7 @@ from facecond.commands.arguments import (
     sampling_steps,
     source_scales,
 )
+from facecond.commands.references import described, read_references, reference_arguments
 from facecond.errors import UserError
 from facecond.labels import (
     ANYTHING,
@@ -39,6 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="label mask (PNG of classes 0-18, 255 = anything), or one drawn at random per face: "
         "from the test split of --data, else rendered; default: open",
     )
+    reference_arguments(parser)
     add("--data", metavar="DIR", help="prepared folder that random masks and attributes come from")
     add("--n", type=positive_int, default=16, help="number of faces (16)")
     add("--seed", type=non_negative_int, default=0, help="face i has the seed SEED + i (0)")
@@ -79,13 +81,24 @@ def run(args: argparse.Namespace) -> int:
         pipeline.use_routing(args.routing)
     seeds = list(range(args.seed, args.seed + args.n))
     attributes, masks = conditions(args, given, pipeline.image_size, seeds)
+    given_faces = read_references(args, pipeline.image_size)
+    told = described(given_faces)
     faces: list[np.ndarray] = []
+    strange: tuple[int, ...] = ()
     for start in tqdm(range(0, args.n, args.batch_size), desc="sample", unit="batch"):
         part = slice(start, start + args.batch_size)
         batch = pipeline(
-            attributes[part], masks[part], seeds[part], args.guidance, args.steps
-        ).images
-        faces.extend(batch)
+            attributes[part],
+            masks[part],
+            seeds[part],
+            args.guidance,
+            args.steps,
+            reference=[reference for _, reference in given_faces],
+        )
+        faces.extend(batch.images)
+        strange = batch.strange
+    for file in dict.fromkeys(told[number]["file"] for number in strange):
+        print(f"warning: {file}: unlike any face that the model was trained on")
     records = []
     for index, (face, seed) in enumerate(zip(faces, seeds, strict=True)):
         record = {
@@ -94,6 +107,7 @@ def run(args: argparse.Namespace) -> int:
                 pipeline, str(args.model), seed, attributes[index], masks[index],
                 args.mask or "open", args.guidance, args.steps, args.batch_size,
             ),
+            **({"references": told} if told else {}),
         }  # fmt: skip
         with atomic_file(out / record["file"]) as temporary:
             temporary.write_bytes(face_png(face, record))

@@ -15,7 +15,9 @@ from facecond.config.first_stage import (
 )
 from facecond.config.judge import JudgeConfig, JudgeDataConfig, JudgeSection
 from facecond.config.loading import dump, find, load, read_mapping
+from facecond.config.pairs import PairsConfig
 from facecond.config.ranges import RANGES
+from facecond.config.reference import ReferenceConfig
 from facecond.config.run import (
     DataConfig,
     DenoiserConfig,
@@ -54,7 +56,9 @@ __all__ = [
     "JudgeSection",
     "ObjectiveConfig",
     "OptimConfig",
+    "PairsConfig",
     "PerceptualConfig",
+    "ReferenceConfig",
     "RoutingConfig",
     "RunConfig",
     "SamplingConfig",

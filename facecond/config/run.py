@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from facecond.config.pairs import PairsConfig
+from facecond.config.reference import ReferenceConfig
+
 
 @dataclass
 class DataConfig:
@@ -194,6 +197,8 @@ class RunConfig:
     first_stage: FirstStageConfig = field(default_factory=FirstStageConfig)
     denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
     routing: RoutingConfig = field(default_factory=RoutingConfig)
+    reference: ReferenceConfig = field(default_factory=ReferenceConfig)
+    pairs: PairsConfig = field(default_factory=PairsConfig)
     dropout: DropoutConfig = field(default_factory=DropoutConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     perceptual: PerceptualConfig = field(default_factory=PerceptualConfig)

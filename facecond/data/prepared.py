@@ -6,6 +6,7 @@ masks/NAME.png       8-bit class ids, 255 = anything; a face without mask has no
 attributes.csv       name + 40 columns: 1 present, 0 absent, empty unspecified
 splits/*.txt         generator, judges, test: one name per line
 identities.csv       name, identity: who is who, where it is known; may be missing
+factors.csv          name, geometry, appearance: of rendered variations alone, see `factors.py`
 excluded.txt         may be added later: faces to leave out, see `exclusions.py`
 predicted/           labels that judges gave, where there are any: see `predicted.py`
 """
@@ -23,6 +24,7 @@ from PIL import Image
 
 from facecond.data.annotations import read_identities
 from facecond.data.exclusions import read_exclusions
+from facecond.data.factors import FACTORS, Factors, read_factors
 from facecond.data.predicted import FOLDER, add_predicted, mask_file
 from facecond.data.writing import IDENTITIES, ON_DISK, SCHEMA, SPLITS
 from facecond.errors import UserError
@@ -51,6 +53,7 @@ class PreparedFolder:
         attributes: int8 [N, 40]; 1 present, 0 absent, -1 unspecified.
         splits: str [N]; generator, judges or test.
         identities: name -> identity of the faces whose person is known; None where no file says.
+        factors: name -> geometry and appearance it was drawn with; None where no file says.
         has_mask: bool [N].
         attribute_predicted: bool [N, 40]; which values of `attributes` a judge gave.
         mask_predicted: bool [N]; which masks a judge gave.
@@ -65,6 +68,7 @@ class PreparedFolder:
         attributes: np.ndarray,
         splits: np.ndarray,
         identities: dict[str, str] | None = None,
+        factors: dict[str, Factors] | None = None,
     ) -> None:
         self.root, self.manifest = root, manifest
         self.image_size: int = manifest["image_size"]
@@ -74,7 +78,7 @@ class PreparedFolder:
         if self.excluded:
             self.data_hash = hash_of([self.data_hash, sorted(self.excluded)])
         self.names, self.attributes, self.splits = names, attributes, splits
-        self.identities = identities
+        self.identities, self.factors = identities, factors
         files = manifest["files"]
         self.has_mask = np.array([f"masks/{name}.png" in files for name in names], bool)
         self.attribute_predicted = np.zeros(attributes.shape, bool)
@@ -92,7 +96,7 @@ class PreparedFolder:
 
         Raises:
             UserError: it is not a prepared folder, files are missing, or attributes.csv, the
-                splits or the identities are not those that were prepared.
+                splits, the identities or the factors are not those that were prepared.
         """
         if labels not in ("true", "all"):
             raise ValueError(f"labels are 'true' or 'all', not '{labels}'")
@@ -109,7 +113,8 @@ class PreparedFolder:
             what = f"counts {manifest['count']} faces, but attributes.csv has {len(names)} rows"
             raise UserError(what, root / "manifest.json", _PREPARE_ANEW)
         people = read_identities(root / IDENTITIES) if IDENTITIES in manifest["files"] else None
-        folder = cls(root, manifest, names, attributes, splits, people)
+        factors = read_factors(root / FACTORS) if FACTORS in manifest["files"] else None
+        folder = cls(root, manifest, names, attributes, splits, people, factors)
         if labels == "all":
             add_predicted(folder)
         return folder
@@ -198,7 +203,7 @@ def _check_files(root: Path, files: Mapping[str, str]) -> None:
         f"{kind}/{path.name}" for kind in ("images", "masks") for path in (root / kind).glob("*")
     }
     texts = ["attributes.csv", *(f"splits/{split}.txt" for split in SPLITS)]
-    texts += [IDENTITIES] if IDENTITIES in files else []
+    texts += [optional for optional in (IDENTITIES, FACTORS) if optional in files]
     lost = [file for file in files if file not in there and file not in texts]
     lost += [text for text in texts if not (root / text).is_file()]
     if lost:

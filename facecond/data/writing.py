@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from facecond import __version__
+from facecond.data.factors import FACTORS, Factors, factor_rows
 from facecond.data.parallel import ordered_map
 from facecond.data.work_folder import WorkFolder
 from facecond.errors import UserError
@@ -84,6 +85,7 @@ class PreparedWriter:
         plan: name -> face, in the order of the folder. With a plan, a run that was killed is
             continued: only the faces in `waiting` are still to be added.
         identities: name -> identity, of the faces whose person is known.
+        factors: name -> what it was drawn from, of the faces of which that is known.
 
     Raises:
         UserError: `out` is not writable, is being written by another run, or holds something
@@ -98,10 +100,11 @@ class PreparedWriter:
         details: Mapping[str, Any] | None = None,
         plan: Mapping[str, PlannedFace] | None = None,
         identities: Mapping[str, str] | None = None,
+        factors: Mapping[str, Factors] | None = None,
     ) -> None:
         self.out, self.image_size, self.source = Path(out), image_size, source
         self.details, self.plan = dict(details or {}), plan or {}
-        self.identities = identities or {}
+        self.identities, self.factors = identities or {}, factors or {}
         self.versions = {
             "facecond": __version__,
             **{name: version(name) for name in ("numpy", "pillow")},
@@ -185,6 +188,9 @@ class PreparedWriter:
         people = [(name, person) for name, _ in rows if (person := self.identities.get(name))]
         if people:
             write(IDENTITIES, csv_text([("name", "identity"), *people]))
+        known = factor_rows([name for name, _ in rows], self.factors)
+        if len(known) > 1:
+            write(FACTORS, csv_text(known))
         manifest = {
             "schema": SCHEMA,
             "source": self.source,
@@ -212,6 +218,7 @@ def write_faces(
     workers: int | None,
     description: str,
     identities: Mapping[str, str] | None = None,
+    factors: Mapping[str, Factors] | None = None,
 ) -> None:
     """Write planned faces with several processes, from where a killed run stopped.
 
@@ -222,7 +229,7 @@ def write_faces(
 
     The others are those of `PreparedWriter`. Raises what it and `encode` raise.
     """
-    with PreparedWriter(out, size, source, details, plan, identities) as writer:
+    with PreparedWriter(out, size, source, details, plan, identities, factors) as writer:
         items = [plan[name].item for name in writer.waiting]
         done = len(plan) - len(items)
         for face in ordered_map(encode, items, workers, description, done):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
-from facecond.evaluation.conditions import APPEARANCE
 from facecond.evaluation.report_parts import ChangeMap
+from facecond.labels import APPEARANCE
 
 CELL, LEFT, TOP = 19, 150, 128
 

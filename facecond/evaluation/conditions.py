@@ -9,16 +9,6 @@ from facecond.errors import UserError
 from facecond.labels import ABSENT, ANYTHING, ATTRIBUTES, MASK_CLASSES, PRESENT, UNSPECIFIED
 from facecond.seeding import key_of, numpy_generator
 
-APPEARANCE: frozenset[str] = frozenset(
-    {
-        "5_o_Clock_Shadow", "Attractive", "Bags_Under_Eyes", "Black_Hair", "Blond_Hair", "Blurry",
-        "Brown_Hair", "Goatee", "Gray_Hair", "Heavy_Makeup", "Male", "Mustache", "No_Beard",
-        "Pale_Skin", "Rosy_Cheeks", "Sideburns", "Straight_Hair", "Wavy_Hair", "Wearing_Lipstick",
-        "Young",
-    }
-)  # fmt: skip
-"""Attributes that a mask leaves open, by what their names mean: they can change while it stays."""
-
 HAIR = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair", "Bald")
 EXCLUSIVE: tuple[tuple[str, ...], ...] = (
     HAIR,

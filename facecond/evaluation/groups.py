@@ -10,13 +10,12 @@ import numpy as np
 
 from facecond import metrics
 from facecond.evaluation.adherence import attribute_hits, measure_adherence, scored_by_judges
-from facecond.evaluation.conditions import APPEARANCE
 from facecond.evaluation.context import Context, Finding, Probe, TooFew
 from facecond.evaluation.rows import Counts, Row, note_row, score_row
 from facecond.evaluation.selectivity import off_target, resampled
 from facecond.evaluation.survey import real, samples
 from facecond.evaluation.turned import AUDITED, Turned, sample_turned, turn
-from facecond.labels import ABSENT, ATTRIBUTES, PRESENT
+from facecond.labels import ABSENT, APPEARANCE, ATTRIBUTES, PRESENT
 
 FEWEST = 8
 """Conditions that a group needs to be scored."""

@@ -10,7 +10,6 @@ import numpy as np
 
 from facecond.evaluation import tables
 from facecond.evaluation.charts import change_map
-from facecond.evaluation.conditions import APPEARANCE
 from facecond.evaluation.published import Comparison
 from facecond.evaluation.report_parts import (
     AttributeFailures,
@@ -19,7 +18,7 @@ from facecond.evaluation.report_parts import (
     Neighbours,
 )
 from facecond.figures import html_table, html_tiles, svg_bars
-from facecond.labels import ANYTHING
+from facecond.labels import ANYTHING, APPEARANCE
 
 Array = np.ndarray
 Rows = Sequence[Mapping[str, Any]]

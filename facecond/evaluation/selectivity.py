@@ -14,14 +14,14 @@ import numpy as np
 
 from facecond import metrics
 from facecond.evaluation.adherence import scored_by_judges
-from facecond.evaluation.conditions import APPEARANCE, masks_of, noise_seed
+from facecond.evaluation.conditions import masks_of, noise_seed
 from facecond.evaluation.context import Context, Finding, Probe, TooFew
 from facecond.evaluation.generation import Arrays, Requests
 from facecond.evaluation.rows import Row, known, mean_row, score_row
 from facecond.evaluation.survey import samples
 from facecond.evaluation.turned import Turned, sample_turned, turn
 from facecond.evaluation.verdicts import judge_attributes, probabilities
-from facecond.labels import ATTRIBUTES, UNSPECIFIED
+from facecond.labels import APPEARANCE, ATTRIBUTES, UNSPECIFIED
 from facecond.seeding import numpy_generator
 
 

@@ -5,7 +5,8 @@
 
 The sum keeps separate softmaxes, so a gate g_s is a plain coefficient; in the joint form sources
 compete for one. Either way g_s = 0 is exactly "without this source", and a source whose gate is
-zero for good is not even computed. `concat` is `joint` with one projection for the tokens of all
+zero for good is not even computed. The tokens of a reference may be missing: then its sources are
+absent from the computation too. `concat` is `joint` with one projection for the tokens of all
 sources: plain token concatenation.
 """
 
@@ -33,7 +34,7 @@ class Conditions:
     """What a denoiser is conditioned on.
 
     Attributes:
-        tokens: per source, condition tokens [B, T_s, D].
+        tokens: per source, condition tokens [B, T_s, D]; those of references may be missing.
         gates: weight of each source at each layer, [L, S] or per sample [B, L, S].
         projected: keys and values by (layer id, source), computed once by
             `FaceUNet.project_conditions`; where present they are used in place of the tokens.
@@ -107,6 +108,9 @@ class MultiSourceAttention(nn.Module, AttentionModuleMixin):
                 for name in dict.fromkeys(map(self.projection, present))
             }
         )
+        for source, to_kv in self.to_kv.items():
+            if source.split(":")[0] == "reference":  # values of zero: at first it adds nothing
+                nn.init.zeros_(cast(nn.Linear, to_kv).weight[dim:])
         self.gamma = nn.ParameterDict({s: nn.Parameter(torch.zeros(())) for s in sorted(learned)})
         self.to_out = nn.Linear(dim, dim)
         placed = [source for source in present if self.grids.get(source)]
@@ -129,11 +133,12 @@ class MultiSourceAttention(nn.Module, AttentionModuleMixin):
     ) -> dict[str, Tensor]:
         """What each source of the plan adds before `to_out`, gated: [B, N, C] by source."""
         query = self.query(hidden_states)  # [B, heads, N, d]
+        sources = self.given(conditions)
         placed = {
             source: self.place(query, *self.keys_values(conditions, source), source)
-            for source in self.plan
+            for source in sources
         }
-        gates = {source: self.gate(conditions, source) for source in self.plan}  # [1 or B, 1, 1, 1]
+        gates = {source: self.gate(conditions, source) for source in sources}  # [1 or B, 1, 1, 1]
         if self.combine == "sum":
             attended = {source: attend(*part, backend) for source, part in placed.items()}
         else:
@@ -144,6 +149,11 @@ class MultiSourceAttention(nn.Module, AttentionModuleMixin):
             weights = {s: gates[s][..., 0].to(hidden_states.dtype) for s in parts}  # [1 or B, 1, 1]
             parts = {s: weights[s] * part for s, part in parts.items()}  # [B, N, C]
         return parts
+
+    def given(self, conditions: Conditions) -> list[str]:
+        """Sources of the plan, but for references that the conditions hold no tokens of."""
+        held = conditions.projected.get(str(self.layer_index), conditions.tokens)
+        return [s for s in self.plan if s in held or s.split(":")[0] != "reference"]
 
     def gate(self, conditions: Conditions, source: str) -> Tensor:
         """Weight of a source in this layer, [1 or B, 1, 1, 1]."""

@@ -1,12 +1,14 @@
-"""Condition encoders: attributes and masks -> tokens; the only place that drops conditions.
+"""Condition encoders: attributes, masks and evidence of a reference face -> tokens.
 
-Every condition has a null form: attributes all unspecified (-1), a mask that is "anything" (255)
-everywhere. Hiding a condition *is* giving its null form, in training as in sampling.
+Attributes and masks have a null form: all unspecified (-1), "anything" (255) everywhere. Hiding one
+of them *is* giving its null form, in training as in sampling. A reference has none: it is hidden by
+a gate of zero.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from diffusers import ConfigMixin, ModelMixin
@@ -14,8 +16,8 @@ from diffusers.configuration_utils import register_to_config
 from einops import rearrange
 from torch import Tensor, nn
 
-from facecond.errors import UserError
-from facecond.labels import ANYTHING, ATTRIBUTES, MASK_CLASSES, UNSPECIFIED
+from facecond.labels import ANYTHING, ATTRIBUTES, MASK_CLASSES
+from facecond.models.qformer import QFormer
 
 OCCUPANCY = 8
 """A class token knows the share of each cell of an 8 x 8 grid that its class covers."""
@@ -141,6 +143,8 @@ class ConditionEncoder(ModelMixin, ConfigMixin):
             others are `attributes:appearance`.
         plane_size: where it is not 0 the mask is no source: it enters beside the latents as `dim`
             planes of this side.
+        reference: arguments of the `QFormer` but `out_dim`, where a source is of a reference.
+        instructions: those that a training has taught.
     """
 
     @register_to_config
@@ -152,6 +156,8 @@ class ConditionEncoder(ModelMixin, ConfigMixin):
         sources: Sequence[str] = ("attributes", "mask"),
         geometry: Sequence[str] = (),
         plane_size: int = 0,
+        reference: Mapping[str, Any] | None = None,
+        instructions: Sequence[str] = (),
     ) -> None:
         super().__init__()
         if image_size % mask_grid:
@@ -167,7 +173,10 @@ class ConditionEncoder(ModelMixin, ConfigMixin):
             self.mask = MaskEncoder(dim, image_size, mask_grid)
         if plane_size:
             self.mask_planes = MaskPlanes(dim, image_size, plane_size)
-        if not self.reads:  # a module without tensors could not be saved
+        self.references = tuple(s for s in sources if s.split(":")[0] == "reference")
+        if self.references:
+            self.qformer = QFormer(**dict(reference or {}), out_dim=dim)
+        if not self.reads and not self.references:  # a module without tensors could not be saved
             self.register_buffer("nothing", torch.zeros(1))
 
     @property
@@ -178,8 +187,20 @@ class ConditionEncoder(ModelMixin, ConfigMixin):
             whole.add("mask")
         return tuple(source for source in ("attributes", "mask") if source in whole)
 
-    def forward(self, attributes: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        """int8 [B, 40], uint8 [B, H, W] -> tokens [B, T_s, D] by source."""
+    def forward(
+        self,
+        attributes: Tensor,
+        mask: Tensor,
+        evidence: Tensor | None = None,
+        instructions: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """int8 [B, 40], uint8 [B, H, W] -> tokens [B, T_s, D] by source.
+
+        Args:
+            evidence: of reference faces, [B, N, E]; without it there are no tokens of references.
+            instructions: what to take from them, int64 [B, R], a column per source of
+                `references`.
+        """
         tokens: dict[str, Tensor] = {}
         if "attributes" in self.reads:
             named = self.attributes(attributes)  # [B, 40, D]
@@ -187,85 +208,11 @@ class ConditionEncoder(ModelMixin, ConfigMixin):
             tokens = {"attributes": named, **parts}  # [B, all or part of 40, D]
         if "mask" in self.sources:
             tokens["mask"] = self.mask(mask)  # [B, T, D]
-        return {source: tokens[source] for source in self.sources}
+        if evidence is not None and instructions is not None:
+            for column, source in enumerate(self.references):
+                tokens[source] = self.qformer(evidence, instructions[:, column], source)
+        return {source: tokens[source] for source in self.sources if source in tokens}
 
     def planes(self, mask: Tensor) -> Tensor | None:
         """uint8 [B, H, W] -> planes [B, D, plane_size, plane_size]; None where it has none."""
         return self.mask_planes(mask) if self.config.plane_size else None
-
-
-class ConditionDropout:
-    """Hides conditions at random in training: whole sources, single attributes, mask regions.
-
-    Args:
-        attributes, mask, both: chances that a sample loses that source (or both); they exclude
-            each other, so their sum is at most 1.
-        single_attributes: chance that a sample has each attribute hidden with a chance of its own.
-        mask_regions: chance that a sample has part of its mask opened: a rectangle, or classes.
-        layers: chance that a sample's conditions reach a random subset of layers only, drawn for
-            each source by itself: then any sub-routing is of the kind seen in training.
-        layer_keep: chance that a layer is in the subset.
-
-    Raises:
-        UserError: chances that add up to more than 1.
-    """
-
-    def __init__(
-        self,
-        attributes: float = 0.08,
-        mask: float = 0.08,
-        both: float = 0.05,
-        single_attributes: float = 0.3,
-        mask_regions: float = 0.3,
-        layers: float = 0.0,
-        layer_keep: float = 0.7,
-    ) -> None:
-        if attributes + mask + both > 1:
-            raise UserError(
-                "the chances of attributes, mask and both add up to more than 1",
-                "dropout",
-                "Lower one of them.",
-            )
-        self.attributes, self.mask, self.both = attributes, mask, both
-        self.single_attributes, self.mask_regions = single_attributes, mask_regions
-        self.layers, self.layer_keep = layers, layer_keep
-
-    def __call__(
-        self, attributes: Tensor, mask: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """int8 [B, 40], uint8 [B, H, W] -> the same with parts hidden (the inputs are kept)."""
-        batch, height, width = mask.shape
-
-        def uniform(*shape: int) -> Tensor:
-            return torch.rand(*shape, generator=generator).to(mask.device)
-
-        # Single attributes: a share per sample, then a draw per attribute.
-        hide = uniform(batch, len(ATTRIBUTES)) < uniform(batch, 1)  # [B, 40]
-        hide &= uniform(batch, 1) < self.single_attributes
-        # Mask regions: half the time a rectangle, else a random set of classes.
-        corner = uniform(batch, 2, 2).sort(-1).values  # [B, axis, (low, high)]
-        rows = (torch.arange(height, device=mask.device) + 0.5) / height
-        columns = (torch.arange(width, device=mask.device) + 0.5) / width
-        in_rows = (rows >= corner[:, 0, :1]) & (rows < corner[:, 0, 1:])  # [B, H]
-        in_columns = (columns >= corner[:, 1, :1]) & (columns < corner[:, 1, 1:])  # [B, W]
-        box = in_rows[:, :, None] & in_columns[:, None, :]  # [B, H, W]
-        hidden_class = uniform(batch, 256) < uniform(batch, 1)  # [B, 256]
-        classes = hidden_class.gather(1, mask.flatten(1).long()).view_as(mask)  # [B, H, W]
-        region = torch.where(uniform(batch, 1, 1) < 0.5, box, classes)
-        region &= uniform(batch, 1, 1) < self.mask_regions
-        # Whole sources: one draw decides between attributes, mask, both and none.
-        draw = uniform(batch, 1)
-        no_attributes = draw < self.attributes + self.both
-        no_mask = (draw >= self.attributes) & (draw < self.attributes + self.both + self.mask)
-        hide |= no_attributes
-        region |= no_mask[:, :, None]
-        return attributes.masked_fill(hide, UNSPECIFIED), mask.masked_fill(region, ANYTHING)
-
-    def drop_layers(self, gates: Tensor, batch: int, generator: torch.Generator) -> Tensor:
-        """Gates [L, S] or [B, L, S] -> [B, L, S] with some at 0; the same gates where it is off."""
-        if self.layers == 0:
-            return gates
-        shape = (batch, *gates.shape[-2:])
-        chosen = torch.rand(batch, 1, 1, generator=generator) < self.layers  # [B, 1, 1]
-        lost = torch.rand(shape, generator=generator) >= self.layer_keep  # [B, L, S]
-        return gates.masked_fill((chosen & lost).to(gates.device), 0.0)

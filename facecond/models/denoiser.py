@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from facecond.attribute_split import geometry
-from facecond.errors import UserError
+from facecond.errors import UserError, reason
 from facecond.models.attention import Conditions
 from facecond.models.conditions import ConditionEncoder
-from facecond.models.routing import PARTS, Layer, Routing, preset
+from facecond.models.routing import PARTS, REFERENCES, Layer, Routing, preset
 from facecond.models.unet import FaceUNet
 from facecond.seeding import key_of
 
@@ -21,7 +21,7 @@ ALL_ALL = partial(preset, "all_all")
 
 
 class Denoiser(nn.Module):
-    """x_t, timestep, attributes, mask -> prediction."""
+    """x_t, timestep, attributes, mask, optionally a reference -> prediction."""
 
     def __init__(self, condition_encoder: ConditionEncoder, unet: FaceUNet) -> None:
         super().__init__()
@@ -34,14 +34,17 @@ class Denoiser(nn.Module):
         attributes: Tensor,
         mask: Tensor,
         gates: Tensor | None = None,
+        evidence: Tensor | None = None,
+        instructions: Tensor | None = None,
     ) -> Tensor:
         """[B, C, h, w], [B], int8 [B, 40], uint8 [B, H, W] -> [B, C, h, w].
 
         Args:
+            evidence, instructions: of a reference (`ConditionEncoder.forward`).
             gates: weight of each source at each layer, [L, S] or [B, L, S]; None takes those of
                 the routing, where they do not depend on the noise level.
         """
-        tokens = self.condition_encoder(attributes, mask)  # {source: [B, T, D]}
+        tokens = self.condition_encoder(attributes, mask, evidence, instructions)  # [B, T, D] each
         planes = self.condition_encoder.planes(mask)  # [B, D, h, w] or None
         gates = self.unet.gates() if gates is None else gates
         conditions = Conditions(tokens, gates, planes=planes)
@@ -63,6 +66,7 @@ def build_denoiser(
     mask_grid: int,
     positions: str,
     mask_input: str = "tokens",
+    reference: Callable[[Sequence[str]], Mapping[str, Any]] | None = None,
     route: Callable[[tuple[Layer, ...]], Routing] = ALL_ALL,
     seed: int = 0,
 ) -> Denoiser:
@@ -73,6 +77,8 @@ def build_denoiser(
         attention_head_dim: width of one attention head.
         mask_input: `tokens`: the mask is a source of the cross-attention; `channels`: it enters
             beside the latents and is no source.
+        reference: sources -> the arguments `reference` and `instructions` of `ConditionEncoder`;
+            called for a routing with sources of a reference, which needs it.
         route: cross-attention layers -> their routing.
         The rest: see `config.DenoiserConfig`.
 
@@ -119,9 +125,8 @@ def build_denoiser(
         with torch.device("meta"):
             layers = FaceUNet(**options).trained_routing.layers
     except (ValueError, TypeError, RuntimeError, LookupError) as error:  # diffusers raises them all
-        reason = " ".join(str(error).split())[:200]
         raise UserError(
-            f"these blocks cannot be built ({reason})",
+            f"these blocks cannot be built ({reason(error)})",
             "denoiser",
             "Correct the block types; each level has a width, a down block and an up block.",
         ) from None
@@ -133,6 +138,9 @@ def build_denoiser(
             "Set routing.sources=[attributes], or denoiser.mask_input=tokens.",
         )
     parts = any(source in PARTS for source in table.sources)
+    read: Mapping[str, Any] = {}
+    if reference is not None and any(source in REFERENCES for source in table.sources):
+        read = reference(table.sources)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(key_of(seed, "denoiser") >> 1)
         encoder = ConditionEncoder(
@@ -142,5 +150,6 @@ def build_denoiser(
             table.sources,
             geometry() if parts else (),
             latent_size if planes else 0,
+            **read,
         )
         return Denoiser(encoder, FaceUNet(**options, routing=table.to_dict()))

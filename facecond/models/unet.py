@@ -164,7 +164,9 @@ class FaceUNet(UNet2DConditionModel):
         """
         projected = {
             str(attention.layer_index): {
-                source: attention.project(tokens[source], source) for source in attention.plan
+                source: attention.project(tokens[source], source)
+                for source in attention.plan
+                if source in tokens or source.split(":")[0] != "reference"
             }
             for attention in self.cross_attentions()
         }

@@ -16,6 +16,7 @@ from facecond.data.prepared import PreparedFolder
 from facecond.diffusion.schedulers import scheduler
 from facecond.labels import colour_mask
 from facecond.models.denoiser import Denoiser
+from facecond.models.evidence import EvidenceEncoder
 from facecond.models.first_stage import FirstStage
 from facecond.pipeline import FacePipeline
 from facecond.provenance import commit, versions
@@ -32,6 +33,9 @@ of a routing say is in `routing_hash`.)"""
 def provenance(config: RunConfig | FirstStageRunConfig, data_hash: str) -> dict[str, Any]:
     """What a run is made from: hashes of config and data, commit, versions, seed."""
     described = asdict(config)
+    for section in ("reference", "pairs"):  # a run that uses none is the run it was before them
+        if section in described and getattr(config, section) == getattr(RunConfig(), section):
+            del described[section]
     for key in NOT_TRAINING:
         section, _, name = key.partition(".")
         if name and section in described:  # a first stage has fewer sections
@@ -48,7 +52,9 @@ def provenance(config: RunConfig | FirstStageRunConfig, data_hash: str) -> dict[
     }
 
 
-def make_pipeline(config: RunConfig, model: Denoiser, stage: FirstStage) -> FacePipeline:
+def make_pipeline(
+    config: RunConfig, model: Denoiser, stage: FirstStage, evidence: EvidenceEncoder | None = None
+) -> FacePipeline:
     """A pipeline around the parts in training; it shares their weights."""
     schedule, prediction = config.objective.schedule, config.objective.prediction
     return FacePipeline(
@@ -60,6 +66,7 @@ def make_pipeline(config: RunConfig, model: Denoiser, stage: FirstStage) -> Face
         prediction=prediction,
         steps=config.sampling.steps,
         guidance=config.sampling.guidance,
+        evidence_encoder=evidence,
     )
 
 
@@ -85,12 +92,18 @@ class SampleGrids:
 
 
 def save_model(
-    path: Path, config: RunConfig, model: Denoiser, stage: FirstStage, run: dict[str, Any]
+    path: Path,
+    config: RunConfig,
+    model: Denoiser,
+    stage: FirstStage,
+    run: dict[str, Any],
+    evidence: EvidenceEncoder | None = None,
 ) -> None:
     """Write a diffusers-style model folder with a card and its provenance, atomically."""
-    for part in (model, stage):
-        part.to("cpu")
-    pipeline = make_pipeline(config, model, stage)
+    for part in (model, stage, evidence):
+        if part is not None:
+            part.to("cpu")
+    pipeline = make_pipeline(config, model, stage, evidence)
     with atomic_folder(path) as temporary:
         pipeline.save_pretrained(temporary, safe_serialization=True)
         parameters = sum(p.numel() for p in model.parameters())

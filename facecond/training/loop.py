@@ -15,17 +15,21 @@ from accelerate import Accelerator
 from tqdm import tqdm
 
 from facecond.config import RunConfig
+from facecond.data.latents import LatentCache
 from facecond.data.notes import lacking
+from facecond.data.paired_latents import PairedLatents
 from facecond.diffusion import guidance
 from facecond.diffusion.objective import Objective
 from facecond.diffusion.paths import log_snr
 from facecond.diffusion.schedulers import scheduler
-from facecond.models.conditions import ConditionDropout
-from facecond.models.routing import SOURCES
+from facecond.errors import UserError
+from facecond.models.condition_dropout import ConditionDropout
+from facecond.pipeline import GUIDED
 from facecond.seeding import torch_generator
 from facecond.storage import hash_of
 from facecond.training import export, initialise, session, setup
 from facecond.training.log import TrainingLog
+from facecond.training.references import References
 from facecond.training.steps import Steps
 from facecond.training.updates import Updates
 
@@ -51,7 +55,7 @@ def train(
     knobs = config.train
     setup.check_length(config)
     scheduler(config.sampling.scheduler, config.objective.schedule, config.objective.prediction)
-    guidance.plan(config.sampling.guidance, SOURCES)
+    guidance.plan(config.sampling.guidance, GUIDED)
     objective = Objective(**asdict(config.objective))
     dropout = ConditionDropout(**asdict(config.dropout))
     folder = setup.open_data(config)
@@ -67,7 +71,10 @@ def train(
     begin = initialise.beginning(init, config, out, before, state is not None)
 
     # Model, new or with the weights of another.
-    model = setup.denoiser_for(config, folder.image_size, setup.latent_shape(config, folder))
+    shape = setup.latent_shape(config, folder)
+    references = References(config, folder.image_size, shape)
+    model = setup.denoiser_for(config, folder.image_size, shape, references)
+    with_reference = bool(model.condition_encoder.references)
     run["routing_hash"] = hash_of(model.unet.trained_routing.to_dict())
     session.check_same(before or run, run, out)  # the files that a routing names may have changed
     if begin.record is not None and state is None:
@@ -76,6 +83,9 @@ def train(
             tqdm.write(report)
     if begin.record is not None:
         run["init"] = begin.record
+    elif with_reference and config.reference.freeze:
+        fix = "Give --init MODEL, or set it to false."
+        raise UserError("there is nothing to leave as it is", "reference.freeze", fix)
 
     # First stage and latents (the main process builds, the others then find them built);
     # nothing is written before.
@@ -85,12 +95,17 @@ def train(
             config, folder, stage_path, begin.first_stage_path, begin.first_stage_hash
         )
         cache = setup.latent_cache_for(config, folder, stage, stage_path, out / "latents")
-    run["first_stage_hash"] = setup.first_stage_hash(stage_path)
+        run["first_stage_hash"] = setup.first_stage_hash(stage_path)
+        faces: LatentCache | PairedLatents = cache
+        if with_reference:
+            faces = references.dataset(folder, cache, stage, run["first_stage_hash"], out)
 
     # Optimisers, average, resume.
     model.to(device).to(memory_format=torch.channels_last)
     if knobs.gradient_checkpointing:
         model.unet.enable_gradient_checkpointing()
+    if with_reference and config.reference.freeze:
+        references.freeze(model)
     model.unet.freeze_off_cells()
     updates = Updates.of(model, config.optim, out)
     steps = Steps(accelerator, config, out, run, {"model": model}, updates)
@@ -105,7 +120,8 @@ def train(
         device.type, torch.bfloat16, enabled=setup.uses_bf16(config, device.type)
     )
 
-    batches, micro = steps.batches(cache), knobs.accumulation
+    batches, micro = steps.batches(faces), knobs.accumulation
+    tasks = references.tasks(model) if with_reference else None
     perceptual = setup.perceptual_loss_for(config, objective, stage)
     if perceptual is not None:
         stage.to(device)
@@ -128,6 +144,12 @@ def train(
                 t = t.to(device)
                 noise = torch.randn(x_0.shape, generator=randomness).to(device)  # [B, C, h, w]
                 attributes, mask = dropout(batch["attributes"], batch["mask"], randomness)
+                evidence = instructions = None
+                if tasks is not None:
+                    asked = tasks(batch["task"], batch["attribute"], attributes, mask, randomness)
+                    attributes, mask = asked.attributes, asked.mask
+                    evidence, instructions = batch["evidence"], asked.instructions  # [B, N, E]
+                    gates = gates * asked.weights[:, None]  # [B, L, S]
                 gates = dropout.drop_layers(gates, len(x_0), randomness)
                 x_t = objective.add_noise(x_0, noise, t)
                 x_t = x_t.contiguous(memory_format=torch.channels_last)
@@ -135,7 +157,10 @@ def train(
                 sync = contextlib.nullcontext() if last else accelerator.no_sync(wrapped)
                 with sync:
                     with autocast:
-                        prediction = wrapped(x_t, objective.timestep(t), attributes, mask, gates)
+                        prediction = wrapped(
+                            x_t, objective.timestep(t), attributes, mask, gates, evidence,
+                            instructions,
+                        )  # fmt: skip
                     losses = objective.loss(prediction, x_0, noise, t)  # [B]
                     loss = losses.mean()
                     if perceptual is not None:
@@ -165,6 +190,7 @@ def train(
     if log is not None:
         log.tensorboard.close()
         with updates.averaged():
-            export.save_model(out / "model", config, model, stage, steps.record())
+            encoder = references.encoder if with_reference else None
+            export.save_model(out / "model", config, model, stage, steps.record(), encoder)
     accelerator.wait_for_everyone()
     return out / "model"

@@ -7,7 +7,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-IN_OUT = ("conv_in", "conv_out", "label", "locality", "name", "state", "value")
+IN_OUT = (
+    "conv_in", "conv_out", "label", "locality", "name", "place", "queries", "state", "value",
+)  # fmt: skip
 """Parameters named so stay with AdamW beside Muon: embeddings, input and output convolutions."""
 
 GATE_RATE = 10

@@ -20,10 +20,10 @@ from facecond.diffusion.paths import snr, tau_of
 from facecond.diffusion.perceptual import LatentPerceptualLoss
 from facecond.diffusion.schedulers import scheduler
 from facecond.models.autoencoder_files import find_autoencoder
-from facecond.models.conditions import ConditionDropout
+from facecond.models.condition_dropout import ConditionDropout
 from facecond.models.denoiser import Denoiser
 from facecond.models.first_stage import AUTOENCODERS, FirstStage
-from facecond.models.routing import SOURCES
+from facecond.pipeline import GUIDED
 from facecond.storage import read_json
 from facecond.training.initialise import Source
 from facecond.training.setup import (
@@ -58,7 +58,7 @@ def describe(config: RunConfig, init: str | None = None) -> str:
     objective = Objective(**asdict(config.objective))
     ConditionDropout(**asdict(config.dropout))
     scheduler(config.sampling.scheduler, objective.schedule, objective.prediction)
-    guidance.plan(config.sampling.guidance, SOURCES)
+    guidance.plan(config.sampling.guidance, GUIDED)
     image_size, shape, known = _sizes(config)
     with torch.device("meta"):
         model = denoiser_for(config, image_size, shape)

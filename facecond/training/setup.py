@@ -22,9 +22,9 @@ from facecond.errors import UserError
 from facecond.models import first_stage as first_stages
 from facecond.models.denoiser import Denoiser, build_denoiser
 from facecond.models.first_stage import FirstStage
+from facecond.models.pixels import to_network
 from facecond.models.routing import (
-    PARTS,
-    SOURCES,
+    KNOWN,
     Layer,
     RankChoice,
     Routing,
@@ -33,6 +33,7 @@ from facecond.models.routing import (
     preset,
 )
 from facecond.storage import atomic_folder, hash_of, make_folder, read_json, sha256, write_json
+from facecond.training.references import References
 
 
 def check_length(config: RunConfig | FirstStageRunConfig) -> None:
@@ -163,7 +164,7 @@ def latent_cache_for(
 
     @torch.no_grad()
     def encode(pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        return stage.encode_moments(pixels.to(device).float() / 127.5 - 1)
+        return stage.encode_moments(to_network(pixels.to(device)))
 
     data = config.data
     augmentation = None
@@ -196,14 +197,23 @@ def perceptual_loss_for(
 
 
 def denoiser_for(
-    config: RunConfig, image_size: int, latent_shape: tuple[int, int, int]
+    config: RunConfig,
+    image_size: int,
+    latent_shape: tuple[int, int, int],
+    references: References | None = None,
 ) -> Denoiser:
-    """A new denoiser for latents [C, h, w] of pictures of `image_size`."""
+    """A new denoiser for latents [C, h, w] of pictures of `image_size`.
+
+    Args:
+        references: what its reference is read with; None loads that anew where it is needed.
+    """
+    references = references or References(config, image_size, latent_shape)
     return build_denoiser(
         image_size=image_size,
         latent_size=latent_shape[1],
         latent_channels=latent_shape[0],
         **dataclasses.asdict(config.denoiser),
+        reference=references.arguments,
         route=partial(route, config),
         seed=config.train.seed,
     )
@@ -213,22 +223,25 @@ def route(config: RunConfig, layers: Sequence[Layer]) -> Routing:
     """The routing that the config asks for, over these layers.
 
     Raises:
-        UserError: both rules and a file, or a routing that does not fit the layers.
+        UserError: more than one of preset's sources, rules and a file decides, or a routing that
+            does not fit the layers.
     """
     wanted, schedule = config.routing, config.objective.schedule
     of_tau = partial(log_snr_of, schedule)
     sources = wanted.sources
     if wanted.file and wanted.rules:
         raise UserError("both rules and a file are given", "routing", "Keep one of them.")
+    if wanted.file and sources is not None:
+        raise UserError(
+            "the file says which sources it routes", "routing.sources", "Leave it out, or the file."
+        )
     if wanted.file:
         return load_routing(wanted.file, layers, of_tau, wanted.combine)
     if wanted.rules:
         rules = parse_rules(wanted.rules, layers, "routing.rules", of_tau)
         if sources is None:
             named = {rule.source for rule in rules}
-            sources = [source for source in (*SOURCES, *PARTS) if source in named]
+            sources = [source for source in KNOWN if source in named]
         return Routing("custom", tuple(layers), rules, tuple(sources), wanted.combine)
-    if wanted.preset == "all_all" and sources is not None and not sources:
-        return Routing("none", tuple(layers), (), (), wanted.combine)
     rank = RankChoice(wanted.sensitivity, wanted.fraction, wanted.seed)
     return preset(wanted.preset, layers, sources, wanted.combine, of_tau, rank)

@@ -35,6 +35,15 @@ def test_rendered_folder_holds_the_faces_of_the_renderer(tmp_path, capsys):
     assert PreparedFolder.open(tmp_path / "c").data_hash != folder.data_hash
 
 
+def test_variations_are_rendered_for_the_prepared_layout(tmp_path, capsys):
+    words = ("--size", 64, "--variations", 2, "--workers", 1, "--out", tmp_path / "a")
+    assert _run(data_render, "--count", 8, *words) == 0
+    assert "8 faces of 64 px" in capsys.readouterr().out
+    assert len(PreparedFolder.open(tmp_path / "a").factors) == 8
+    with pytest.raises(UserError, match="--variations: the layout folder has no place"):
+        _run(data_render, "--count", 8, *words, "--layout", "folder")
+
+
 def test_folder_layout_prepares_to_the_same_faces(tmp_path, capsys):
     words = ("--count", 5, "--size", 64)
     _run(data_render, "--out", tmp_path / "plain", *words, "--layout", "folder")
@@ -85,6 +94,7 @@ def test_size_is_needed_but_for_the_celebamask_layout(tmp_path):
         (("--size", 8), "--size: 8 is out of range.*64 to 1024"),
         (("--size", 2000), "--size: 2000 is out of range"),
         (("--workers", 0), "--workers: 0 is out of range"),
+        (("--variations", 3), "--count: 4 faces are no whole blocks of 3 x 3"),
         (("--test-fraction", 1.2), "--test-fraction: 1.2 is not a share"),
         (("--layout", "foldr"), "unknown layout 'foldr'.*'folder'"),
     ],

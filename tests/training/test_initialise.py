@@ -17,7 +17,7 @@ from facecond.data.dataset import IndexKeyedSampler
 from facecond.data.render_set import render_prepared
 from facecond.diffusion.objective import Objective
 from facecond.errors import UserError
-from facecond.models.conditions import ConditionDropout
+from facecond.models.condition_dropout import ConditionDropout
 from facecond.models.denoiser import Denoiser
 from facecond.models.first_stage import FirstStage, load_autoencoder
 from facecond.pipeline import load_pipeline

@@ -17,6 +17,7 @@ from facecond.diffusion.objective import Objective
 from facecond.errors import UserError
 from facecond.labels import UNSPECIFIED, mirror_mask
 from facecond.models.first_stage import load_autoencoder
+from facecond.models.routing import Layer
 from facecond.pipeline import to_uint8
 from facecond.training import setup
 
@@ -181,3 +182,27 @@ def test_sizes_that_do_not_fit_are_user_errors(rendered_root: Path, tmp_path: Pa
     made.first_stage.autoencoder = str(tmp_path / "nothing")
     with pytest.raises(UserError, match="no autoencoder"):
         setup.first_stage_for(made, setup.open_data(made), tmp_path / "stage")
+
+
+LAYERS = (Layer("a", "down", 16), Layer("b", "mid", 8), Layer("c", "up", 16))
+
+
+def test_a_preset_may_route_nothing() -> None:
+    made = RunConfig()
+    made.routing.sources = []
+    table = setup.route(made, LAYERS)
+    assert table.sources == () and table.rules == ()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("rules", [{"source": "mask", "layers": "*"}]), ("sources", ["mask"])]
+)
+def test_a_routing_file_stands_alone(key: str, value: list, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("rules: [{source: mask, layers: '*'}]")
+    made = RunConfig()
+    made.routing.file = str(file)
+    assert setup.route(made, LAYERS).sources == ("mask",)
+    setattr(made.routing, key, value)
+    with pytest.raises(UserError, match="routing"):
+        setup.route(made, LAYERS)

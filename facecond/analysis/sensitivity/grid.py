@@ -14,8 +14,7 @@ import numpy as np
 from facecond.analysis.sensitivity.instances import contradicted
 from facecond.data.prepared import PreparedFolder
 from facecond.errors import UserError
-from facecond.evaluation.conditions import APPEARANCE
-from facecond.labels import ANYTHING, ATTRIBUTES, UNSPECIFIED
+from facecond.labels import ANYTHING, APPEARANCE, ATTRIBUTES, UNSPECIFIED
 from facecond.seeding import key_of, numpy_generator
 
 FACES = 256

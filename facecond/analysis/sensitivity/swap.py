@@ -27,6 +27,7 @@ from facecond.analysis.sensitivity.faces import Faces
 from facecond.analysis.sensitivity.replay import Replay, in_full_precision
 from facecond.diffusion.objective import Objective
 from facecond.diffusion.paths import log_snr
+from facecond.models.pixels import pictures_to_network
 from facecond.models.unet import FaceUNet
 from facecond.seeding import numpy_generator, torch_generator
 
@@ -167,8 +168,8 @@ class Swapper:
     def _noised(self, part: slice, bounds: tuple[float, float], bin_: int) -> tuple[Tensor, Tensor]:
         """Latents of the pictures at a noise level of the bin, [n, C, h, w] and [n]."""
         device, (low, high) = self.unet.device, bounds
-        images = torch.from_numpy(self.faces.images[part]).permute(0, 3, 1, 2).to(device)
-        x_0 = self.pipeline.first_stage.encode(images / 127.5 - 1)  # [n, C, h, w]
+        images = pictures_to_network(self.faces.images[part], device)  # [n, 3, H, W]
+        x_0 = self.pipeline.first_stage.encode(images)  # [n, C, h, w]
         keys = [(self.seed, "sensitivity", int(row), bin_) for row in self.faces.rows[part]]
         noise = torch.stack(
             [torch.randn(x_0.shape[1:], generator=torch_generator(*key)) for key in keys]

@@ -8,6 +8,7 @@ from typing import Any
 from facecond.data.doctor.findings import Finding
 from facecond.data.doctor.inventory import WHOLE, Face, Inventory, unspecified
 from facecond.data.doctor.tables import read_csv
+from facecond.data.factors import FACTORS
 from facecond.data.prepared import SPLITS
 from facecond.data.writing import IDENTITIES, SCHEMA
 from facecond.errors import UserError
@@ -40,7 +41,8 @@ def take(root: Path) -> Inventory:
             Finding("bad-manifest", (Path(file).stem,), f"{file} is not in the manifest")
         )
     people = root / IDENTITIES
-    for file in ("attributes.csv", IDENTITIES, *(f"splits/{split}.txt" for split in SPLITS)):
+    texts = ("attributes.csv", IDENTITIES, FACTORS)
+    for file in (*texts, *(f"splits/{split}.txt" for split in SPLITS)):
         if (root / file).is_file() and sha256(root / file) != files.get(file):
             findings.append(Finding("changed-file", (), f"{file} was changed after preparation"))
     images = {Path(file).stem: file for file in sorted(there) if file.startswith("images/")}

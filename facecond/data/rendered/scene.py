@@ -19,11 +19,12 @@ from facecond.data.rendered.attributes import apply_overrides, visible_values
 from facecond.data.rendered.backdrop import paint_backdrop
 from facecond.data.rendered.canvas import Canvas
 from facecond.data.rendered.eyes import paint_brows, paint_eyes
+from facecond.data.rendered.factors import combine
 from facecond.data.rendered.hair import paint_hair_behind, paint_hair_over
 from facecond.data.rendered.head import paint_age, paint_ears, paint_face, paint_neck, paint_nose
 from facecond.data.rendered.look import Look, hair_length, make_look, pose_of
 from facecond.data.rendered.mouth import paint_facial_hair, paint_mouth
-from facecond.data.rendered.parameters import draw_face
+from facecond.data.rendered.parameters import FaceParameters, draw_face
 from facecond.errors import UserError
 
 SMALLEST, LARGEST = 64, 1024
@@ -49,12 +50,15 @@ def render(
     *,
     overrides: Mapping[str, bool] | None = None,
     correlated: bool = True,
+    appearance: int | None = None,
 ) -> RenderedFace:
     """Face `index` of the series `seed` at `size` pixels (64..1024).
 
     The same (seed, index) is the same face at every size. `overrides` sets attributes by name and
     leaves everything else as it was; what a drawn value contradicts gives way. `correlated` draws
-    attributes together as they go together in portraits; otherwise independently.
+    attributes together as they go together in portraits; otherwise independently. `appearance`
+    names a face of the same series, which gives all that does not move the mask (`factors.py`);
+    the mask stays that of face `index`. Overrides are set last.
 
     Raises `UserError` for a size out of range, an unknown or unclaimed attribute, and overrides
     that contradict each other.
@@ -63,8 +67,15 @@ def render(
         raise UserError(
             f"size {size} is out of range", "render", f"Choose {SMALLEST} to {LARGEST} pixels."
         )
-    p, drawn = draw_face(seed, index, correlated)
-    has = apply_overrides(drawn, overrides or {})
+    face = draw_face(seed, index, correlated)
+    if appearance is not None:
+        face = combine(face, draw_face(seed, appearance, correlated))
+    p, drawn = face
+    return compose(size, p, apply_overrides(drawn, overrides or {}))
+
+
+def compose(size: int, p: FaceParameters, has: Mapping[str, bool]) -> RenderedFace:
+    """The face of these parameters and resolved attribute values (see `apply_overrides`)."""
     canvas = Canvas(size, pose_of(p))
     look = make_look(canvas, p, has)
     paint_backdrop(canvas, p)

@@ -12,13 +12,24 @@ from facecond.models.routing.files import load_routing
 from facecond.models.routing.layers import Layer, checksum, groups
 from facecond.models.routing.presets import PRESETS, RankChoice, preset
 from facecond.models.routing.rules import Rule, parse_rules
-from facecond.models.routing.table import COMBINES, PARTS, SCHEMA, SOURCES, Routing, State
+from facecond.models.routing.table import (
+    COMBINES,
+    KNOWN,
+    PARTS,
+    REFERENCES,
+    SCHEMA,
+    SOURCES,
+    Routing,
+    State,
+)
 from facecond.models.routing.windows import SCHEDULES, Window, flow_log_snr
 
 __all__ = [
     "COMBINES",
+    "KNOWN",
     "PARTS",
     "PRESETS",
+    "REFERENCES",
     "SCHEDULES",
     "SCHEMA",
     "SOURCES",

@@ -10,7 +10,7 @@ from facecond.config import read_mapping
 from facecond.errors import UserError, nearest
 from facecond.models.routing.layers import Layer
 from facecond.models.routing.rules import parse_rules
-from facecond.models.routing.table import SCHEMA, SOURCES, Routing
+from facecond.models.routing.table import KNOWN, SCHEMA, Routing
 from facecond.models.routing.windows import LogSnr, flow_log_snr
 
 KEYS = ("name", "sources", "combine", "rules")
@@ -48,8 +48,8 @@ def load_routing(
         if key not in KEYS:
             raise UserError(f"unknown key '{key}'", path, nearest(str(key), KEYS))
     rules = parse_rules(value["rules"], layers, str(path), log_snr_of)
-    named = dict.fromkeys(rule.source for rule in rules)
-    default = sorted(named, key=lambda s: (SOURCES + tuple(named)).index(s))
+    named = {rule.source for rule in rules}
+    default = [source for source in KNOWN if source in named] + sorted(named.difference(KNOWN))
     sources = tuple(map(str, value.get("sources", default)))
     name = str(value.get("name", Path(path).stem))
     return Routing(name, tuple(layers), rules, sources, str(value.get("combine", combine)))

@@ -8,6 +8,7 @@
 | mask_all_attr_fine | mask everywhere, attributes -> fine |
 | split_attr | geometry attributes -> coarse, appearance -> fine; mask coarse, and fine at 0.5 |
 | early_late | mask tau [0.15, 1], attributes [0, 0.85), crossfading (Collaborative Diffusion) |
+| deadiff | attributes and mask everywhere; of a reference, appearance -> fine, geometry -> coarse |
 | mask_cut | attributes everywhere, mask only at tau >= 0.85 (Conditional Balance's lambda_T) |
 | rank_topk, rank_bottomk, rank_randk | per source the layers of highest, lowest or random rank |
 """
@@ -21,7 +22,7 @@ from typing import Any
 from facecond.errors import UserError, nearest
 from facecond.models.routing.layers import Layer
 from facecond.models.routing.rules import parse_rules
-from facecond.models.routing.table import PARTS, SOURCES, Routing
+from facecond.models.routing.table import KNOWN, SOURCES, Routing
 from facecond.models.routing.windows import LogSnr, flow_log_snr
 
 _ATTRIBUTES, _MASK = {"source": "attributes"}, {"source": "mask"}
@@ -39,6 +40,12 @@ RULES: dict[str, list[dict[str, Any]]] = {
     "early_late": [
         _ATTRIBUTES | {"layers": "*", "tau": [0, 0.85], "schedule": "cosine_late"},
         _MASK | {"layers": "*", "tau": [0.15, 1], "schedule": "cosine_early"},
+    ],
+    "deadiff": [
+        _ATTRIBUTES | {"layers": "*"},
+        _MASK | {"layers": "*"},
+        {"source": "reference:appearance", "layers": "group:fine"},
+        {"source": "reference:geometry", "layers": "group:coarse"},
     ],
     "mask_cut": [_ATTRIBUTES | {"layers": "*"}, _MASK | {"layers": "*", "tau": [0.85, 1]}],
 }
@@ -106,7 +113,7 @@ def preset(
         rules = RULES[name]
     else:
         raise UserError(f"unknown routing preset '{name}'", "routing", nearest(name, PRESETS))
-    named = tuple(s for s in (*SOURCES, *PARTS) if any(rule["source"] == s for rule in rules))
+    named = tuple(s for s in KNOWN if any(rule["source"] == s for rule in rules))
     wanted = named if sources is None else tuple(sources)
     for source in wanted:
         if source not in named:

@@ -11,7 +11,7 @@ source) is
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
 from typing import Any, Literal
@@ -27,6 +27,12 @@ SCHEMA = "facecond.routing/1"
 SOURCES: tuple[str, ...] = ("attributes", "mask")
 PARTS: tuple[str, ...] = ("attributes:geometry", "attributes:appearance")
 """Parts of a source, each routable by itself; `attribute_split.py` says what belongs to which."""
+REFERENCES: tuple[str, ...] = (
+    "reference", "reference:appearance", "reference:geometry", "reference:identity",
+)  # fmt: skip
+"""What may be taken from a reference face; `reference` is a face's tokens without instruction."""
+KNOWN: tuple[str, ...] = (*SOURCES, *PARTS, *REFERENCES)
+"""Every source that a routing may name, in the order of its columns where it does not say."""
 COMBINES = ("sum", "joint", "concat")
 """How a layer's sources meet: a gated sum of separate attentions; one softmax over all tokens with
 keys and values per source; the same with shared keys and values (plain token concatenation)."""
@@ -138,6 +144,12 @@ class Routing:
             for row in rows if rule.gate == "learned" else ():
                 found[row].add(rule.source)
         return found
+
+    def without_references(self) -> Routing:
+        """The same table without the sources of a reference."""
+        kept = tuple(source for source in self.sources if source not in REFERENCES)
+        rules = tuple(rule for rule in self.rules if rule.source in kept)
+        return self if kept == self.sources else replace(self, rules=rules, sources=kept)
 
     def check_within(self, trained: Routing) -> None:
         """Raise `UserError` when this routing switches on what `trained` had not on."""
@@ -263,10 +275,9 @@ def levels(routing: Routing) -> np.ndarray:
 
 def check_sources(sources: tuple[str, ...], where: str) -> None:
     """Raise `UserError` for an unknown source, one named twice, or a whole beside its part."""
-    known = (*SOURCES, *PARTS)
     for source in sources:
-        if source not in known:
-            raise UserError(f"unknown source '{source}'", where, nearest(source, known))
+        if source not in KNOWN:
+            raise UserError(f"unknown source '{source}'", where, nearest(source, KNOWN))
         if sources.count(source) > 1:
             raise UserError(f"source '{source}' is named twice", where, "Name it once.")
         whole = source.split(":")[0]

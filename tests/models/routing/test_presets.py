@@ -114,7 +114,7 @@ def test_rank_presets(sd15: tuple[Layer, ...], tmp_path: Path) -> None:
 def test_unknown_names_offer_the_nearest(sd15: tuple[Layer, ...]) -> None:
     with pytest.raises(UserError, match="Did you mean 'coarse_fine'"):
         preset("coarse-fine", sd15)
-    assert len(set(PRESETS)) == 10
+    assert len(set(PRESETS)) == 11
 
 
 def test_layout_of_stable_diffusion_comes_from_the_network(
@@ -132,3 +132,12 @@ def test_layout_of_stable_diffusion_comes_from_the_network(
     layers = unet.trained_routing.layers
     assert [(x.stage, x.resolution) for x in layers] == [(x.stage, x.resolution) for x in sd15]
     assert reached(unet.routing, "mask") == COARSE
+
+
+def test_a_routing_without_its_references(sd15: tuple[Layer, ...]) -> None:
+    table = preset("deadiff", sd15)
+    bare = table.without_references()
+    assert bare.sources == ("attributes", "mask")
+    assert (bare.gates() == preset("all_all", sd15).gates()).all()
+    bare.check_within(table)
+    assert bare.without_references() is bare

@@ -1,0 +1,112 @@
+"""Reference faces on the command line: which pictures, what to take from each, how strongly."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from facecond.commands.arguments import non_negative_number
+from facecond.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from facecond.models.reference import Reference
+
+
+def reference_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add `--reference`, `--take`, `--weight` and `--detector`."""
+    add = parser.add_argument
+    add(
+        "--reference",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="picture of a face to take something from; may be given several times",
+    )
+    add(
+        "--take",
+        metavar="WHAT",
+        action="append",
+        default=[],
+        help="what to take from it: appearance (the default), geometry, identity, the name of an "
+        "attribute, or several with commas; once for all references, or once for each",
+    )
+    add(
+        "--weight",
+        metavar="W",
+        action="append",
+        type=non_negative_number,
+        default=[],
+        help="how strongly (1; 0 = not at all); once for all references, or once for each",
+    )
+    add(
+        "--detector",
+        metavar="FILE",
+        help="YuNet's weights, to find and align the faces of references; else their central "
+        "square is taken",
+    )
+
+
+def read_references(args: argparse.Namespace, size: int) -> list[tuple[str, Reference]]:
+    """The references of a command line with their files, as pictures of `size` pixels.
+
+    Raises:
+        UserError: options that do not go together, an unreadable picture.
+    """
+    from facecond.models.reference import Reference
+
+    for option in ("take", "weight", "detector"):
+        if getattr(args, option) and not args.reference:
+            raise UserError("it goes with --reference", f"--{option}", "Add --reference FILE.")
+    takes = _one_each(args.take or ["appearance"], args.reference, "--take")
+    weights = _one_each(args.weight or [1.0], args.reference, "--weight")
+    finder: Any = None
+    if args.detector:
+        from facecond.data.face_finder import load_finder
+
+        finder = load_finder(args.detector)
+    found = []
+    for file, take, weight in zip(args.reference, takes, weights, strict=True):
+        picture = _square(Path(file), size, finder)
+        words = [word.strip() for word in take.split(",")]
+        found += [(file, Reference(picture, word, weight)) for word in words if word]
+    return found
+
+
+def described(given: list[tuple[str, Reference]]) -> list[dict[str, Any]]:
+    """What a record says of references: file, hash of the pixels read, what was taken, weight."""
+    return [
+        {
+            "file": file,
+            "sha256": hashlib.sha256(reference.image.tobytes()).hexdigest(),
+            "take": reference.take,
+            "weight": reference.weight,
+        }
+        for file, reference in given
+    ]
+
+
+def _one_each(values: list[Any], references: list[str], option: str) -> list[Any]:
+    if len(values) == 1:
+        return values * len(references)
+    if len(values) != len(references):
+        what = f"{len(values)} are given for {len(references)} references"
+        raise UserError(what, option, "Give one for all, or one for each.")
+    return values
+
+
+def _square(path: Path, size: int, finder: Any) -> np.ndarray:
+    """The face, or the central square, uint8 [size, size, 3]."""
+    from facecond.data.pictures import read_photo
+    from facecond.evaluation.photo import align, central_square
+
+    photo = read_photo(path)
+    faces = finder.find(photo) if finder is not None else []
+    if finder is not None and not faces:
+        print(f"warning: {path}: no face found; its central square is taken")
+    if len(faces) > 1:
+        print(f"{path}: {len(faces)} faces found; the largest is taken")
+    return align(photo, faces[0], size) if faces else central_square(photo, size)

@@ -1,0 +1,8 @@
+"""Reference and target pairs for training that does not merely reconstruct: built and counted."""
+
+from facecond.data.pairs.build import build_pairs
+from facecond.data.pairs.persons import Embed
+from facecond.data.pairs.result import Pairs
+from facecond.data.pairs.rules import TASKS, UNRELIABLE, PairRules
+
+__all__ = ["TASKS", "UNRELIABLE", "Embed", "PairRules", "Pairs", "build_pairs"]
