@@ -43,7 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--attributes",
         metavar="A,B",
-        help="attributes that tell appearances apart (default: those that masks do not tell)",
+        help="attributes that tell appearances apart (default: those that a mask leaves open)",
     )
     parser.add_argument(
         "--embedder",

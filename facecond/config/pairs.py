@@ -22,8 +22,8 @@ class PairsConfig:
     min_flips: int = 4
     """... and at least so many of the compared attributes differ."""
     attributes: list[str] = field(default_factory=list)
-    """Attributes to compare; empty = those that the mask does not tell (`attribute_split.json`,
-    and what does not move the mask of rendered faces)."""
+    """Attributes to compare; empty = those that a mask leaves open (`labels.APPEARANCE`, and what
+    does not move the mask of rendered faces)."""
     unreliable: list[str] = field(
         default_factory=lambda: ["Attractive", "High_Cheekbones", "Oval_Face", "Pointy_Nose"]
     )

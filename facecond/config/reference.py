@@ -24,6 +24,8 @@ class ReferenceConfig:
     mix: dict[str, float] = field(default_factory=dict)
     """Shares of the tasks (`models/reference_tasks.py`); empty = appearance, geometry and
     reconstruction alike. `attribute` teaches single attributes."""
+    embedder: str = ""
+    """`mobilefacenet:PATH` tells persons apart where the data do not say who is who."""
     same_picture: bool = False
     """The reference is the target itself in every task: reconstructive training, the control."""
     dropout: float = 0.15

@@ -22,6 +22,7 @@ from facecond.errors import UserError
 from facecond.labels import ATTRIBUTES
 from facecond.models.denoiser import Denoiser
 from facecond.models.evidence import EvidenceEncoder, load_evidence
+from facecond.models.face_embedding import load_face_embedder
 from facecond.models.first_stage import FirstStage
 from facecond.models.pixels import pictures_to_network
 from facecond.models.reference_tasks import MIX, TASKS, ReferenceTasks
@@ -119,8 +120,17 @@ class References:
             rows = dict.fromkeys(searched, np.stack([each, each], 1))
         else:
             rules = PairRules(**asdict(self.config.pairs))
+            embed = None
+            if self.knobs.embedder:
+                embed = load_face_embedder(self.knobs.embedder, device=stage.device)
             pairs = build_pairs(
-                folder, "generator", rules, tasks=searched, cache=out / "pairs.safetensors"
+                folder,
+                "generator",
+                rules,
+                tasks=searched,
+                embed=embed,
+                embed_hash=embed.hash if embed is not None else "",
+                cache=out / "pairs.safetensors",
             )
             tqdm.write(pairs.describe())
             rows = {task: pairs.rows[task] for task in searched}
