@@ -91,12 +91,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, print the table and write the results."""
+    from facecond.evaluation.reference_showcase import write_picture
     from facecond.evaluation.report import write_report
 
     report = assess(args)
     if report is not None:
         write_report(f"{args.out}/report.html", report)
         print(f"{args.out}/report.html")
+        if report.taken is not None:
+            write_picture(f"{args.out}/references.png", report.taken)
+            print(f"{args.out}/references.png")
     return 0
 
 

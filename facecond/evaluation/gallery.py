@@ -18,6 +18,7 @@ from facecond.evaluation.context import Context
 from facecond.evaluation.curves import read_curves
 from facecond.evaluation.memorisation import Nearest
 from facecond.evaluation.published import Comparison
+from facecond.evaluation.reference_showcase import from_references
 from facecond.evaluation.report_parts import (
     AttributeFailures,
     ChangeMap,
@@ -75,6 +76,7 @@ def build_report(
         toggles=showcase.toggles(sample, folder, bare, names),
         shared=showcase.shared_attributes(sample, folder, found.indices[1:7], names),
         partial=showcase.partial_masks(sample, folder, bare),
+        taken=from_references(sample, folder, found.indices, context.seed),
         comparisons=comparisons,
         warnings=warnings,
         notes=notes,

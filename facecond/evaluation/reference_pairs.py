@@ -44,6 +44,11 @@ class FacePairs:
     def __len__(self) -> int:
         return len(self.targets)
 
+    def first(self, count: int) -> FacePairs:
+        """The first pairs."""
+        parts = {name: part[:count] for name, part in vars(self).items() if name != "planted"}
+        return FacePairs(**parts, planted=self.planted)
+
     @property
     def appearance(self) -> np.ndarray:
         """Attributes that count as appearance, bool [40]: those planted as such in rendered faces,

@@ -11,8 +11,10 @@ import numpy as np
 
 from facecond.evaluation.curves import curve_charts
 from facecond.evaluation.diagram import STAGES, flow_diagram
+from facecond.evaluation.reference_showcase import tiles
 from facecond.evaluation.report_parts import (
     Examples,
+    FromReferences,
     PartialMasks,
     Report,
     Routing,
@@ -51,6 +53,7 @@ def render_report(report: Report) -> str:
         ("One mask, one attribute off and on", _toggles(report.toggles)),
         ("One set of attributes, several masks", _shared(report.shared)),
         ("A mask that leaves regions open", _partial(report.partial)),
+        ("What is taken from a reference face", _taken(report.taken)),
         ("Several samples of one condition", _diverse(report.diverse)),
         ("Scores", scores(report.rows)),
         ("What changes when one attribute is turned on", changes(report.changes, report.rows)),
@@ -161,6 +164,20 @@ def _partial(part: PartialMasks | None) -> str:
     head = ["mask", *_seeds(part.samples.shape[1])]
     note = "Grey means anything: painted regions are kept, the open ones differ from seed to seed."
     return f"<p>{note}</p>{html_tiles(grid, column_labels=head)}"
+
+
+def _taken(part: FromReferences | None) -> str:
+    if part is None or not len(part.references):
+        return ""
+    rows, head = tiles(part)
+    note = (
+        "The first pairs of the test split. <i>Without it</i> and <i>its appearance</i> have the "
+        "mask and the geometry of the face beside it; <i>its geometry</i> has no mask, and the "
+        "attributes of appearance of that face, which stand before the row; <i>both</i> has "
+        "nothing but the reference. Truths are known of rendered faces alone."
+    )
+    labels = [words_of(text) for text in part.words]
+    return f"<p>{note}</p>{html_tiles(rows, row_labels=labels, column_labels=head)}"
 
 
 def _routing(part: Routing | None) -> str:

@@ -68,6 +68,22 @@ class PartialMasks:
 
 
 @dataclass
+class FromReferences:
+    """Faces that take something from a reference."""
+
+    references: Array
+    """uint8 [k, S, S, 3]."""
+    masks: Array
+    """uint8 [k, S, S], of the faces that give the conditions."""
+    real: Array
+    """uint8 [k, S, S, 3], those faces."""
+    columns: Mapping[str, Array]
+    """What is asked -> samples uint8 [k, S, S, 3]; where it is known, the true answer after it."""
+    words: Sequence[str]
+    """What the conditions say of the appearance where the geometry is taken."""
+
+
+@dataclass
 class Routing:
     """Which source reaches which layer, layers in the order of execution."""
 
@@ -139,6 +155,7 @@ class Report:
     toggles: Toggles | None = None
     shared: SharedAttributes | None = None
     partial: PartialMasks | None = None
+    taken: FromReferences | None = None
     diverse: Examples | None = None
     """Several samples of a few conditions."""
     changes: ChangeMap | None = None

@@ -11,6 +11,7 @@ from facecond.data.prepared import PreparedFolder
 from facecond.evaluation.conditions import OPENED, partly_open, switched
 from facecond.evaluation.report_parts import PartialMasks, SharedAttributes, Toggles, describe
 from facecond.labels import ATTRIBUTES, MASK_CLASSES, PRESENT, UNSPECIFIED
+from facecond.models.reference import Reference
 from facecond.seeding import key_of
 
 TOGGLED = (
@@ -29,11 +30,18 @@ class Sampler:
         self.pipeline, self.seed, self.settings = pipeline, seed, dict(settings)
 
     def __call__(
-        self, attributes: np.ndarray, masks: np.ndarray, seeds: Sequence[int]
+        self,
+        attributes: np.ndarray,
+        masks: np.ndarray,
+        seeds: Sequence[int],
+        references: Sequence[Reference] = (),
     ) -> np.ndarray:
         """int8 [n, 40], uint8 [n, S, S], n numbers -> faces uint8 [n, S, S, 3]."""
         keyed = [key_of(self.seed, "showcase", int(number)) >> 33 for number in seeds]
-        return self.pipeline(attributes=attributes, mask=masks, seeds=keyed, **self.settings).images
+        taken = {"reference": references} if references else {}
+        return self.pipeline(
+            attributes=attributes, mask=masks, seeds=keyed, **taken, **self.settings
+        ).images
 
 
 def toggles(sample: Sampler, folder: PreparedFolder, row: int, names: Sequence[str]) -> Toggles:

@@ -207,6 +207,8 @@ def test_two_processes_make_the_pictures_and_scores_of_one(
         (("--judges", "a", "b", "c"), "3 judges are given"),
         (("--features", "inceptoin:x"), "Did you mean 'inception'"),
         (("--protocol", "full", "--lpips-trunk", "none.pth"), "none.pth: there is no such file"),
+        (("--embedder", "facenet:x"), "unknown face embedding 'facenet:x'"),
+        (("--protocol", "references"), "--protocol: this model was not trained with references"),
     ],
 )
 def test_faults_of_the_options_are_said_before_any_work(
