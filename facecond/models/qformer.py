@@ -44,10 +44,6 @@ def source_of(take: str) -> str:
 class QFormer(nn.Module):
     """Learned queries, a set per instruction, read the evidence.
 
-    What is read first replaces the queries: with a residual, tokens would begin as nearly the same
-    for every face, and training as slow as that makes it. Queries begin as the codes of places
-    spread over the picture, and so look there.
-
     Args:
         evidence_shape: number and width of the evidence tokens.
         dim: width of the trunk.
@@ -73,13 +69,11 @@ class QFormer(nn.Module):
         tokens, width = evidence_shape
         count = len(INSTRUCTIONS)
         self.read = nn.Linear(width, dim)
-        self.place = nn.Parameter(torch.randn(tokens, dim))
-        spread = torch.linspace(0, tokens - 1, queries).round().long()
-        places = self.place.detach()[spread].expand(count, -1, -1)  # [I, Q, W]
-        self.queries = nn.Parameter(places + 0.1 * torch.randn(count, queries, dim))
+        self.place = nn.Parameter(0.02 * torch.randn(tokens, dim))
+        # Instructions begin alike, so that what one learns serves the others.
+        alike = torch.randn(queries, dim).expand(count, -1, -1)
+        self.queries = nn.Parameter(alike + 0.1 * torch.randn(count, queries, dim))
         self.name = nn.Parameter(torch.randn(count, dim))
-        self.look = Attention(dim, heads)
-        self.look.align()
         self.trunks = nn.ModuleList(
             nn.ModuleList(Block(dim, heads) for _ in range(depth)) for _ in range(trunks)
         )
@@ -91,13 +85,12 @@ class QFormer(nn.Module):
         Args:
             source: that all the instructions are of; it chooses between two trunks.
         """
-        seen = self.read(evidence)  # [B, N, W]
-        tokens = self.look(self.queries[instruction], seen, self.place)  # [B, Q, W]
-        tokens = torch.cat([tokens, self.name[instruction, None]], 1)  # [B, Q + 1, W]
+        seen = self.read(evidence) + self.place  # [B, N, W]
+        asked = torch.cat([self.queries[instruction], self.name[instruction, None]], 1)
         trunk = self.trunks[-1] if source == "reference:appearance" else self.trunks[0]
         for block in cast(nn.ModuleList, trunk):
-            tokens = block(tokens, seen, self.place)  # [B, Q + 1, W]
-        return self.projector(tokens[:, :-1])  # [B, Q, D]
+            asked = block(asked, seen)  # [B, Q + 1, W]
+        return self.projector(asked[:, :-1])  # [B, Q, D]
 
 
 class Block(nn.Module):
@@ -110,38 +103,30 @@ class Block(nn.Module):
             nn.LayerNorm(dim), nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim)
         )
 
-    def forward(self, x: Tensor, evidence: Tensor, place: Tensor) -> Tensor:
-        """[B, Q, W], [B, N, W], [N, W] -> [B, Q, W]."""
-        x = x + self.inner(x, x, None)  # [B, Q, W]
-        x = x + self.outer(x, evidence, place)  # [B, Q, W]
+    def forward(self, x: Tensor, evidence: Tensor) -> Tensor:
+        """[B, Q, W] and [B, N, W] -> [B, Q, W]."""
+        x = x + self.inner(x, None)  # [B, Q, W]
+        x = x + self.outer(x, evidence)  # [B, Q, W]
         return x + self.mlp(x)  # [B, Q, W]
 
 
 class Attention(nn.Module):
-    """Multi-head attention of normalised tokens; places tell keys apart and are no values."""
+    """Multi-head attention of normalised tokens to themselves or to others."""
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.norm, self.norm_key, self.norm_value = (nn.LayerNorm(dim) for _ in range(3))
-        self.to_q, self.to_k, self.to_v = (nn.Linear(dim, dim, bias=False) for _ in range(3))
+        self.norm, self.norm_other = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.to_q = nn.Linear(dim, dim, bias=False)
+        self.to_kv = nn.Linear(dim, 2 * dim, bias=False)
         self.to_out = nn.Linear(dim, dim)
 
-    @torch.no_grad()
-    def align(self) -> None:
-        """Begin with queries that attend to the keys that are like them."""
-        nn.init.orthogonal_(self.to_q.weight)
-        self.to_k.weight.copy_(self.to_q.weight)
-
-    def forward(self, x: Tensor, other: Tensor, place: Tensor | None) -> Tensor:
-        """Queries [B, Q, W], what they read [B, N, W] and its places [N, W] -> [B, Q, W]."""
-        placed = other if place is None else other + place  # [B, N, W]
-        projected = (
-            self.to_q(self.norm(x)),
-            self.to_k(self.norm_key(placed)),
-            self.to_v(self.norm_value(other)),
-        )
-        q, k, v = (rearrange(p, "b n (h d) -> b h n d", h=self.heads) for p in projected)
+    def forward(self, x: Tensor, other: Tensor | None) -> Tensor:
+        """[B, Q, W], and [B, N, W] or None for x itself -> [B, Q, W]."""
+        x = self.norm(x)
+        read = x if other is None else self.norm_other(other)
+        q = rearrange(self.to_q(x), "b q (h d) -> b h q d", h=self.heads)  # [B, h, Q, d]
+        k, v = rearrange(self.to_kv(read), "b n (two h d) -> two b h n d", two=2, h=self.heads)
         out = scaled_dot_product_attention(q, k, v)  # [B, h, Q, d]
         return self.to_out(rearrange(out, "b h q d -> b q (h d)"))  # [B, Q, W]
 
