@@ -32,6 +32,11 @@ TABLE: dict[str, tuple[str, str]] = {
     "train first-stage": ("train_first_stage", "train a first stage: pictures to latents and back"),
     "train judge": ("train_judge", "train a judge: the face parser or the attribute classifier"),
     "sample": ("sample", "draw faces that follow attributes and a mask"),
+    "mask random": ("mask_random", "a layout to start from: the mask of a random face"),
+    "mask template": ("mask_template", "a layout to start from, by name: frontal, hat, smile, ..."),
+    "mask from-photo": ("mask_from_photo", "the mask of a photo: face found, aligned, parsed"),
+    "mask edit": ("mask_edit", "mirror a mask, open or replace classes by name"),
+    "studio": ("studio", "the web page: paint a mask, set attributes, see faces"),
     "parse": ("parse", "read the mask of a photo: face found, aligned, parsed"),
     "evaluate": ("evaluate", "score a model, with the ceiling and the floor of each score"),
     "evaluate first-stage": (

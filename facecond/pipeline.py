@@ -5,7 +5,7 @@ The module paths of the pipeline and its components are written into saved model
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -130,6 +130,8 @@ class FacePipeline(DiffusionPipeline):
         num_inference_steps: int | None = None,
         progress: bool = False,
         reference: Reference | Sequence[Reference] = (),
+        callback_on_step_end: Callable[[FacePipeline, int, Tensor, dict[str, Tensor]], dict]
+        | None = None,
     ) -> FacePipelineOutput:
         """Sample one face per seed.
 
@@ -142,6 +144,9 @@ class FacePipeline(DiffusionPipeline):
             num_inference_steps: the default is the model's own.
             progress: show a bar over the steps.
             reference: faces to take something from; their guidance scale is that of `reference`.
+            callback_on_step_end: called as `callback(pipeline, step, timestep, {"latents": ...})`
+                after each step; the `latents` [B, C, h, w] that it returns replace them. What it
+                raises ends the sampling.
 
         Raises:
             UserError: a wrong shape or value, an unknown source, NaN in the weights.
@@ -167,7 +172,7 @@ class FacePipeline(DiffusionPipeline):
         generators = [torch_generator(seed, "sampler") for seed in seeds]
         extra = {"generator": generators} if self._is_stochastic() else {}
         self.set_progress_bar_config(disable=not progress, leave=False)
-        for timestep in self.progress_bar(self.scheduler.timesteps):
+        for step, timestep in enumerate(self.progress_bar(self.scheduler.timesteps)):
             x_t = latents
             if hasattr(self.scheduler, "scale_model_input"):
                 x_t = self.scheduler.scale_model_input(latents, timestep)
@@ -178,6 +183,9 @@ class FacePipeline(DiffusionPipeline):
             trained = self.config.schedule, self.config.prediction
             prediction = for_sampler(prediction, x_t, timestep, *trained)
             latents = self.scheduler.step(prediction, timestep, latents, **extra).prev_sample
+            if callback_on_step_end is not None:
+                returned = callback_on_step_end(self, step, timestep, {"latents": latents})
+                latents = returned.get("latents", latents)
         decoded = self.first_stage.decode(latents)  # [B, 3, H, W]
         if not (torch.isfinite(latents).all() and torch.isfinite(decoded).all()):
             raise UserError(

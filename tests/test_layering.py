@@ -21,9 +21,9 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
         "figures",
         "data models diffusion metrics",
         "pipeline",
-        "training evaluation editing",
-        "analysis",
-        "commands studio",
+        "training evaluation editing face_files",
+        "analysis studio",
+        "commands",
         "cli",
         "__main__",
     )

@@ -160,6 +160,33 @@ def test_guidance_is_the_stated_formula(pipeline: FacePipeline) -> None:
     torch.testing.assert_close(latents["guided"], expected, atol=1e-4, rtol=1e-4)
 
 
+def test_a_callback_sees_each_step_and_may_replace_its_latents(pipeline: FacePipeline) -> None:
+    seen: list[tuple[int, float, tuple[int, ...]]] = []
+
+    def watch(pipe: FacePipeline, step: int, timestep: torch.Tensor, given: dict) -> dict:
+        assert pipe is pipeline
+        seen.append((step, float(timestep), tuple(given["latents"].shape)))
+        return {}
+
+    plain = pipeline(seeds=[0, 1]).images
+    assert np.array_equal(plain, pipeline(seeds=[0, 1], callback_on_step_end=watch).images)
+    times = pipeline.scheduler.timesteps.tolist()
+    assert seen == [(step, time, (2, 6, 8, 8)) for step, time in enumerate(times)]
+
+    def blank(pipe: FacePipeline, step: int, timestep: torch.Tensor, given: dict) -> dict:
+        return {"latents": torch.zeros_like(given["latents"])} if step == len(times) - 1 else given
+
+    replaced = pipeline(seeds=[0, 1], callback_on_step_end=blank).images
+    assert np.array_equal(replaced[0], replaced[1])
+
+    def stop(*_: Any) -> dict:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        pipeline(seeds=[0], callback_on_step_end=stop)
+    assert np.array_equal(plain, pipeline(seeds=[0, 1]).images)  # nothing is left behind
+
+
 def test_conditions_of_any_number_type_are_the_same(pipeline: FacePipeline) -> None:
     given = some_conditions(1)
     plain = pipeline(**given, seeds=[0]).images

@@ -59,9 +59,10 @@ def run(args: argparse.Namespace) -> int:
     import torch
     from PIL import Image
 
+    from facecond.data.masks import palette_picture
     from facecond.data.pictures import read_photo
     from facecond.evaluation.judges import open_parser
-    from facecond.evaluation.photo import overlay, palette_picture, parse_face
+    from facecond.evaluation.photo import overlay, parse_face
     from facecond.storage import check_file_target
 
     names = [name for name in (args.out, args.aligned, args.overlay) if name]

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -23,7 +20,6 @@ from facecond.labels import (
     ATTRIBUTES,
     UNSPECIFIED,
     colour_mask,
-    format_attributes,
     parse_attributes,
 )
 from facecond.storage import atomic_file, make_folder
@@ -73,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
     import torch
     from tqdm import tqdm
 
+    from facecond.face_files import face_png, face_record
     from facecond.figures import image_grid
     from facecond.pipeline import load_pipeline
 
@@ -106,21 +103,14 @@ def run(args: argparse.Namespace) -> int:
     for index, (face, seed) in enumerate(zip(faces, seeds, strict=True)):
         record = {
             "file": f"{index:05d}.png",
-            "seed": seed,
-            "attributes": format_attributes(attributes[index]),
-            "mask": args.mask or "open",
-            "mask_sha256": hashlib.sha256(masks[index].tobytes()).hexdigest(),
-            "model": str(args.model),
-            "guidance": args.guidance or dict(pipeline.config.guidance),
-            "scheduler": type(pipeline.scheduler).__name__,
-            "steps": args.steps or pipeline.config.steps,
-            "routing": pipeline.unet.routing.name,
+            **face_record(
+                pipeline, str(args.model), seed, attributes[index], masks[index],
+                args.mask or "open", args.guidance, args.steps, args.batch_size,
+            ),
             **({"references": told} if told else {}),
-            "batch_size": args.batch_size,
-            "device": pipeline.device.type,
-            "precision": pipeline.precision,
-        }
-        save_png(out / record["file"], face, record)
+        }  # fmt: skip
+        with atomic_file(out / record["file"]) as temporary:
+            temporary.write_bytes(face_png(face, record))
         records.append(record)
     from facecond.storage import write_json
 
@@ -178,14 +168,3 @@ def conditions(
         if given is not None:
             attributes[:] = given
     return attributes, masks
-
-
-def save_png(path: Path, image: np.ndarray, record: dict[str, Any]) -> None:
-    """Write a PNG that carries its provenance in the text field `facecond`."""
-    from PIL import Image
-    from PIL.PngImagePlugin import PngInfo
-
-    info = PngInfo()
-    info.add_text("facecond", json.dumps(record))
-    with atomic_file(path) as temporary:
-        Image.fromarray(image).save(temporary, "PNG", pnginfo=info)

@@ -53,7 +53,11 @@ def square_image(path: Path, size: int) -> tuple[bytes, tuple[int, int]]:
 
 
 def square_mask(
-    path: Path, size: int, label_order: str | LabelMap, image_shape: tuple[int, int]
+    path: Path,
+    size: int,
+    label_order: str | LabelMap,
+    image_shape: tuple[int, int],
+    content: bytes | None = None,
 ) -> np.ndarray:
     """Read a label mask, bring it to CelebAMask-HQ's order, crop and resize it as the image.
 
@@ -62,6 +66,7 @@ def square_mask(
         size: side of the result.
         label_order: what its values mean, or the name of a known order.
         image_shape: (width, height) of the image; the mask needs the same aspect ratio.
+        content: of the file, where it is read already; then `path` is only what messages name.
 
     Returns:
         uint8 [size, size], values 0..18 and 255.
@@ -70,7 +75,7 @@ def square_mask(
         UserError: the file is corrupt or has a wrong mode, shape or value.
     """
     labels = label_order if isinstance(label_order, LabelMap) else label_map(label_order)
-    content = read_bytes(path)
+    content = read_bytes(path) if content is None else content
     picture = decoded(path, content)
     if picture.format != "PNG" or picture.mode not in ("L", "P"):
         what = f"the mask is a {picture.format} of mode {picture.mode}"

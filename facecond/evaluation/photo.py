@@ -14,7 +14,7 @@ from facecond.data.face_finder import FoundFace
 from facecond.errors import UserError
 from facecond.evaluation.inference import resized
 from facecond.evaluation.judges import Judge
-from facecond.labels import ANYTHING, ANYTHING_COLOUR, PALETTE, colour_mask
+from facecond.labels import colour_mask
 from facecond.models.judges import FaceParser
 from facecond.models.pixels import pictures_to_network
 
@@ -75,16 +75,6 @@ def parse_face(aligned: np.ndarray, parser: Judge[FaceParser]) -> ParsedFace:
     logits = parser.model(resized(pixels, size)).float()  # [1, 19, S, S]
     sure, mask = resized(logits, len(aligned)).softmax(1).max(1)  # [1, S, S]
     return ParsedFace(aligned, mask[0].to(torch.uint8).cpu().numpy(), float(sure.mean()))
-
-
-def palette_picture(mask: np.ndarray) -> Image.Image:
-    """Label mask uint8 [H, W] -> 8-bit palette picture: the pixels are the class ids, the palette
-    shows their colours."""
-    colours = np.zeros((256, 3), np.uint8)
-    colours[: len(PALETTE)], colours[ANYTHING] = PALETTE, ANYTHING_COLOUR
-    picture = Image.fromarray(mask).convert("L")
-    picture.putpalette(colours.tobytes())
-    return picture
 
 
 def overlay(face: ParsedFace) -> np.ndarray:

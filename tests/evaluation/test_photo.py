@@ -12,6 +12,7 @@ from PIL import Image
 
 from facecond.data.alignment import Landmarks
 from facecond.data.face_finder import FoundFace
+from facecond.data.masks import palette_picture
 from facecond.data.pictures import square_mask
 from facecond.errors import UserError
 from facecond.evaluation.judges import Judge
@@ -21,7 +22,6 @@ from facecond.evaluation.photo import (
     central_square,
     choose_face,
     overlay,
-    palette_picture,
     parse_face,
 )
 from facecond.labels import ANYTHING, PALETTE, colour_mask
