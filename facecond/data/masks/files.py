@@ -12,7 +12,6 @@ from facecond.data.pictures import opened, read_bytes, square_mask
 from facecond.errors import UserError
 from facecond.labels import ANYTHING, ANYTHING_COLOUR, PALETTE
 
-
 LARGEST = 4096
 """Side in pixels above which a mask is refused before it is decoded."""
 
