@@ -32,6 +32,8 @@ TABLE: dict[str, tuple[str, str]] = {
     "train first-stage": ("train_first_stage", "train a first stage: pictures to latents and back"),
     "train judge": ("train_judge", "train a judge: the face parser or the attribute classifier"),
     "sample": ("sample", "draw faces that follow attributes and a mask"),
+    "reproduce": ("reproduce", "draw a face again from its own file, and compare"),
+    "explore": ("explore", "grids and interpolations: what each condition changes"),
     "mask random": ("mask_random", "a layout to start from: the mask of a random face"),
     "mask template": ("mask_template", "a layout to start from, by name: frontal, hat, smile, ..."),
     "mask from-photo": ("mask_from_photo", "the mask of a photo: face found, aligned, parsed"),

@@ -1,1 +1,1 @@
-"""What a sampler does around the denoiser: checked conditions in, passes of guidance, pictures out."""
+"""What a sampler does around the denoiser: checked conditions, passes of guidance, pictures."""
