@@ -45,6 +45,7 @@ TABLE: dict[str, tuple[str, str]] = {
         "evaluate_first_stage",
         "say how much a first stage loses: it bounds everything after it",
     ),
+    "evaluate steps": ("evaluate_steps", "quality and time by solver and number of steps"),
     "evaluate judge": ("evaluate_judge", "score a judge on real pictures with true labels"),
     "attribute-split": ("attribute_split", "measure which attributes the mask alone tells"),
     "sensitivity": ("sensitivity", "measure which layer answers to which source of conditions"),

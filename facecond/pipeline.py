@@ -6,7 +6,7 @@ The module paths of the pipeline and its components are written into saved model
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -42,10 +42,10 @@ from facecond.sampling.inputs import (
 )
 from facecond.sampling.loading import loaded
 from facecond.sampling.outputs import as_output, check_output_type, to_uint8
-from facecond.sampling.passes import GUIDED, Given
+from facecond.sampling.passes import GUIDED, Blend, Given
 from facecond.seeding import torch_generator
 
-__all__ = ["GUIDED", "FacePipeline", "FacePipelineOutput", "load_pipeline", "to_uint8"]
+__all__ = ["GUIDED", "Blend", "FacePipeline", "FacePipelineOutput", "load_pipeline", "to_uint8"]
 
 
 @dataclass
@@ -157,6 +157,7 @@ class FacePipeline(DiffusionPipeline):
         guidance_interval: Interval | None = None,
         guidance_rescale: float = 0.0,
         weaker: FacePipeline | None = None,
+        blend: Blend | None = None,
         output_type: str = "np",
         return_dict: bool = True,
     ) -> Any:
@@ -187,6 +188,7 @@ class FacePipeline(DiffusionPipeline):
                 back to that of the full one.
             weaker: a worse model of the same latents to lead away from; its scale in `guidance` has
                 the name `weaker`.
+            blend: other conditions that the tokens are led towards, a share of the way.
             output_type: `np` (uint8 [B, H, W, 3]), `pil` (a list), `pt` (float [B, 3, H, W] in
                 [0, 1]) or `latent`.
             return_dict: False returns (images, strange).
@@ -213,6 +215,12 @@ class FacePipeline(DiffusionPipeline):
         )
         scales = {**(self.config.guidance if guidance is None else guidance), **emphasis}
         given = Given(values, labels, taken)
+        if blend is not None:
+            share = torch.as_tensor(blend.share, dtype=torch.float32).expand(batch)
+            there, _ = read_attributes(blend.attributes)
+            values = attribute_values(there, batch, copies, device)
+            labels = mask_labels(blend.mask, self.image_size, batch, copies, device)
+            given = replace(given, towards=(Given(values, labels, taken), share))
         guided = make_guided(self, weaker, given, scales, guidance_interval, guidance_rescale)
         seeds = range(batch) if seeds is None else seeds
         if latents is not None:

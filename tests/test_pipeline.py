@@ -18,7 +18,7 @@ from facecond.diffusion.schedulers import scheduler
 from facecond.errors import UserError
 from facecond.models.denoiser import build_denoiser
 from facecond.models.first_stage import FirstStage
-from facecond.pipeline import FacePipeline, load_pipeline, to_uint8
+from facecond.pipeline import Blend, FacePipeline, load_pipeline, to_uint8
 
 SIZE = 32
 
@@ -545,3 +545,22 @@ def test_a_loaded_pipeline_saves_again(pipeline: FacePipeline, tmp_path: Path) -
         for n in ("first", "second")
     ]
     assert files[0] == files[1]
+
+
+@pytest.mark.usefixtures("in_float32")
+def test_a_blend_ends_in_both_conditions(pipeline: FacePipeline) -> None:
+    given = some_conditions(2)
+    ends = [
+        latents_of(pipeline, attributes=given["attributes"][i], mask=given["mask"][i], seeds=[4],
+                   guidance={"mask": 2.0})
+        for i in range(2)
+    ]  # fmt: skip
+    blend = Blend(given["attributes"][1], given["mask"][1], torch.tensor([0.0, 0.5, 1.0]))
+    path = latents_of(
+        pipeline, attributes=given["attributes"][0], mask=given["mask"][0], seeds=[4] * 3,
+        guidance={"mask": 2.0}, blend=blend,
+    )  # fmt: skip
+    torch.testing.assert_close(path[:1], ends[0], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(path[2:], ends[1], atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(path[1:2], ends[0], atol=1e-3)
+    assert not torch.allclose(path[1:2], ends[1], atol=1e-3)

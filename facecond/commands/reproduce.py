@@ -18,8 +18,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("image", metavar="IMAGE", help="a PNG that `facecond sample` or the studio wrote")
     add("--model", metavar="DIR", help="folder of the model, where it is no longer at its place")
     add("--out", metavar="FILE", help="write the face drawn again, with its own record")
-    add("--batch-size", type=positive_int, metavar="B",
-        help="faces at a time, in place of the recorded number (then pixels may differ a little)")  # fmt: skip
+    add(
+        "--batch-size",
+        type=positive_int,
+        metavar="B",
+        help="faces at a time, in place of the recorded number",
+    )
     add("--detector", metavar="FILE", help="YuNet's weights, if references were found with them")
 
 

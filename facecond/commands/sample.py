@@ -88,8 +88,13 @@ def sampling_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="LO:HI",
         help="guide only at noise levels tau in [LO, HI) (0 = picture, 1 = noise): less to compute",
     )
-    add("--rescale", type=share, default=0.0, metavar="SHARE",
-        help="bring the spread back that guidance widens: 0 = not (default), 1 = wholly")  # fmt: skip
+    add(
+        "--rescale",
+        type=share,
+        default=0.0,
+        metavar="SHARE",
+        help="bring the spread back that guidance widens: 0 = not (default), 1 = wholly",
+    )
     add(
         "--weaker",
         type=weaker_model,

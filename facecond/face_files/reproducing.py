@@ -22,7 +22,7 @@ from facecond.provenance import versions
 if TYPE_CHECKING:
     from facecond.models.reference import Reference
 
-TOLERANCE = {"float32": (2, 0.1), "bfloat16": (48, 2.0)}
+TOLERANCE = {"float32": (2, 0.1), "bfloat16": (16, 1.0)}
 """Largest and mean difference in grey levels that another order of rounding may make, where either
 side multiplied in this format; float16 is taken for bfloat16."""
 ReadReference = Callable[[Mapping[str, Any]], "Reference"]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,6 +26,21 @@ Autocast = Callable[[], AbstractContextManager]
 
 
 @dataclass(frozen=True)
+class Blend:
+    """Conditions that tokens are led towards.
+
+    Attributes:
+        attributes: in any form that the pipeline takes; None = open.
+        mask: uint8 [S, S] or [B, S, S]; None = open.
+        share: 0 = not at all, 1 = all the way; one number, or one per face [B].
+    """
+
+    attributes: Any = None
+    mask: Tensor | np.ndarray | None = None
+    share: float | Tensor = 0.5
+
+
+@dataclass(frozen=True)
 class Given:
     """Checked conditions of a batch.
 
@@ -31,14 +48,21 @@ class Given:
         values: attributes int8 [B, 40].
         labels: masks uint8 [B, S, S].
         taken: of references.
+        towards: conditions whose tokens are mixed in, and the share of them, [B].
     """
 
     values: Tensor
     labels: Tensor
     taken: ReferenceTokens
+    towards: tuple[Given, Tensor] | None = None
 
     def has(self, part: str) -> Tensor:
         """Images with something of a part, bool [B]."""
+        if self.towards is not None:
+            return self._has(part) | self.towards[0]._has(part)
+        return self._has(part)
+
+    def _has(self, part: str) -> Tensor:
         if part == "mask":
             return (self.labels != ANYTHING).flatten(1).any(1)
         if part == "attributes":
@@ -73,14 +97,15 @@ class Passes:
     ) -> None:
         self.unet, self.plan, self.autocast = unet, guidance, autocast
         rows = guidance.rows.to(given.values.device)  # [N]
-        values, labels = given.values[rows], given.labels[rows]  # copies
-        values[guidance.lacks("attributes").to(rows.device)] = UNSPECIFIED
-        labels[guidance.lacks("mask").to(rows.device)] = ANYTHING
-        for part in {*guidance.images, *guidance.hidden} & set(ATTRIBUTES):
-            values[guidance.lacks(part).to(rows.device), ATTRIBUTES.index(part)] = UNSPECIFIED
         with autocast():
-            tokens = encoder(values, labels)
-            planes = encoder.planes(labels)
+            tokens, planes = self._read(encoder, given, rows)
+            if given.towards is not None:
+                other, share = given.towards
+                there, planes_there = self._read(encoder, other, rows)
+                at = share.to(rows.device)[rows]  # [N]
+                tokens = {s: _mixed(tokens[s], there[s], at) for s in tokens}
+                if planes is not None and planes_there is not None:
+                    planes = _mixed(planes, planes_there, at)
             tokens |= {source: read[rows] for source, read in given.taken.tokens.items()}
             self.conditions = unet.project_conditions(tokens, planes)  # of N rows
         self.weights = self._weights(given.taken)  # [N, 1, S] or None
@@ -108,6 +133,17 @@ class Passes:
         with self.autocast():
             out = self.unet(stacked, timestep, conditions).sample.float()  # [N, C, h, w]
         return *chosen.split(out), chosen.scales
+
+    def _read(
+        self, encoder: ConditionEncoder, given: Given, rows: Tensor
+    ) -> tuple[dict[str, Tensor], Tensor | None]:
+        """Tokens by source and planes of N rows, each without what its pass lacks."""
+        values, labels = given.values[rows], given.labels[rows]  # copies
+        values[self.plan.lacks("attributes").to(rows.device)] = UNSPECIFIED
+        labels[self.plan.lacks("mask").to(rows.device)] = ANYTHING
+        for part in {*self.plan.images, *self.plan.hidden} & set(ATTRIBUTES):
+            values[self.plan.lacks(part).to(rows.device), ATTRIBUTES.index(part)] = UNSPECIFIED
+        return encoder(values, labels), encoder.planes(labels)
 
     @property
     def _cells(self) -> tuple[int, int]:
@@ -179,6 +215,12 @@ def guidance_plan(
         open_ = torch.as_tensor(whole).cpu().expand(batch) == 0  # hidden as a whole
         there |= {p: there[p].cpu() & ~open_ for p in there if p in ATTRIBUTES}
     return plan(read, GUIDED, batch, there)
+
+
+def _mixed(first: Tensor, second: Tensor, share: Tensor) -> Tensor:
+    """[N, ...] each; share [N] of the second."""
+    share = share.reshape(-1, *[1] * (first.ndim - 1)).to(first.dtype)
+    return torch.lerp(first, second, share)
 
 
 def _rows_of(conditions: Conditions, rows: Tensor) -> Conditions:
