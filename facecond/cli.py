@@ -54,6 +54,8 @@ TABLE: dict[str, tuple[str, str]] = {
 }
 """Words of a command -> its module in `facecond.commands` and one line of help."""
 
+NAMES = ("--attributes", "--to")
+"""Options whose value may begin with a minus."""
 USER_ERROR, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
 CHECK_FILE = "Check the path, its permissions and the free space."
 
@@ -134,13 +136,25 @@ def _run(name: str, arguments: list[str], commands: dict[str, tuple[str, str]]) 
         allow_abbrev=False,
     )
     module.configure(parser)
-    parsed, unknown = parser.parse_known_args(arguments)
+    parsed, unknown = parser.parse_known_args(_joined(arguments))
     if unknown:
         options = [option for action in parser._actions for option in action.option_strings]
         word = unknown[0].partition("=")[0]
         fix = nearest(word, options) if word.startswith("-") else f"See '{parser.prog} --help'."
         raise UserError(f"unknown argument '{unknown[0]}'", parser.prog, fix)
     return int(module.run(parsed))
+
+
+def _joined(words: list[str]) -> list[str]:
+    """`--attributes -Eyeglasses` -> `--attributes=-Eyeglasses`: there a minus is no option."""
+    joined: list[str] = []
+    for word in words:
+        after_names = joined and joined[-1] in NAMES
+        if after_names and word.startswith("-") and not word.startswith("--"):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def _choose(commands: dict[str, tuple[str, str]]) -> str:

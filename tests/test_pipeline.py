@@ -17,7 +17,10 @@ from facecond.diffusion.paths import alpha_sigma, t_of_timestep
 from facecond.diffusion.schedulers import scheduler
 from facecond.errors import UserError
 from facecond.models.denoiser import build_denoiser
+from facecond.models.evidence import EvidenceEncoder
 from facecond.models.first_stage import FirstStage
+from facecond.models.reference import Reference
+from facecond.models.routing import Routing, parse_rules
 from facecond.pipeline import Blend, FacePipeline, load_pipeline, to_uint8
 
 SIZE = 32
@@ -564,3 +567,74 @@ def test_a_blend_ends_in_both_conditions(pipeline: FacePipeline) -> None:
     torch.testing.assert_close(path[2:], ends[1], atol=1e-4, rtol=1e-4)
     assert not torch.allclose(path[1:2], ends[0], atol=1e-3)
     assert not torch.allclose(path[1:2], ends[1], atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def with_reference(pipeline: FacePipeline) -> FacePipeline:
+    """A pipeline that also takes the appearance of a reference, by its latents."""
+    options = {"evidence_shape": (4, 96), "dim": 16, "queries": 2, "depth": 1}
+    read = {"reference": options, "instructions": ("appearance",)}
+    layers = {"layers": "*"}
+    sources = ("attributes", "mask", "reference:appearance")
+    model = build_denoiser(
+        image_size=SIZE,
+        latent_size=8,
+        latent_channels=6,
+        block_out_channels=[16, 32],
+        down_block_types=["DownBlock2D", "CrossAttnDownBlock2D"],
+        mid_block_type="UNetMidBlock2DCrossAttn",
+        up_block_types=["CrossAttnUpBlock2D", "UpBlock2D"],
+        layers_per_block=1,
+        attention_head_dim=16,
+        norm_num_groups=8,
+        condition_dim=16,
+        mask_grid=8,
+        positions="locality",
+        reference=lambda _: read,
+        route=lambda of: Routing(
+            "all", of, parse_rules([{"source": s} | layers for s in sources], of, "here"), sources
+        ),
+    )
+    draw = torch.Generator().manual_seed(0)
+    with torch.no_grad():  # a new one takes nothing yet
+        for weight in model.condition_encoder.qformer.parameters():
+            weight.copy_(0.3 * torch.randn(weight.shape, generator=draw))
+    return FacePipeline(
+        model.unet.eval(), model.condition_encoder.eval(), pipeline.first_stage,
+        scheduler("euler"), steps=3,
+        evidence_encoder=EvidenceEncoder("latents", grid=2, tokens=(4, 96)),
+    )  # fmt: skip
+
+
+def test_a_loaded_pipeline_with_references_saves_again(
+    with_reference: FacePipeline, tmp_path: Path
+) -> None:
+    face = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3)).astype(np.uint8)
+    given = some_conditions(2) | {"seeds": [0, 1], "reference": Reference(face, weight=0.7)}
+    given["guidance"] = {"reference": 2.0}
+    with_reference.save_pretrained(tmp_path / "first")
+    load_pipeline(tmp_path / "first").save_pretrained(tmp_path / "second")
+    again = load_pipeline(tmp_path / "second")
+    assert isinstance(again.evidence_encoder, EvidenceEncoder)
+    drawn = with_reference(**given)
+    assert np.array_equal(drawn.images, again(**given).images)
+    other = Reference(255 - face)
+    assert not np.array_equal(drawn.images, again(**given | {"reference": other}).images)
+
+
+@pytest.mark.usefixtures("in_float32")
+def test_the_scale_of_a_reference(with_reference: FacePipeline) -> None:
+    face = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3)).astype(np.uint8)
+    one = some_conditions(1) | {"seeds": [0], "num_inference_steps": 1}
+    full = latents_of(with_reference, **one, reference=Reference(face))
+    without = latents_of(with_reference, **one)
+    strong = latents_of(
+        with_reference, **one, reference=Reference(face), guidance={"reference": 3.0}
+    )
+    torch.testing.assert_close(strong, full + 2 * (full - without), atol=1e-4, rtol=1e-4)
+    hidden = latents_of(
+        with_reference, **one, reference=Reference(face), guidance={"reference": 0.0}
+    )
+    torch.testing.assert_close(hidden, without, atol=1e-5, rtol=1e-5)
+    rows = count_rows(with_reference, **one, guidance={"reference": 3.0})
+    assert rows == [1]  # there is none: no pass without it

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from facecond.commands.arguments import non_negative_number
 from facecond.errors import UserError
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from facecond.models.reference import Reference
 
 
@@ -130,4 +130,5 @@ def _square(path: Path, size: int, finder: Any) -> np.ndarray:
         print(f"warning: {path}: no face found; its central square is taken")
     if len(faces) > 1:
         print(f"{path}: {len(faces)} faces found; the largest is taken")
-    return align(photo, faces[0], size) if faces else central_square(photo, size)
+    square = align(photo, faces[0], size) if faces else central_square(photo, size)
+    return np.array(square)  # Pillow's own memory is read-only, which torch warns of

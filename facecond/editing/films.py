@@ -38,7 +38,7 @@ def write_mp4(path: Path, frames: np.ndarray, scale: int) -> bool:
     side = frames.shape[1] * scale
     with atomic_file(path) as temporary:
         writer = cv2.VideoWriter(
-            str(temporary), cv2.VideoWriter_fourcc(*"mp4v"), FRAMES_PER_SECOND, (side, side)
+            str(temporary), cv2.VideoWriter.fourcc(*"mp4v"), FRAMES_PER_SECOND, (side, side)
         )
         there = writer.isOpened()
         for frame in frames if there else ():
