@@ -137,7 +137,8 @@ def _artist(settings: Settings, record: Mapping[str, Any], path: Path) -> Artist
     if not Path(settings.model, "model_index.json").is_file():
         fix = "Name its folder: --model DIR."
         raise UserError(f"its model is not at {settings.model}", path, fix)
-    artist = Artist(settings)
+    artist = Artist(replace(settings, routing=None))  # first: is it the model at all?
+    artist.settings = settings
     for what, wanted, found in (
         ("model", record["model_hash"], artist.pipeline),
         ("weaker model", record["weaker_hash"], artist.weaker),
@@ -146,6 +147,8 @@ def _artist(settings: Settings, record: Mapping[str, Any], path: Path) -> Artist
             where = settings.model if what == "model" else settings.weaker
             told = f"it was drawn by another {what} (weights {wanted[:12]}) than {where}"
             raise UserError(told, path, "Name the folder of that one: --model DIR.")
+    if settings.routing is not None:
+        artist.pipeline.use_routing(settings.routing)
     if scheduler_hash(artist.pipeline.scheduler) != record["scheduler_hash"]:
         artist.pipeline.use_scheduler(record["scheduler"])
         artist.settings = replace(settings, scheduler=record["scheduler"])
