@@ -28,6 +28,7 @@ TABLE: dict[str, tuple[str, str]] = {
         "plant faults in copies of a folder, measure the doctor on them",
     ),
     "data label": ("data_label", "fill missing attributes and masks with judges, flagged"),
+    "data pairs": ("data_pairs", "count the pairs of reference and target faces that rules find"),
     "train": ("train", "train the denoiser"),
     "train first-stage": ("train_first_stage", "train a first stage: pictures to latents and back"),
     "train judge": ("train_judge", "train a judge: the face parser or the attribute classifier"),

@@ -18,6 +18,7 @@ from facecond.analysis.ablation.preview import measure
 from facecond.analysis.ablation.work import PROBES
 from facecond.config import FirstStageRunConfig, JudgeConfig, RunConfig, Study, load, load_study
 from facecond.data.augmentation import FaceAugmentation
+from facecond.data.pairs import PairRules
 from facecond.diffusion import objective, paths, schedulers
 from facecond.diffusion.perceptual import LatentPerceptualLoss
 from facecond.models import lpips_distance, positions, routing
@@ -28,6 +29,8 @@ from facecond.models.discriminator import PatchDiscriminator
 from facecond.models.first_stage import LinearPatchCode
 from facecond.models.judges import BACKBONES, SMALL
 from facecond.models.kl_autoencoder import build_kl_autoencoder
+from facecond.models.qformer import QFormer
+from facecond.models.reference_tasks import ReferenceTasks
 from facecond.models.routing import COMBINES, PRESETS, RankChoice
 from facecond.training.first_stage_loss import AutoencoderLoss
 from facecond.training.judge_fit import Recipe
@@ -103,7 +106,7 @@ def test_config_loads_and_its_header_says_purpose_and_command(path: Path) -> Non
         schedulers.scheduler(
             loaded.sampling.scheduler, loaded.objective.schedule, loaded.objective.prediction
         )
-        assert set(loaded.sampling.guidance) <= set(routing.SOURCES)
+        assert set(loaded.sampling.guidance) <= {*routing.SOURCES, "reference"}
         assert loaded.train.steps > 0 or loaded.train.minutes > 0
         assert loaded.train.keep_checkpoints >= 2
 
@@ -179,13 +182,25 @@ def test_optim_section_is_the_optimisers_and_the_loops_own() -> None:
 
 def test_denoiser_and_routing_sections_are_build_denoiser() -> None:
     from_data = {"image_size", "latent_size", "latent_channels"}
-    rest = keywords(build_denoiser) - from_data - {"route", "seed"}
+    rest = keywords(build_denoiser) - from_data - {"reference", "route", "seed"}
     assert names(config.DenoiserConfig) == rest
     assert tuple(choices(config.RoutingConfig, "combine")) == COMBINES
     assert config.RoutingConfig().preset in PRESETS
     choice = config.RoutingConfig()
     named = (choice.sensitivity, choice.fraction, choice.seed)
     assert RankChoice(*named) == RankChoice()
+
+
+def test_reference_and_pairs_sections_are_what_they_feed() -> None:
+    qformer = {"dim", "queries", "depth", "heads", "trunks"}
+    assert qformer == keywords(QFormer.__init__) - {"evidence_shape", "out_dim"}
+    default_values(config.ReferenceConfig, QFormer.__init__, qformer - {"dim"})
+    default_values(config.ReferenceConfig, ReferenceTasks.__init__, {"dropout", "keep"})
+    assert names(config.ReferenceConfig) - qformer - {"dropout", "keep"} == {
+        "embedder", "evidence", "freeze", "grid", "mix", "same_picture",
+    }  # fmt: skip
+    assert names(config.PairsConfig) == names(PairRules)
+    assert PairRules(**asdict(config.PairsConfig())).compared is not None
 
 
 def test_first_stage_section_is_the_patch_code() -> None:

@@ -59,6 +59,14 @@ def test_the_first_variant_is_the_reference_unless_another_is_named(
     assert "(reference)" in said and "Did you mean 'alpha'?" in said
 
 
+def test_variants_may_begin_from_one_of_them(write: Callable[..., Path]) -> None:
+    path = write("variants: {first: {}, then: {train.steps: 9}}\ninit: first\n")
+    assert load_study(path).init == "first"
+    assert load_study(write("variants: {first: {}}")).init == ""
+    said = refusal(write("variants: {first: {}}\ninit: fist\n"))
+    assert "(init)" in said and "Did you mean 'first'?" in said
+
+
 def test_a_grid_adds_every_combination(write: Callable[..., Path]) -> None:
     text = "variants: {base: {}}\ngrid: {objective.gamma: [0.5, 2], optim.optimizer: [adamw, muon]}"
     study = load_study(write(text))

@@ -43,10 +43,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--protocol",
-        choices=("quick", "full", "papers"),
+        choices=("quick", "full", "references", "papers"),
         default="quick",
         help="quick: masks, attributes, Fréchet distance on up to 512 conditions; full: every "
-        "probe on all test faces; papers: masks alone, up to 2,000, as published",
+        "probe on all test faces; references: what is taken from a reference face, on up to 512 "
+        "pairs; papers: masks alone, up to 2,000, as published",
     )
     parser.add_argument(
         "--features",
@@ -59,6 +60,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=RANDOM,
         metavar="FILE|random",
         help="torchvision's AlexNet weights for LPIPS; a random trunk is never called LPIPS",
+    )
+    parser.add_argument(
+        "--embedder",
+        default="judge",
+        metavar="judge|mobilefacenet:PATH",
+        help="what tells persons apart, for what leaks of a reference's identity; the judge's "
+        "features tell looks more than persons",
     )
     parser.add_argument(
         "--n", type=condition_count, help="test conditions, instead of the protocol's (2 or more)"
@@ -105,6 +113,7 @@ def assess(args: argparse.Namespace) -> Report | None:
     from facecond.evaluation.parts import removed_on_fault
     from facecond.evaluation.protocol import evaluate
     from facecond.evaluation.results import write_results
+    from facecond.models.face_embedding import load_face_embedder
     from facecond.models.feature_extractors import load_extractor
     from facecond.pipeline import load_pipeline
     from facecond.storage import check_folder_target
@@ -127,7 +136,11 @@ def assess(args: argparse.Namespace) -> Report | None:
     if args.features != "judge":
         extractor = load_extractor(args.features, judges[0].classifier.model)
     distance = None if args.protocol == "quick" else perceptual_distance(args, processes.device)
+    embedding = None
+    if args.embedder != "judge":
+        embedding = load_face_embedder(args.embedder, device=processes.device)
     pipeline = load_pipeline(args.model).to(processes.device)
+    independence.check_evidence(judges, pipeline.evidence_encoder)
     if args.routing:
         pipeline.use_routing(args.routing)
     with removed_on_fault(out / "unfinished", out, out / "images"):
@@ -143,6 +156,7 @@ def assess(args: argparse.Namespace) -> Report | None:
             batch_size=args.batch_size,
             extractor=extractor,
             distance=distance,
+            embedding=embedding,
             images_out=out / "images" if args.keep_images else None,
             unfinished=out / "unfinished",
         )
@@ -202,6 +216,8 @@ def command_of(args: argparse.Namespace) -> str:
     words += ["--protocol", args.protocol]
     if args.features != "judge":
         words += ["--features", shlex.quote(args.features)]
+    if args.embedder != "judge":
+        words += ["--embedder", shlex.quote(args.embedder)]
     if args.protocol != "quick" and args.lpips_trunk != RANDOM:
         words += ["--lpips-trunk", shlex.quote(args.lpips_trunk)]
     if args.n:

@@ -21,10 +21,11 @@ class ReferenceConfig:
     heads: int = 4
     trunks: int = 1
     """1: one trunk for all instructions; 2: one for appearance and one for the rest."""
-    mix: dict[str, float] = field(
-        default_factory=lambda: {"appearance": 1.0, "geometry": 1.0, "reconstruction": 1.0}
-    )
-    """Shares of the tasks (`models/reference_tasks.py`); `attribute` teaches single attributes."""
+    mix: dict[str, float] = field(default_factory=dict)
+    """Shares of the tasks (`models/reference_tasks.py`); empty = appearance, geometry and
+    reconstruction alike. `attribute` teaches single attributes."""
+    embedder: str = ""
+    """`mobilefacenet:PATH` tells persons apart where the data do not say who is who."""
     same_picture: bool = False
     """The reference is the target itself in every task: reconstructive training, the control."""
     dropout: float = 0.15

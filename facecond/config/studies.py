@@ -37,6 +37,7 @@ class Study:
         name: of its file.
         base: the training that the variants change.
         reference: name of the variant that the others are compared with.
+        init: name of the variant that the others begin from; empty: they begin from nothing.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Study:
     base: RunConfig
     variants: tuple[Variant, ...]
     reference: str
+    init: str = ""
 
     def variant(self, name: str) -> Variant:
         """The variant of this name; an unknown one is a `UserError` with the nearest."""
@@ -98,7 +100,10 @@ def load_study(path: str | Path, overrides: Sequence[str] = ()) -> Study:
         raise UserError(
             f"there is no variant '{reference}'", f"{file} (reference)", nearest(reference, names)
         )
-    return Study(file.stem, file, config, base, tuple(variants), reference)
+    if config.init and config.init not in names:
+        where = f"{file} (init)"
+        raise UserError(f"there is no variant '{config.init}'", where, nearest(config.init, names))
+    return Study(file.stem, file, config, base, tuple(variants), reference, config.init)
 
 
 def _find(path: str | Path) -> Path:

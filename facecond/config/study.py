@@ -17,6 +17,8 @@ class StudyDataConfig:
     seed: int = 0
     judges_fraction: float = 0.3
     test_fraction: float = 0.1
+    variations: int = 1
+    """Blocks of V geometries x V appearances, known to be the same: for references."""
 
 
 @dataclass
@@ -56,6 +58,8 @@ class StudyEvaluateConfig:
     """Conditions of the probe `diversity`."""
     samples: int = 4
     """Samples of each of them."""
+    references: int = 128
+    """Conditions of the probe `references`."""
     lpips_trunk: str = "random"
     """File with torchvision's AlexNet weights for that probe."""
     pictures: int = 8
@@ -79,6 +83,9 @@ class StudyConfig:
     """Of the trainings; each variant is trained with every one."""
     reference: str = ""
     """Variant that the others are compared with; empty = the first."""
+    init: str = ""
+    """Variant that all others begin from: it is trained first, and the run of the same seed lends
+    its weights (`facecond train --init`). Empty = each begins from nothing."""
     variants: dict[str, Any] = field(default_factory=dict)
     """Name -> dotted keys of the base and their values; nothing for the base itself."""
     grid: dict[str, Any] = field(default_factory=dict)

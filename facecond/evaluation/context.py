@@ -56,6 +56,7 @@ class Amounts:
         open: conditions that are asked for in part, with `samples_open` samples each.
         turned: conditions on which each attribute is turned off and on; a multiple of 4.
         swapped: conditions whose mask is exchanged.
+        references: conditions that get a reference face; None takes all.
     """
 
     diversity: int | None = 128
@@ -64,6 +65,7 @@ class Amounts:
     samples_open: int = 6
     turned: int = 24
     swapped: int = 128
+    references: int | None = 256
 
 
 @dataclass
@@ -75,6 +77,8 @@ class Context:
         rows: rows of the folder that are used as conditions, int64 [n].
         extractor: features beside those of the classifier, or None.
         distance: perceptual distance of the diversity probe (`LpipsDistance`), or None.
+        embedding: pictures uint8 [B, S, S, 3] -> vectors [B, D] that tell persons apart, or None:
+            the features of the first classifier.
         keep: how many samples to keep as pictures.
         images_out: folder for all samples as PNG, or None.
         mask_only: ask for the mask alone and leave all attributes open.
@@ -90,6 +94,7 @@ class Context:
     parts: Parts
     extractor: Any = None
     distance: Any = None
+    embedding: Any = None
     amounts: Amounts = field(default_factory=Amounts)
     keep: int = 16
     images_out: Path | None = None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facecond.evaluation.generation import Arrays
+from facecond.evaluation.reference_rows import Taken
 from facecond.evaluation.turned import Turned
 from facecond.labels import APPEARANCE
 from facecond.storage import atomic_file
@@ -31,6 +32,8 @@ def image_counts(found: Evaluation) -> Arrays:
       turned_change float32 [T, C, 40], turned_columns int64 [T], turned_free bool [T] (attributes
       of appearance), turned_unrelated bool [T, 40], turned_masks int32 [C, 19, 2]
     - diversity: float64 [K, 2], sum and number of the distances of the first K conditions
+    - taken_METRIC: [G, ...], counts of each row on references by group of pairs, for
+      `reference_rows.SCORES`
     """
     context, made = found.context, found.context.parts.made
     arrays: Arrays = {"rows": found.indices.astype(np.int64)}
@@ -52,6 +55,9 @@ def image_counts(found: Evaluation) -> Arrays:
     turned = found.shows.get("selectivity")
     if isinstance(turned, Turned):
         arrays |= _turned(turned)
+    taken = found.shows.get("references")
+    if isinstance(taken, Taken):
+        arrays |= {f"taken_{metric}": counts for metric, counts in taken.counts.items()}
     if "diversity" in made:
         apart = made["diversity"]["distances"].astype(np.float64)  # [K, pairs]
         arrays["diversity"] = np.stack([apart.sum(1), np.full(len(apart), apart.shape[1])], 1)

@@ -16,6 +16,8 @@ import torch
 from accelerate import PartialState
 from tqdm import tqdm
 
+from facecond.models.reference import Reference
+
 Arrays = dict[str, np.ndarray]
 """Measurements by name; the first axis of each runs over what was measured."""
 
@@ -98,12 +100,15 @@ class Requests:
         masks: part -> uint8 [n, S, S]; read when the part is due.
         seeds: [N].
         group: this many successive faces belong together and are measured together.
+        references: part -> faces to take something from, one for each request of the part; None:
+            there are none.
     """
 
     attributes: np.ndarray
     masks: Callable[[slice], np.ndarray]
     seeds: Sequence[int]
     group: int = 1
+    references: Callable[[slice], Sequence[Reference]] | None = None
 
 
 @dataclass(frozen=True)
@@ -138,11 +143,13 @@ class Sampler:
         masks, found = requests.masks(part), []
         for low in range(part.start, part.stop, self.batch_size):
             piece = slice(low, min(low + self.batch_size, part.stop))
+            taken = {} if requests.references is None else {"reference": requests.references(piece)}
             found.append(
                 self.pipeline(
                     attributes=requests.attributes[piece],
                     mask=masks[low - part.start : piece.stop - part.start],
                     seeds=list(requests.seeds[piece]),
+                    **taken,
                     **self.settings,
                 ).images
             )

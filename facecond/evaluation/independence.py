@@ -11,6 +11,8 @@ from typing import Any
 from facecond.data.prepared import PreparedFolder
 from facecond.errors import UserError
 from facecond.evaluation.judges import KINDS, Judge, Judges
+from facecond.models.evidence import EvidenceEncoder
+from facecond.models.weights_hash import weights_hash
 from facecond.storage import hash_of, read_json
 
 LABELLED = Path("predicted") / "manifest.json"
@@ -100,6 +102,20 @@ def check_judges(
             "pictures of the test split is for you to know"
         )
     return found
+
+
+def check_evidence(judges: Sequence[Judges], evidence: EvidenceEncoder | None) -> None:
+    """Raise `UserError` where the classifier that a model reads references with is to score it."""
+    if evidence is None or evidence.config.kind != "classifier":
+        return
+    seen = weights_hash(evidence.model)
+    for each in judges:
+        if each.of("attributes").weights == seen:
+            raise UserError(
+                "the model reads references with this classifier: it cannot score them",
+                f"{each.name}/attributes",
+                "Give a judge that was trained by itself.",
+            )
 
 
 def data_names(folder: PreparedFolder) -> set[str]:

@@ -64,7 +64,7 @@ def central_square(photo: np.ndarray, size: int) -> np.ndarray:
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     square = Image.fromarray(photo[top : top + side, left : left + side])
-    return np.asarray(square.resize((size, size), Image.Resampling.LANCZOS))
+    return np.array(square.resize((size, size), Image.Resampling.LANCZOS))
 
 
 @torch.inference_mode()

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from facecond.data.prepared import PreparedFolder
+from facecond.errors import UserError
 from facecond.evaluation import survey
 from facecond.evaluation.adherence import ADHERENCE, MASK_ADHERENCE
 from facecond.evaluation.conditions import condition_rows
@@ -35,6 +36,7 @@ from facecond.evaluation.judges import Judges
 from facecond.evaluation.memorisation import MEMORISATION
 from facecond.evaluation.open_conditions import OPEN_CONDITIONS
 from facecond.evaluation.parts import Parts
+from facecond.evaluation.references import REFERENCES, taught
 from facecond.evaluation.rows import Row, note_row
 from facecond.evaluation.selectivity import SELECTIVITY
 from facecond.models.weights_hash import weights_hash
@@ -69,8 +71,10 @@ _PLANS = (
             "groups": GROUPS,
             "openness": OPEN_CONDITIONS,
             "diversity": DIVERSITY,
+            "references": REFERENCES,
         },
     ),
+    Protocol("references", 512, {"references": REFERENCES}, Amounts(references=None)),
     # Mask-conditional papers on CelebAMask-HQ (SCDM, arXiv 2402.16506): the masks of 2,000 test
     # faces, FID to the pictures of those faces, LPIPS between 10 samples of every mask.
     Protocol(
@@ -131,6 +135,7 @@ def evaluate(
     keep: int = 16,
     extractor: Any = None,
     distance: Any = None,
+    embedding: Any = None,
     amounts: Amounts | None = None,
     images_out: str | Path | None = None,
     unfinished: str | Path | None = None,
@@ -156,15 +161,21 @@ def evaluate(
         extractor: features beside those of the judge (`load_extractor`).
         distance: perceptual distance (`LpipsDistance`) of the probe `diversity`, which is left out
             without one.
+        embedding: tells persons apart, a `FaceEmbedder`; None takes the features of the first
+            classifier.
         amounts: how much the probes sample, in place of the protocol's own.
         images_out: folder for all samples as PNG, named after their rows; None keeps no files.
         unfinished: folder for measurements; another call with the same model, data, judges and
             settings goes on from there. `context.parts.clear()` removes it.
 
     Raises:
-        UserError: too few test rows, or sizes of model, data and judges that differ.
+        UserError: too few test rows, sizes of model, data and judges that differ, or the protocol
+            `references` for a model that knows none.
     """
     plan = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
+    if plan.name == "references" and not taught(pipeline):
+        fix = "Train one with routing.preset=deadiff, or choose another protocol."
+        raise UserError("this model was not trained with references", "--protocol", fix)
     judges = [judges] if isinstance(judges, Judges) else list(judges)
     check_sizes(folder, sizes_of(pipeline, judges))
     rows = condition_rows(folder, n or plan.conditions, seed, or_fewer=n is None)
@@ -192,6 +203,8 @@ def evaluate(
         "features": "judge" if extractor is None else extractor.name,
         "features_weights": "" if extractor is None else extractor.weights,
         "perceptual_distance": None if distance is None else distance.name,
+        "face_embedding": "judge" if embedding is None else embedding.name,
+        "face_embedding_weights": "" if embedding is None else embedding.hash,
         "data": folder.data_hash,
         "split": "test",
         "commit": commit(),
@@ -213,11 +226,15 @@ def evaluate(
     sampler = Sampler(pipeline, batch_size, settings, processes, progress)
     images_out = None if images_out is None else make_folder(images_out)
     context = Context(
-        pipeline, folder, judges, rows, seed, sampler, parts, extractor, distance, amounts, keep,
-        images_out, plan.mask_only,
+        pipeline, folder, judges, rows, seed, sampler, parts, extractor, distance,
+        embedding, amounts, keep, images_out, plan.mask_only,
     )  # fmt: skip
     found = Evaluation([], rows, np.empty(0), np.empty(0), context, provenance=provenance)
-    probes = {k: v for k, v in plan.probes.items() if k != "diversity" or distance is not None}
+    probes = dict(plan.probes)
+    if distance is None:
+        probes.pop("diversity", None)
+    if plan.name == "full" and not taught(pipeline):
+        probes.pop("references")
     findings: dict[str, Finding] = {}
     for name, probe in probes.items():
         with found.timed(name):

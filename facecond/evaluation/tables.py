@@ -41,6 +41,28 @@ MEANINGS: dict[str, str] = {
     "partial_mask_miou": "mean IoU of what was painted, the rest open",
     "diversity": "perceptual distance between samples of one condition; ceiling: between different "
     "real pictures, floor: 0",
+    "appearance_transfer": "balanced accuracy of the reference's attributes of appearance, its "
+    "appearance asked for in another mask; ceiling: the true answer where it is known, else the "
+    "reference itself",
+    "appearance_gain": "what the reference adds to that; ceiling: what the true answer would",
+    "layout_adherence": "mean IoU with the mask that was given meanwhile",
+    "layout_leak": "mean IoU with the mask of the reference, beyond what the given masks have with "
+    "it; 0 is no leak, lower is better; floor: the reference's layout itself",
+    "disputed_leak": "share of the pixels where the two masks disagree that is as in the "
+    "reference; lower is better; ceiling: what the parser mistakes in the true answer",
+    "identity_leak": "cosine of the face embeddings of sample and reference; lower is better; "
+    "ceiling: of the true answer where it is known, else of different persons, floor: of one "
+    "person where persons are known, else of one picture",
+    "truth_distance": "mean absolute difference of the pixels, 0 to 1, to the true answer; lower "
+    "is better; ceiling: its first-stage reconstruction, floor: to the answer of another pair",
+    "geometry_transfer": "mean IoU with the mask of the reference, its geometry asked for and no "
+    "mask given",
+    "geometry_gain": "what the reference adds to that",
+    "appearance_adherence": "balanced accuracy of the attributes of appearance that were given "
+    "meanwhile",
+    "appearance_leak": "balanced accuracy of the reference's attributes of appearance beyond what "
+    "the given ones have of them; 0 is no leak, lower is better",
+    "geometry_truth_distance": "the distance to the true answer where the geometry is taken",
 }
 """What a metric says; names that begin with one of these share it."""
 
@@ -54,6 +76,7 @@ TITLES: dict[str, str] = {
     "selectivity": "Does one thing change at a time?",
     "openness": "What becomes of what is left open?",
     "diversity": "Do samples of one condition differ?",
+    "references": "Do they take from a reference what was asked, and nothing else?",
 }
 """The question that a probe asks."""
 
@@ -189,7 +212,8 @@ def meaning(metric: str) -> str:
     """What one metric says; empty where nothing is told."""
     for end, text in (("_reconstruction", "the same for first-stage reconstructions"),
                       ("_real", "the same for real test pictures"),
-                      ("_to_test", TO_TEST)):  # fmt: skip
+                      ("_to_test", TO_TEST),
+                      ("_without", "the same without the reference")):  # fmt: skip
         if metric.endswith(end):
             return text
     keys = [key for key in MEANINGS if metric == key or metric.startswith(f"{key}_")]

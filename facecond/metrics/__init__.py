@@ -39,6 +39,7 @@ from facecond.metrics.intervals import (
     share_of_way,
 )
 from facecond.metrics.kernel import KernelDistance, kernel_distance, kernel_interval
+from facecond.metrics.leaks import beyond, by_group, disputed_counts
 from facecond.metrics.manifold import Manifold, manifold, manifold_counts
 from facecond.metrics.masks import (
     class_iou,
@@ -87,10 +88,13 @@ __all__ = [
     "attribute_f1",
     "balanced_accuracy",
     "benjamini_hochberg",
+    "beyond",
     "bootstrap_interval",
+    "by_group",
     "class_iou",
     "class_rates",
     "derangement",
+    "disputed_counts",
     "entropy_score",
     "frechet_distance",
     "frechet_draws",

@@ -62,10 +62,10 @@ class EvidenceEncoder(ModelMixin, ConfigMixin):
         self.register_buffer("std", torch.ones(*tokens))
         self.register_buffer("limit", torch.tensor(torch.inf))
         if kind == "classifier":
-            self.network: Any = AttributeClassifier.from_config(dict(network or {}))
+            self.model: Any = AttributeClassifier.from_config(dict(network or {}))
         elif kind == "timm":
-            self.network = _timm_model(dict(network or {})["name"])
-            options = _timm_options(self.network)
+            self.model = _timm_model(dict(network or {})["name"])
+            options = _timm_options(self.model)
             self.register_buffer("pixel_mean", torch.tensor(options["mean"]).view(3, 1, 1))
             self.register_buffer("pixel_std", torch.tensor(options["std"]).view(3, 1, 1))
         elif kind != "latents":
@@ -106,17 +106,17 @@ class EvidenceEncoder(ModelMixin, ConfigMixin):
         return torch.maximum(spread, 1 / spread.clamp(min=1e-6))
 
     def _classified(self, pictures: Tensor) -> Tensor:
-        size = self.network.config.image_size
-        features = self.network.trunk(_resized(pictures, size))  # [B, W, size / 8, size / 8]
+        size = self.model.config.image_size
+        features = self.model.trunk(_resized(pictures, size))  # [B, W, size / 8, size / 8]
         return rearrange(features, "b c h w -> b (h w) c")  # [B, N, E]
 
     def _timm(self, pictures: Tensor) -> Tensor:
         pictures = _resized(pictures, dict(self.config.network)["size"])
         normalised = (pictures / 2 + 0.5 - self.pixel_mean) / self.pixel_std
-        features = self.network.forward_features(normalised)
+        features = self.model.forward_features(normalised)
         if features.ndim == 4:  # a convolutional network
             return rearrange(features, "b c h w -> b (h w) c")  # [B, N, E]
-        return features[:, getattr(self.network, "num_prefix_tokens", 0) :]  # [B, N, E]
+        return features[:, getattr(self.model, "num_prefix_tokens", 0) :]  # [B, N, E]
 
 
 def load_evidence(
@@ -157,7 +157,7 @@ def load_evidence(
     tokens = probe.eval()(pictures, torch.zeros(1, *latent_shape, device=probe.device))
     encoder = EvidenceEncoder(**settings, tokens=tuple(tokens.shape[1:]))
     if weights is not None:
-        encoder.network.load_state_dict(weights)
+        encoder.model.load_state_dict(weights)
     return encoder.requires_grad_(False).eval()
 
 

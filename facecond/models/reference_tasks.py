@@ -23,6 +23,8 @@ from facecond.labels import ANYTHING, APPEARANCE, ATTRIBUTES, UNSPECIFIED
 from facecond.models.qformer import INSTRUCTIONS, WHOLE, instruction_index, source_of
 
 TASKS: tuple[str, ...] = ("appearance", "geometry", "reconstruction", "attribute")
+MIX = {"appearance": 1.0, "geometry": 1.0, "reconstruction": 1.0}
+"""Shares of the tasks where none are given: DEADiff's."""
 
 
 @dataclass(frozen=True)

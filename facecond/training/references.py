@@ -22,9 +22,10 @@ from facecond.errors import UserError
 from facecond.labels import ATTRIBUTES
 from facecond.models.denoiser import Denoiser
 from facecond.models.evidence import EvidenceEncoder, load_evidence
+from facecond.models.face_embedding import load_face_embedder
 from facecond.models.first_stage import FirstStage
 from facecond.models.pixels import pictures_to_network
-from facecond.models.reference_tasks import TASKS, ReferenceTasks
+from facecond.models.reference_tasks import MIX, TASKS, ReferenceTasks
 from facecond.models.weights_hash import weights_hash
 from facecond.storage import hash_of
 
@@ -48,6 +49,7 @@ class References:
         self, config: RunConfig, image_size: int, latent_shape: tuple[int, int, int]
     ) -> None:
         self.config, self.knobs = config, config.reference
+        self.mix = dict(config.reference.mix) or MIX
         self.image_size, self.latent_shape = image_size, latent_shape
 
     @cached_property
@@ -76,7 +78,7 @@ class References:
         tasks = ReferenceTasks(sources)
         taught: dict[str, None] = {}
         for task in TASKS:
-            if self.knobs.mix.get(task, 0) > 0:
+            if self.mix.get(task, 0) > 0:
                 rows = range(len(ATTRIBUTES)) if task == "attribute" else [-1]
                 for row in rows:
                     taught |= dict.fromkeys(tasks.instructions_of(task, row).values())
@@ -111,15 +113,24 @@ class References:
         Raises:
             UserError: a task with a share has too few pairs, or evidence is not finite.
         """
-        wanted = [task for task, share in self.knobs.mix.items() if share > 0]
+        wanted = [task for task, share in self.mix.items() if share > 0]
         searched = [task for task in wanted if task in ("appearance", "geometry")]
         if self.knobs.same_picture:
             each = np.arange(len(cache), dtype=np.int64)
             rows = dict.fromkeys(searched, np.stack([each, each], 1))
         else:
             rules = PairRules(**asdict(self.config.pairs))
+            embed = None
+            if self.knobs.embedder:
+                embed = load_face_embedder(self.knobs.embedder, device=stage.device)
             pairs = build_pairs(
-                folder, "generator", rules, tasks=searched, cache=out / "pairs.safetensors"
+                folder,
+                "generator",
+                rules,
+                tasks=searched,
+                embed=embed,
+                embed_hash=embed.hash if embed is not None else "",
+                cache=out / "pairs.safetensors",
             )
             tqdm.write(pairs.describe())
             rows = {task: pairs.rows[task] for task in searched}
@@ -133,7 +144,7 @@ class References:
             rows,
             evidence,
             TASKS,
-            self.knobs.mix,
+            self.mix,
             range(len(ATTRIBUTES)),
             self.config.train.seed,
             self.knobs.same_picture,
@@ -142,7 +153,7 @@ class References:
     def hash(self) -> str:
         """Hash of the evidence encoder: its settings and weights."""
         settings = {k: v for k, v in self.encoder.config.items() if k[0] != "_"}
-        network = getattr(self.encoder, "network", None)
+        network = getattr(self.encoder, "model", None)
         return hash_of([settings, weights_hash(network) if network is not None else ""])
 
 

@@ -19,7 +19,7 @@ from facecond.data.rendered.parameters import FaceParameters, draw_face
 from facecond.data.rendered.scene import compose
 from facecond.labels import UNSPECIFIED, attribute_index
 
-COUNT = 150
+COUNT = 100
 GEOMETRY = [attribute_index(name) for name in GEOMETRY_ATTRIBUTES]
 
 
@@ -102,7 +102,7 @@ def test_a_face_with_its_own_appearance_is_itself():
 @pytest.mark.parametrize("name", [*APPEARANCE_PARAMETERS, *GEOMETRY_PARAMETERS])
 def test_a_parameter_moves_the_mask_exactly_when_it_is_geometry(name):
     moved = 0
-    for index in range(60):
+    for index in range(24):
         if moved and name in GEOMETRY_PARAMETERS:
             break
         p, drawn = draw_face(2, index, False)

@@ -15,11 +15,13 @@ from facecond.evaluation.independence import (
     LABELLED,
     SEED,
     Independence,
+    check_evidence,
     check_judges,
     overlap,
     trained_on,
 )
 from facecond.evaluation.judges import Judges
+from facecond.models.evidence import load_evidence
 from facecond.storage import hash_of, write_json
 
 
@@ -189,3 +191,14 @@ def test_other_training_data_is_said(faces: PreparedFolder, judges: Judges, tmp_
     assert trained_on(tmp_path / "none", [mute]) == {
         "the model": None, "the parser": None, "the attribute classifier": faces.data_hash,
     }  # fmt: skip
+
+
+def test_the_classifier_that_reads_references_does_not_score(
+    judges: Judges, tmp_path: Path
+) -> None:
+    judges.classifier.model.save_pretrained(tmp_path / "seen")
+    own = load_evidence(f"classifier:{tmp_path / 'seen'}", 64, (3, 8, 8))
+    with pytest.raises(UserError, match="cannot score"):
+        check_evidence([judges], own)
+    check_evidence([judges], load_evidence("latents", 64, (3, 8, 8)))
+    check_evidence([judges], None)

@@ -28,6 +28,7 @@ class Run:
         config: with the study's data folder and the run's seed.
         config_hash: of all that decides the model and how it samples.
         folder: OUT/runs/VARIANT/seed-N.
+        init: folder of the run that it begins from, or None.
     """
 
     variant: str
@@ -35,6 +36,7 @@ class Run:
     config: RunConfig
     config_hash: str
     folder: Path
+    init: Path | None = None
 
     @property
     def name(self) -> str:
@@ -43,7 +45,8 @@ class Run:
 
 
 def plan_runs(study: Study, out: Path, seeds: Sequence[int] | None = None) -> list[Run]:
-    """All runs of the study, seed by seed, so that a sweep that is stopped has whole rounds.
+    """All runs of the study, seed by seed, so that a sweep that is stopped has whole rounds; in
+    each round the run that the others begin from comes first.
 
     Args:
         study, out: what is run, and its folder.
@@ -51,17 +54,27 @@ def plan_runs(study: Study, out: Path, seeds: Sequence[int] | None = None) -> li
     """
     runs = []
     for seed in study.config.seeds if seeds is None else seeds:
-        for variant in study.variants:
+        first: Run | None = None
+        for variant in sorted(study.variants, key=lambda variant: variant.name != study.init):
             config = placed(variant.config, out)
             config.data.root, config.train.seed = str(data_root(study, out)), seed
             folder = out / "runs" / variant.name / f"seed-{seed}"
-            runs.append(Run(variant.name, seed, config, config_hash(config), folder))
+            own = config_hash(config)
+            if first is None:
+                run = Run(variant.name, seed, config, own, folder)
+            else:
+                whole = hash_of([own, first.config_hash])
+                run = Run(variant.name, seed, config, whole, folder, first.folder)
+            first = run if variant.name == study.init else first
+            runs.append(run)
     return runs
 
 
 def chosen(study: Study, runs: Sequence[Run], only: Sequence[str]) -> list[Run]:
-    """The runs of these variants; of all where none is named."""
+    """The runs of these variants, and of the one that they begin from; of all where none is
+    named."""
     names = {study.variant(name).name for name in only}
+    names |= {study.init} if names and study.init else set()
     return [run for run in runs if not names or run.variant in names]
 
 
@@ -93,7 +106,7 @@ def config_hash(config: RunConfig) -> str:
     """Hash of a training with its sampler and the content of the files that its routing reads,
     without what changes nothing."""
     read = [Path(config.routing.file), Path(config.routing.sensitivity)]
-    return hash_of([flat(config), [sha256(file) for file in read if file.is_file()]])
+    return hash_of([_told(config), [sha256(file) for file in read if file.is_file()]])
 
 
 def flat(config: RunConfig) -> dict[str, Any]:
@@ -104,6 +117,18 @@ def flat(config: RunConfig) -> dict[str, Any]:
     return {key: value for key, value in found.items() if key not in NOT_TRAINING}
 
 
+def _told(config: RunConfig) -> dict[str, Any]:
+    """`flat`, without sections on references where they say nothing: a study that has none is the
+    study that it was before there were such sections."""
+    usual = RunConfig()
+    silent = [
+        section
+        for section in ("reference", "pairs")
+        if getattr(config, section) == getattr(usual, section)
+    ]
+    return {key: v for key, v in flat(config).items() if key.partition(".")[0] not in silent}
+
+
 def identity(study: Study) -> dict[str, dict[str, Any]]:
     """What all runs of a study's folder share: base, data, judges, as flat settings.
 
@@ -111,8 +136,9 @@ def identity(study: Study) -> dict[str, dict[str, Any]]:
         UserError: data, judges or their configs that are not there.
     """
     told = study.config
-    base = {k: v for k, v in flat(study.base).items() if k not in ("data.root", "train.seed")}
-    data = {key: value for key, value in asdict(told.data).items() if key != "root"}
+    base = {k: v for k, v in _told(study.base).items() if k not in ("data.root", "train.seed")}
+    unsaid = {"root"} | ({"variations"} if told.data.variations == 1 else set())
+    data = {key: value for key, value in asdict(told.data).items() if key not in unsaid}
     if told.data.root:
         data = {"data_hash": PreparedFolder.open(told.data.root).data_hash}
     elif told.data.count < 1:
@@ -164,7 +190,10 @@ def judges_hash(folders: Sequence[Path]) -> str:
 
 def evaluation_hash(study: Study, judges: str) -> str:
     """Hash of how runs are scored."""
-    return hash_of([asdict(study.config.evaluate), judges])
+    told = asdict(study.config.evaluate)
+    if "references" not in told["probes"]:
+        del told["references"]
+    return hash_of([told, judges])
 
 
 def last_step(run: Run) -> int:

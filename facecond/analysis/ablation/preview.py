@@ -33,6 +33,7 @@ from facecond.errors import UserError
 from facecond.models.denoiser import Denoiser
 from facecond.storage import hash_of
 from facecond.training.optim import build_optimizers
+from facecond.training.references import References
 from facecond.training.setup import check_patches, denoiser_for, uses_bf16
 
 TIMED_STEPS = 2
@@ -85,7 +86,8 @@ def preview(
     steps: dict[str, float | None] = {}
     for variant in tqdm(shown, desc="sizing the variants", unit="variant", leave=False):
         config = placed(variant.config, out)
-        parts = [asdict(part) for part in (config.denoiser, config.first_stage, config.train)]
+        parts = [asdict(part) for part in (config.denoiser, config.first_stage)]
+        parts += [asdict(part) for part in (config.train, config.reference)]
         shape = hash_of([parts, config.routing.combine])
         untimed = timed and shape not in steps and not _seconds(runs, variant.name)
         try:
@@ -97,9 +99,11 @@ def preview(
             faults.append(f"{variant.name} cannot be built: {error}")
     counts = manifest.counts(wanted)
     told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    lengths = sorted({run.config.train.steps for run in wanted})
+    long = " to ".join(map(str, dict.fromkeys([lengths[0], lengths[-1]])))
     lines = [
         f"study {study.name} ({study.file})",
-        f"{len(shown)} variants, {len(wanted)} runs of {study.base.train.steps} steps: {told}",
+        f"{len(shown)} variants, {len(wanted)} runs of {long} steps: {told}",
         f"{out / FILE}: {'holds this study' if known else 'not begun'}",
         "",
         *_table(study, manifest, wanted, sizes),
@@ -124,18 +128,25 @@ def measure(config: RunConfig, image_size: int, timed: bool) -> Size:
         check_patches(config, image_size)
     side = image_size // config.first_stage.patch_size
     shape = (config.first_stage.latent_channels, side, side)
+    references = References(config, image_size, shape)
     with torch.device("meta"):
-        model = denoiser_for(config, image_size, shape)
+        model = denoiser_for(config, image_size, shape, references)
     parameters = sum(p.numel() for p in model.parameters())
+    if model.condition_encoder.references and config.reference.freeze:
+        references.freeze(model)
     model.unet.freeze_off_cells()
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     seconds = None
     if timed and (torch.cuda.is_available() or parameters <= LARGEST_TIMED):
-        seconds = _step_seconds(denoiser_for(config, image_size, shape), config, shape)
+        references = References(config, image_size, shape)  # the other one's encoder is empty
+        model = denoiser_for(config, image_size, shape, references)
+        if model.condition_encoder.references and config.reference.freeze:
+            references.freeze(model)
+        seconds = _step_seconds(model, config, references)
     return Size(parameters, trained, left_out(model.unet.trained_routing), seconds)
 
 
-def _step_seconds(model: Denoiser, config: RunConfig, shape: tuple[int, int, int]) -> float:
+def _step_seconds(model: Denoiser, config: RunConfig, references: References) -> float:
     """Seconds of a step on noise: forward, backward, optimisers."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device).to(memory_format=torch.channels_last)
@@ -144,13 +155,20 @@ def _step_seconds(model: Denoiser, config: RunConfig, shape: tuple[int, int, int
     for name in ("warmup_steps", "decay_share", "clip_norm", "ema_decay"):
         rates.pop(name)
     optimizers = build_optimizers(model, **rates)
-    batch, size = config.train.batch_size, int(model.condition_encoder.config.image_size)
+    batch, size = config.train.batch_size, references.image_size
+    shape = references.latent_shape
     x_t = torch.randn(batch, *shape, device=device).contiguous(memory_format=torch.channels_last)
+    seen: tuple[torch.Tensor, ...] = ()
+    if sources := model.condition_encoder.references:
+        tokens = references.encoder.config.tokens
+        asked_of = torch.zeros(batch, len(sources), dtype=torch.long, device=device)
+        seen = torch.zeros(batch, *tokens, device=device), asked_of
     asked = (
         torch.full((batch,), 500.0, device=device),
         torch.zeros(batch, 40, dtype=torch.int8, device=device),
         torch.zeros(batch, size, size, dtype=torch.uint8, device=device),
         torch.from_numpy(model.unet.trained_routing.gates(np.zeros(1))[0]).to(device),
+        *seen,
     )
     began = 0.0
     for step in range(TIMED_STEPS + 1):

@@ -41,9 +41,11 @@ def page(table: Table, command: str) -> str:
     if study.config.expect:
         lead += f'<p class="note">Expected before the runs: {html.escape(study.config.expect)}</p>'
     done = len(table.runs)
+    steps = sorted({found.run.config.train.steps for found in table.runs})
+    long = " to ".join(map(str, dict.fromkeys([steps[0], steps[-1]])))
     lead += (
         f'<p class="note">{len(table.variants)} variants, {done} runs of '
-        f"{study.base.train.steps} steps.</p><pre>{html.escape(command)}</pre>"
+        f"{long} steps.</p><pre>{html.escape(command)}</pre>"
     )
     sections = [
         ("All variants", html_table(*tables.overview(table)) + f"<p>{tables.MARKS}</p>"),

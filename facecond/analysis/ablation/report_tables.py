@@ -173,11 +173,14 @@ def headlines(table: Table) -> list[str]:
 
 def how_to_read(table: Table) -> str:
     """What the intervals and tests say at this number of seeds."""
+    trained = "All variants are trained for the same number of steps"
+    if init := table.study.init:
+        trained = f"All variants begin from the run of `{init}` that has their seed,"
     most = max((len(table.of(name)) for name in table.variants), default=0)
     return (
-        "Figures are mean ± standard deviation over n training seeds. All variants are trained for "
-        "the same number of steps and scored on the same conditions with the same noise. *Floor*: "
-        "the samples against the conditions of other rows; *ceiling*: real pictures.\n\n"
+        f"Figures are mean ± standard deviation over n training seeds. {trained} and scored on the "
+        "same conditions with the same noise. *Floor*: the samples against the conditions of "
+        "other rows; *ceiling*: real pictures.\n\n"
         "*95%, seeds and images*: bootstrap interval that draws seeds first, then images, the same "
         "images for all runs. With few seeds it is too narrow, by about sqrt((n - 1) / n) where "
         "seeds rule. *95%, seeds (t)*: Student's interval, which is not.\n\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from facecond.analysis.ablation.plan import (
     last_step,
     plan_runs,
 )
-from facecond.analysis.ablation.tasks import Engine, Task, is_disk_full
+from facecond.analysis.ablation.tasks import Engine, Event, Task, is_disk_full
 from facecond.config import Study
 from facecond.data.prepared import PreparedFolder
 from facecond.errors import UserError
@@ -146,6 +146,7 @@ def orders_of(study: Study, out: Path, runs: Sequence[Run]) -> dict[str, work.Ru
             evaluate=study.config.evaluate,
             judges=tuple(map(str, judges)),
             store=out / "shared",
+            init=run.init,
         )
         for run in runs
     }
@@ -165,12 +166,10 @@ def _do(
     total: int,
 ) -> None:
     by_name = {run.name: run for run in wanted}
-    tasks = [
-        Task(run.name, work.make_run, (orders[run.name],), run.folder / "log.txt") for run in wanted
-    ]
+    rounds = _rounds(wanted, orders)
     busy: list[Run] = []
     with tqdm(total=total, initial=total - len(wanted), desc="runs", unit="run") as bar:
-        events = engine.run(tasks, stopped)
+        events = _in_turn(engine, rounds, stopped)
         try:
             for event in events:
                 if event is None:
@@ -195,6 +194,29 @@ def _do(
                 manifest.runs[run.name]["state"] = "missing"
             if busy:
                 manifest.write()
+
+
+def _rounds(runs: Sequence[Run], orders: dict[str, work.RunOrder]) -> list[list[Task]]:
+    """The runs as tasks, in rounds: no run is in the round of the one that it begins from."""
+    rounds: list[list[Task]] = [[]]
+    pending: set[Path] = set()
+    for run in runs:
+        if run.init in pending:
+            rounds.append([])
+            pending.clear()
+        what = (orders[run.name],)
+        rounds[-1].append(Task(run.name, work.make_run, what, run.folder / "log.txt"))
+        pending.add(run.folder)
+    return rounds
+
+
+def _in_turn(
+    engine: Engine, rounds: Sequence[list[Task]], stopped: Callable[[], int]
+) -> Iterator[Event | None]:
+    """The events of all rounds, one round after the other."""
+    for tasks in rounds:
+        if not stopped():
+            yield from engine.run(tasks, stopped)
 
 
 def _all(engine: Engine, tasks: list[Task], stopped: Callable[[], int]) -> bool:

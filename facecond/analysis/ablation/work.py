@@ -16,10 +16,11 @@ from facecond.analysis.ablation.sharing import share_into
 from facecond.config import JudgeConfig, RunConfig, StudyDataConfig, StudyEvaluateConfig, load
 from facecond.data.prepared import PreparedFolder
 from facecond.data.render_set import render_prepared
+from facecond.errors import UserError
 from facecond.evaluation.conditions import images_of, masks_of
 from facecond.evaluation.context import Amounts
 from facecond.evaluation.generation import Processes
-from facecond.evaluation.independence import Independence, check_judges, trained_on
+from facecond.evaluation.independence import Independence, check_evidence, check_judges, trained_on
 from facecond.evaluation.judges import Judges
 from facecond.evaluation.protocol import PROTOCOLS, Evaluation, Protocol, evaluate
 from facecond.evaluation.report_parts import describe
@@ -47,6 +48,7 @@ class RunOrder:
         config: with its data folder and its seed.
         identity: what the run is, kept in `DONE`: config_hash, data_hash, evaluation_hash.
         store: folder of the first stages and latents that runs share.
+        init: folder of the run that it begins from, or None.
     """
 
     variant: str
@@ -57,12 +59,14 @@ class RunOrder:
     evaluate: StudyEvaluateConfig
     judges: tuple[str, ...]
     store: Path
+    init: Path | None = None
 
 
 def make_faces(out: Path, settings: StudyDataConfig, workers: int) -> None:
     """Render the study's faces."""
     shares = settings.judges_fraction, settings.test_fraction
-    render_prepared(out, settings.count, settings.size, settings.seed, True, *shares, workers)
+    drawn = settings.count, settings.size, settings.seed, True, *shares
+    render_prepared(out, *drawn, workers, settings.variations)
 
 
 def make_judge(kind: str, config: str, root: str, out: Path, seed: int, steps: int) -> None:
@@ -89,8 +93,11 @@ def make_run(order: RunOrder) -> None:
     make_folder(order.folder)
     model = order.folder / "model"
     if not is_trained(order, folder.data_hash):
+        if order.init is not None and not (order.init / DONE).is_file():
+            what = "the run that this one begins from is not finished"
+            raise UserError(what, order.init, "See its log.txt; the same command tries again.")
         share_into(order.folder, order.config, folder, order.store)
-        train(order.config, order.folder, "auto")
+        train(order.config, order.folder, "auto", order.init)
         seconds["train"] = round(time.monotonic() - began, 1)
     began = time.monotonic()
     out = order.folder / "evaluation"
@@ -140,6 +147,7 @@ def assess(
     judges = [Judges.load(place, device) for place in order.judges]
     judged = check_judges(judges, folder, trained_on(model, judges))
     pipeline = load_pipeline(model).to(device)
+    check_evidence(judges, pipeline.evidence_encoder)
     distance = None
     if "diversity" in settings.probes:
         distance = LpipsDistance("alex", settings.lpips_trunk).to(device)
@@ -160,6 +168,7 @@ def assess(
             samples=settings.samples,
             turned=settings.turned,
             swapped=settings.swapped,
+            references=settings.references,
         ),
         unfinished=out / "unfinished",
     )

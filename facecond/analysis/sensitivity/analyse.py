@@ -96,7 +96,8 @@ def analyse(
     """
     options = options or Options()
     options.check()
-    routing: Routing = pipeline.unet.routing
+    routing: Routing = pipeline.unet.routing.without_references()  # a swap is one of labels
+    pipeline.unet.use_routing(routing)
     if not routing.sources:
         what = "its routing has no source: no layer reads a condition"
         raise UserError(what, f"routing '{routing.name}'", "Take a model with conditions.")

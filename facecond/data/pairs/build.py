@@ -121,8 +121,7 @@ def _built(folder: PreparedFolder, split: str, rules: PairRules, embed: Embed | 
         masks = merged_labels(masks) if rules.classes == "merged" else masks
         found = search_faces(masks, attributes[usable], persons, rules)
         identity = persons.known_by
-        if identity == "unknown":
-            notes.append("who is who is not known: pairs may show the same person twice")
+        notes += _unsure(folder, indices, identity)
     each = np.arange(len(indices), dtype=np.int64)
     return Pairs(
         split=split,
@@ -139,6 +138,17 @@ def _built(folder: PreparedFolder, split: str, rules: PairRules, embed: Embed | 
             "true_stated": int((true.sum(1) >= enough).sum()),
         },
     )
+
+
+def _unsure(folder: PreparedFolder, indices: np.ndarray, known_by: str) -> list[str]:
+    """Sentences on faces that may be one person and count as two."""
+    if known_by == "unknown" and folder.source != "rendered":  # every drawn face is another
+        return ["who is who is not known: pairs may show the same person twice"]
+    people = folder.identities or {}
+    nameless = sum(folder.names[index] not in people for index in indices)
+    if known_by == "file" and nameless:
+        return [f"{nameless} of {len(indices)} faces have no identity: each counts as another"]
+    return []
 
 
 def small_masks(folder: PreparedFolder, indices: np.ndarray) -> np.ndarray:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from facecond import attribute_split
 from facecond.data.prepared import PreparedFolder
 from facecond.data.rendered import APPEARANCE_ATTRIBUTES
 from facecond.errors import UserError, nearest
-from facecond.labels import ATTRIBUTES, attribute_index
+from facecond.labels import APPEARANCE, ATTRIBUTES, attribute_index
 
 TASKS: tuple[str, ...] = ("appearance", "geometry", "reconstruction")
 """Same appearance, another shape; same shape, another appearance; the same picture."""
@@ -37,7 +36,7 @@ class PairRules:
     attributes: Sequence[str] = ()
     unreliable: Sequence[str] = UNRELIABLE
     min_stated: float = 0.75
-    same_person: float = 0.4
+    same_person: float = 0.3
     max_pairs: int = 200_000
     min_pairs: int = 100
     seed: int = 0
@@ -64,14 +63,14 @@ class PairRules:
     def compared(self, folder: PreparedFolder) -> tuple[str, ...]:
         """Names of the attributes that tell one appearance from another, in CelebA's order.
 
-        Those named in `attributes`; else what does not move the mask in rendered faces, and the
-        measured split (`facecond.attribute_split`) for others; without the unreliable ones.
+        Those named in `attributes`; else what does not move the mask in rendered faces, and
+        `labels.APPEARANCE` for others; without the unreliable ones.
 
         Raises:
             UserError: none is left.
         """
         given = self.attributes or (
-            APPEARANCE_ATTRIBUTES if folder.source == "rendered" else attribute_split.appearance()
+            APPEARANCE_ATTRIBUTES if folder.source == "rendered" else APPEARANCE
         )
         left = tuple(n for n in ATTRIBUTES if n in given and n not in self.unreliable)
         if not left:

@@ -11,7 +11,7 @@ source) is
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
 from typing import Any, Literal
@@ -144,6 +144,12 @@ class Routing:
             for row in rows if rule.gate == "learned" else ():
                 found[row].add(rule.source)
         return found
+
+    def without_references(self) -> Routing:
+        """The same table without the sources of a reference."""
+        kept = tuple(source for source in self.sources if source not in REFERENCES)
+        rules = tuple(rule for rule in self.rules if rule.source in kept)
+        return self if kept == self.sources else replace(self, rules=rules, sources=kept)
 
     def check_within(self, trained: Routing) -> None:
         """Raise `UserError` when this routing switches on what `trained` had not on."""

@@ -6,6 +6,7 @@ import pytest
 from facecond.data.doctor.inventory import WHOLE, take_inventory
 from facecond.data.doctor.leaks import find_identity_leaks
 from facecond.data.exclusions import write_exclusions
+from facecond.data.render_set import render_prepared
 from facecond.data.writing import PreparedWriter
 from facecond.errors import UserError
 from facecond.labels import MASK_CLASSES
@@ -218,3 +219,11 @@ def test_what_is_no_data_folder(tmp_path, raw):
         take_inventory(tmp_path / "other")
     with pytest.raises(UserError, match=f"Did you mean {raw}"):
         take_inventory(tmp_path)
+
+
+def test_changed_factors_are_found(tmp_path):
+    render_prepared(tmp_path / "varied", 4, 64, workers=1, variations=2)
+    assert take_inventory(tmp_path / "varied").findings == []
+    with open(tmp_path / "varied" / "factors.csv", "a") as file:
+        file.write("nobody,0,0\n")
+    assert _kinds(take_inventory(tmp_path / "varied")) == [("changed-file",)]

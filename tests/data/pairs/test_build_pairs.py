@@ -173,8 +173,23 @@ def test_rendered_faces_without_factors_pair_by_their_attributes(tmp_path):
         assert (folder.attributes[reference] != folder.attributes[target])[columns].sum() <= 2
     for reference, target in pairs.rows["geometry"].tolist():
         assert (folder.attributes[reference] != folder.attributes[target])[columns].sum() >= 4
-    assert pairs.identity == "unknown"
-    assert "warning: who is who is not known" in pairs.describe()
+    assert pairs.identity == "unknown" and "warning" not in pairs.describe()  # all are drawn
+
+
+def test_persons_who_may_be_one_are_told(tmp_path):
+    mask = np.zeros((16, 16), np.uint8)
+    for out, people, said in (
+        ("nobody", None, "who is who is not known"),
+        ("some", {"n0": "a", "n1": "a"}, "1 of 3 faces have no identity"),
+        ("all", {"n0": "a", "n1": "a", "n2": "b"}, ""),
+    ):
+        with PreparedWriter(tmp_path / out, 16, "folder", identities=people) as writer:
+            for index in range(3):
+                image = np.full((16, 16, 3), index, np.uint8)
+                writer.add(f"n{index}", image, mask, np.zeros(40, np.int8), "test")
+        pairs = build_pairs(PreparedFolder.open(tmp_path / out), "test", PairRules(min_pairs=0))
+        assert len(pairs.notes) == bool(said)
+        assert f"warning: {said}" in pairs.describe() or not said
 
 
 def test_an_embedding_keeps_persons_apart(tmp_path):

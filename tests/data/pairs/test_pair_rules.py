@@ -2,12 +2,12 @@ from dataclasses import asdict
 
 import pytest
 
-from facecond.attribute_split import appearance
 from facecond.config.pairs import PairsConfig
 from facecond.data.pairs import UNRELIABLE, PairRules
 from facecond.data.render_set import render_prepared
 from facecond.data.rendered import APPEARANCE_ATTRIBUTES
 from facecond.errors import UserError
+from facecond.labels import APPEARANCE, ATTRIBUTES
 
 
 def test_the_config_has_the_same_fields_and_defaults():
@@ -20,7 +20,7 @@ def test_the_compared_attributes_are_reliable_and_fit_the_data(tmp_path):
     expected = [name for name in APPEARANCE_ATTRIBUTES if name not in UNRELIABLE]
     assert list(PairRules().compared(folder)) == expected
     folder.source = "celebamask"
-    expected = [name for name in appearance() if name not in UNRELIABLE]
+    expected = [name for name in ATTRIBUTES if name in APPEARANCE and name != "Attractive"]
     assert list(PairRules().compared(folder)) == expected
     chosen = PairRules(attributes=["Young", "Male", "Attractive"]).compared(folder)
     assert chosen == ("Male", "Young")

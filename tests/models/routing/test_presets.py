@@ -132,3 +132,12 @@ def test_layout_of_stable_diffusion_comes_from_the_network(
     layers = unet.trained_routing.layers
     assert [(x.stage, x.resolution) for x in layers] == [(x.stage, x.resolution) for x in sd15]
     assert reached(unet.routing, "mask") == COARSE
+
+
+def test_a_routing_without_its_references(sd15: tuple[Layer, ...]) -> None:
+    table = preset("deadiff", sd15)
+    bare = table.without_references()
+    assert bare.sources == ("attributes", "mask")
+    assert (bare.gates() == preset("all_all", sd15).gates()).all()
+    bare.check_within(table)
+    assert bare.without_references() is bare

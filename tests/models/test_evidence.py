@@ -1,0 +1,106 @@
+"""Evidence encoders: what they see, that they survive saving, and what they find strange."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from facecond.errors import UserError
+from facecond.models.evidence import EvidenceEncoder, load_evidence
+from facecond.models.judges import AttributeClassifier
+
+LATENTS = (3, 8, 8)
+
+
+def pictures(count: int = 2, size: int = 32) -> torch.Tensor:
+    return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("classifier")
+    torch.manual_seed(0)
+    AttributeClassifier(width=4, image_size=32, feature_size=8).eval().save_pretrained(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def timm_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("timm") / "vit.safetensors"
+    torch.manual_seed(0)
+    save_file(timm.create_model("test_vit", num_classes=0).state_dict(), path)
+    return path
+
+
+def test_a_cell_of_latents_is_a_token() -> None:
+    encoder = load_evidence("latents", 32, LATENTS, grid=4)
+    latents = torch.arange(3 * 64.0).view(1, 3, 8, 8)
+    tokens = encoder(pictures(1), latents)
+    assert tokens.shape == (1, 16, 12) and tuple(encoder.config.tokens) == (16, 12)
+    assert sorted(tokens[0, 5].tolist()) == sorted(latents[0, :, 2:4, 2:4].flatten().tolist())
+    assert load_evidence("latents", 32, (3, 4, 4)).config.grid == 4  # no finer than the latents
+    with pytest.raises(UserError, match="does not divide"):
+        load_evidence("latents", 32, LATENTS, grid=3)
+
+
+def test_a_classifier_shows_its_features(classifier: Path) -> None:
+    encoder = load_evidence(f"classifier:{classifier}", 64, LATENTS)
+    tokens = encoder(pictures(size=64), torch.zeros(2, *LATENTS))
+    assert tokens.shape == (2, 16, 16)  # 32 px at stride 8
+    torch.testing.assert_close(tokens.mean(-1), torch.zeros(2, 16), atol=1e-5, rtol=0)
+    assert len(encoder.config.weights) == 64
+
+
+def test_a_timm_model_shows_its_patches(timm_file: Path) -> None:
+    encoder = load_evidence(f"timm:test_vit:{timm_file}", 32, LATENTS)
+    assert tuple(encoder.config.tokens) == (100, 64)  # 160 px in patches of 16, no class token
+    assert encoder(pictures(), torch.zeros(2, *LATENTS)).shape == (2, 100, 64)
+
+
+@pytest.mark.parametrize("kind", ["latents", "classifier", "timm"])
+def test_an_encoder_is_saved_whole(
+    kind: str, classifier: Path, timm_file: Path, tmp_path: Path
+) -> None:
+    spec = {"classifier": f"classifier:{classifier}", "timm": f"timm:test_vit:{timm_file}"}
+    encoder = load_evidence(spec.get(kind, kind), 32, LATENTS)
+    latents = torch.randn(2, *LATENTS, generator=torch.Generator().manual_seed(1))
+    seen = encoder(pictures(), latents)
+    encoder.measure(seen.numpy())
+    encoder.save_pretrained(tmp_path)
+    again = EvidenceEncoder.from_pretrained(tmp_path).eval()
+    assert torch.equal(again(pictures(), latents), seen)
+    assert torch.equal(again.mean, encoder.mean) and again.limit == encoder.limit
+
+
+def test_what_is_unlike_the_faces_seen_is_told() -> None:
+    numbers = np.random.default_rng(0)
+    faces = (2 + 0.5 * numbers.standard_normal((500, 16, 12))).astype(np.float32)
+    encoder = load_evidence("latents", 32, LATENTS, grid=4)
+    assert not (encoder.distance(torch.from_numpy(faces)) > encoder.limit).any()  # not measured
+    encoder.measure(faces)
+    like = 2 + 0.5 * numbers.standard_normal((100, 16, 12)).astype(np.float32)
+    assert not (encoder.distance(torch.from_numpy(like)) > encoder.limit).any()
+    blank, noise = np.full((1, 16, 12), 2.0), 3 * numbers.standard_normal((1, 16, 12))
+    for strange in (blank, noise):
+        seen = torch.from_numpy(strange.astype(np.float32))
+        assert bool(encoder.distance(seen) > encoder.limit)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("latent", "Did you mean 'latents'"),
+        ("classifier", "Write latents, classifier:PATH"),
+        ("classifier:nowhere", "nowhere"),
+        ("timm:no_such_model", "no model"),
+        ("timm:test_vit:nowhere.safetensors", "no such file"),
+    ],
+)
+def test_faults_of_a_spec_are_told(spec: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        load_evidence(spec, 32, LATENTS)

@@ -1,0 +1,127 @@
+"""Training with references: the whole path, frozen or joint, resumed exactly; faults told first."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from facecond.config import RunConfig, load
+from facecond.data.render_set import render_prepared
+from facecond.errors import UserError
+from facecond.models.judges import AttributeClassifier
+from facecond.models.reference import Reference
+from facecond.pipeline import load_pipeline
+from facecond.training.loop import train
+
+TINY = ["train.batch_size=8", "train.log_every=2", "train.sample_every=0", "sampling.steps=2",
+        "first_stage.latent_channels=6", "denoiser.block_out_channels=[16,32]",
+        "denoiser.condition_dim=16", "reference.dim=16", "reference.queries=3",
+        "pairs.min_pairs=1"]  # fmt: skip
+DEADIFF = ["routing.preset=deadiff", "train.steps=6"]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """64 rendered faces of 64 px: blocks of 2 geometries x 2 appearances."""
+    out = tmp_path_factory.mktemp("varied") / "data"
+    render_prepared(out, 64, 64, 0, True, 0.2, 0.2, 1, variations=2)
+    return out
+
+
+def config(root: Path, *overrides: str) -> RunConfig:
+    return load(RunConfig, "rendered_debug", [f"data.root={root}", *TINY, *overrides])
+
+
+def weights(model: Path) -> dict[str, torch.Tensor]:
+    found = {}
+    for part in ("unet", "condition_encoder"):
+        (file,) = (model / part).glob("*.safetensors")
+        found |= {f"{part}.{key}": value for key, value in load_file(file).items()}
+    return found
+
+
+@pytest.fixture(scope="module")
+def base(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train(config(root, "train.steps=6"), tmp_path_factory.mktemp("base") / "run")
+
+
+def test_frozen_training_moves_only_what_belongs_to_the_reference(
+    root: Path, base: Path, tmp_path: Path
+) -> None:
+    made = config(root, *DEADIFF, "reference.freeze=true")
+    model = train(made, tmp_path / "run", init=base)
+    before, after = weights(base), weights(model)
+    assert all(torch.equal(after[name], before[name]) for name in before)
+    new = set(after) - set(before)
+    assert all("qformer" in name or "reference" in name for name in new)
+    values = [after[name] for name in new if "to_kv.reference" in name]
+    assert values and all(value[len(value) // 2 :].abs().sum() > 0 for value in values)
+    pipeline, picture = load_pipeline(model), load_pipeline(base)(seeds=[5]).images[0]
+    without = pipeline(seeds=[0]).images
+    assert (without == load_pipeline(base)(seeds=[0]).images).all()
+    faces = pipeline(seeds=[0], reference=[Reference(picture), Reference(picture, "geometry")])
+    assert faces.images.shape == (1, 64, 64, 3)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["reference.mix={attribute: 1, reconstruction: 1}", "routing.combine=joint"],
+        ["reference.same_picture=true", "reference.trunks=2", "train.accumulation=2"],
+        ["routing.rules=[{source: mask, layers: '*'}, {source: reference, layers: '*'}]"],
+    ],
+    ids=["attributes, joint", "reconstructive, two trunks", "no instructions"],
+)
+def test_references_train_and_resume_exactly(
+    root: Path, tmp_path: Path, overrides: list[str]
+) -> None:
+    whole = weights(train(config(root, *DEADIFF, *overrides), tmp_path / "run"))
+    short = config(root, *DEADIFF, "train.checkpoint_every_s=0", *overrides)
+    short.train.keep_checkpoints = 6
+    train(short, tmp_path / "often")
+    for step in sorted((tmp_path / "often" / "checkpoints").iterdir())[2:]:
+        shutil.rmtree(step)
+    again = weights(train(short, tmp_path / "often"))
+    assert whole.keys() == again.keys()
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+
+
+def test_a_model_says_what_it_was_taught(root: Path, tmp_path: Path) -> None:
+    made = config(root, *DEADIFF, "reference.mix={appearance: 1, attribute: 1}", "train.steps=1")
+    taught = load_pipeline(train(made, tmp_path / "run")).condition_encoder.config.instructions
+    assert {"appearance", "Blond_Hair", "Smiling"} <= set(taught) and "geometry" not in taught
+
+
+def test_evidence_of_a_classifier_travels_with_the_model(root: Path, tmp_path: Path) -> None:
+    AttributeClassifier(width=4, image_size=64, feature_size=8).eval().save_pretrained(
+        tmp_path / "c"
+    )
+    made = config(
+        root, *DEADIFF, f"reference.evidence=classifier:{tmp_path / 'c'}", "train.steps=1"
+    )
+    model = train(made, tmp_path / "run")
+    shutil.rmtree(tmp_path / "c")
+    pipeline = load_pipeline(model)
+    picture = pipeline(seeds=[1]).images[0]
+    assert pipeline(seeds=[0], reference=Reference(picture)).images.shape == (1, 64, 64, 3)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["reference.freeze=true"], "--init"),
+        (["reference.mix={apearance: 1}"], "Did you mean 'appearance'"),
+        (["data.variants=2", "data.flip=true"], r"data\.variants"),
+        (["pairs.min_pairs=100000"], "pairs"),
+        (["reference.dim=30"], r"reference\.dim"),
+        (["reference.evidence=latent"], "Did you mean 'latents'"),
+    ],
+)
+def test_faults_are_told(root: Path, tmp_path: Path, overrides: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        train(config(root, *DEADIFF, *overrides), tmp_path / "run")
+    assert not (tmp_path / "run" / "model").exists()
