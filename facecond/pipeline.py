@@ -6,7 +6,7 @@ The module paths of the pipeline and its components are written into saved model
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -27,22 +27,15 @@ from facecond.errors import UserError
 from facecond.models.conditions import ConditionEncoder
 from facecond.models.evidence import EvidenceEncoder
 from facecond.models.first_stage import FirstStage
-from facecond.models.reference import Reference, reference_tokens
+from facecond.models.reference import Reference
 from facecond.models.routing import Routing, named_routing, narrowed
 from facecond.models.unet import FaceUNet
+from facecond.sampling.conditions import read_batch
 from facecond.sampling.guided import Guided, Interval, make_guided
-from facecond.sampling.inputs import (
-    Attributes,
-    attribute_values,
-    batch_of,
-    mask_labels,
-    noise_of_generators,
-    noise_of_seeds,
-    read_attributes,
-)
+from facecond.sampling.inputs import Attributes, given_noise, noise_of_generators, noise_of_seeds
 from facecond.sampling.loading import loaded
 from facecond.sampling.outputs import as_output, check_output_type, to_uint8
-from facecond.sampling.passes import GUIDED, Blend, Given
+from facecond.sampling.passes import GUIDED, Blend
 from facecond.seeding import torch_generator
 
 __all__ = ["GUIDED", "Blend", "FacePipeline", "FacePipelineOutput", "load_pipeline", "to_uint8"]
@@ -204,29 +197,20 @@ class FacePipeline(DiffusionPipeline):
             raise UserError(
                 f"unknown tensors {sorted(unknown)}", "callback_on_step_end_tensor_inputs", fix
             )
-        device, copies = self._execution_device, num_images_per_condition
-        read, emphasis = read_attributes(attributes)
-        batch = batch_of(read, mask, seeds, generator, latents, copies)
-        values = attribute_values(read, batch, copies, device)
-        labels = mask_labels(mask, self.image_size, batch, copies, device)
-        faces = [reference] if isinstance(reference, Reference) else list(reference)
-        taken = reference_tokens(
-            faces, batch, self.condition_encoder, self.evidence_encoder, self.first_stage
-        )
-        scales = {**(self.config.guidance if guidance is None else guidance), **emphasis}
-        given = Given(values, labels, taken)
-        if blend is not None:
-            share = torch.as_tensor(blend.share, dtype=torch.float32).expand(batch)
-            there, _ = read_attributes(blend.attributes)
-            values = attribute_values(there, batch, copies, device)
-            labels = mask_labels(blend.mask, self.image_size, batch, copies, device)
-            given = replace(given, towards=(Given(values, labels, taken), share))
+        device = self._execution_device
+        scales = dict(self.config.guidance if guidance is None else guidance)
+        given, emphasis = read_batch(
+            self, attributes, mask, reference, blend, (seeds, generator, latents),
+            num_images_per_condition,
+        )  # fmt: skip
+        scales |= emphasis
         guided = make_guided(self, weaker, given, scales, guidance_interval, guidance_rescale)
+        batch, shape = len(given.values), self._latent_shape
         seeds = range(batch) if seeds is None else seeds
         if latents is not None:
-            latents = self._given_latents(latents, batch)
+            latents = given_noise(latents, (batch, *shape)).to(device)
         elif generator is not None:
-            latents = noise_of_generators(generator, batch, self._latent_shape).to(device)
+            latents = noise_of_generators(generator, batch, shape).to(device)
         else:
             latents = self._noise(seeds)  # [B, C, h, w]
         generators = [torch_generator(seed, "sampler") for seed in seeds]
@@ -260,8 +244,8 @@ class FacePipeline(DiffusionPipeline):
             images = as_output(images, output_type)
         self.maybe_free_model_hooks()
         if not return_dict:
-            return images, taken.strange
-        return FacePipelineOutput(images=images, strange=taken.strange)
+            return images, given.taken.strange
+        return FacePipelineOutput(images=images, strange=given.taken.strange)
 
     @property
     def interrupt(self) -> bool:
@@ -297,12 +281,6 @@ class FacePipeline(DiffusionPipeline):
     def _noise(self, seeds: Sequence[int]) -> Tensor:
         """Float32 whatever the weights are, [B, C, h, w]."""
         return noise_of_seeds(seeds, self._latent_shape).to(self._execution_device)
-
-    def _given_latents(self, latents: Tensor, batch: int) -> Tensor:
-        if tuple(latents.shape) != (batch, *self._latent_shape):
-            what = f"expected shape {(batch, *self._latent_shape)}, got {tuple(latents.shape)}"
-            raise UserError(what, "latents", "Give noise for each face.")
-        return latents.to(self._execution_device, torch.float32)
 
     def _is_stochastic(self) -> bool:
         import inspect

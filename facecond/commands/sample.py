@@ -19,11 +19,10 @@ from facecond.commands.arguments import (
     weaker_model,
 )
 from facecond.commands.references import described, read_references, reference_arguments
+from facecond.commands.sample_conditions import sample_conditions
 from facecond.errors import UserError
 from facecond.labels import (
     ANYTHING,
-    ATTRIBUTES,
-    UNSPECIFIED,
     colour_mask,
     parse_emphasis,
 )
@@ -172,7 +171,7 @@ def run(args: argparse.Namespace) -> int:
         requests = read_rows(Path(args.batch), size, args.seed, scales, parts)
         return _write(args, artist, settings, requests, out, resume=True)
     seeds = list(range(args.seed, args.seed + args.n))
-    attributes, masks = conditions(args, given, size, seeds)
+    attributes, masks = sample_conditions(args, given, size, seeds)
     requests = [
         FaceRequest(f"{i:05d}", seed, attributes[i], masks[i], args.mask or "open",
                     scales | emphasis)
@@ -213,44 +212,3 @@ def _write(
     before = f" ({there} were there already)" if there else ""
     print(f"{out}: {len(requests)} faces{before}, grid.png and samples.json")
     return 0
-
-
-def conditions(
-    args: argparse.Namespace, given: np.ndarray | None, size: int, seeds: list[int]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Attributes int8 [n, 40] and masks uint8 [n, size, size] of the faces to draw."""
-    attributes = np.full((args.n, len(ATTRIBUTES)), UNSPECIFIED, np.int8)
-    masks = np.full((args.n, size, size), ANYTHING, np.uint8)
-    if args.mask == "random" and args.data:
-        from facecond.data.prepared import PreparedFolder
-        from facecond.seeding import key_of
-
-        folder = PreparedFolder.open(args.data)
-        if folder.image_size != size:
-            raise UserError(
-                f"its pictures have {folder.image_size} px, the model draws {size}",
-                args.data,
-                f"Prepare the data with --size {size}.",
-            )
-        rows = folder.indices("test")
-        for index, seed in enumerate(seeds):
-            row = int(rows[key_of(seed, "condition") % len(rows)])
-            masks[index] = folder.mask(row)
-            attributes[index] = folder.attributes[row] if given is None else given
-    elif args.mask == "random":
-        from facecond.data.rendered import render
-
-        for index, seed in enumerate(seeds):
-            face = render(seed, 0, size)
-            masks[index] = face.mask
-            attributes[index] = face.attributes if given is None else given
-    else:
-        if args.data:
-            raise UserError("--data goes with --mask random", "--data", "Add --mask random.")
-        if args.mask:
-            from facecond.data.pictures import square_mask
-
-            masks[:] = square_mask(Path(args.mask), size, "celebamask", (size, size))
-        if given is not None:
-            attributes[:] = given
-    return attributes, masks

@@ -150,3 +150,11 @@ def noise_of_generators(
         what = f"{len(each)} generators for {batch} faces"
         raise UserError(what, "generator", "Give one, or one per face.")
     return torch.stack([torch.randn(shape, generator=g, device=g.device).cpu() for g in each])
+
+
+def given_noise(latents: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Noise of one's own, float32; raises `UserError` where its shape is another."""
+    if tuple(latents.shape) != shape:
+        what = f"expected shape {shape}, got {tuple(latents.shape)}"
+        raise UserError(what, "latents", "Give noise for each face.")
+    return latents.to(torch.float32)
