@@ -99,13 +99,14 @@ def square_mask(
     return resize_mask(classes.astype(np.uint8), size)
 
 
-def read_photo(path: Path) -> np.ndarray:
-    """A picture file, upright, at its own size: uint8 [H, W, 3].
+def read_photo(path: Path, content: bytes | None = None) -> np.ndarray:
+    """A picture file, upright, at its own size: uint8 [H, W, 3]. `content` is that of the file,
+    where it is read already.
 
     Raises:
         UserError: the file is corrupt, truncated, or has more than 8 bits per channel.
     """
-    picture = decoded(path, read_bytes(path))
+    picture = decoded(path, read_bytes(path) if content is None else content)
     if picture.mode not in _IMAGE_MODES:
         raise UserError(f"the image mode is {picture.mode}", path, _IMAGE_FIX)
     return np.array(ImageOps.exif_transpose(picture).convert("RGB"))

@@ -1,0 +1,58 @@
+"""`facecond studio MODEL`: the web page where people paint a mask, set attributes and see faces."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import threading
+
+from facecond.errors import UserError
+
+PASSWORD = "FACECOND_STUDIO_PASSWORD"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.epilog = "example: facecond studio demo/run/model --port 7860"
+    add = parser.add_argument
+    add("model", nargs="?", metavar="MODEL", help="a folder that `facecond train` wrote")
+    add("--host", default="127.0.0.1", help="address to serve at (127.0.0.1: this machine only)")
+    add("--port", type=_port, default=7860, help="port to serve at (7860)")
+    add(
+        "--password",
+        default=os.environ.get(PASSWORD),
+        metavar="WORD",
+        help=f"ask visitors for it (default: the environment's {PASSWORD})",
+    )
+    add("--parser", metavar="PATH", help="face parser trained on real faces, to read photos with")
+    add("--detector", metavar="FILE", help="YuNet's weights, to find the face in a photo with")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Load the model and serve until interrupted."""
+    if args.model is None:
+        fix = "Name one: `facecond demo` makes demo/run/model in ten minutes."
+        raise UserError("no model is named", "facecond studio", fix)
+    if args.host not in ("127.0.0.1", "localhost", "::1") and not args.password:
+        print("warning: everybody who reaches this machine can use the studio (see --password)")
+    from facecond.studio.app import build, require_gradio, start
+
+    require_gradio()  # before the model, which takes longer
+    from facecond.studio.session import ModelSession
+    from facecond.studio.starts import Starts
+
+    session = ModelSession(args.model)
+    blocks = build(session, Starts(session.image_size, args.parser, args.detector))
+    address = start(blocks, args.host, args.port, args.password)
+    print(f"the studio is at {address} (end it with Ctrl+C)", flush=True)
+    try:
+        threading.Event().wait()
+    finally:
+        blocks.close(verbose=False)
+    return 0
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to 65535, not '{text}'")
+    return int(text)

@@ -1,0 +1,147 @@
+// From a click on "draw" to the faces.
+
+const drawButton = byId("draw");
+const cancelButton = byId("cancel");
+const countField = byId("count");
+const seedField = byId("seed");
+let job = null; // the name of the drawing that is under way
+let again = false; // something changed meanwhile that wants to be drawn too
+
+countField.max = FACTS.limits.count;
+seedField.max = FACTS.limits.seed;
+countField.value = 8;
+seedField.value = randomSeed();
+
+// A number field holds a whole number in its range, whatever was typed.
+for (const field of [countField, seedField])
+  field.addEventListener("change", () => {
+    field.value = clamp(Math.round(Number(field.value) || Number(field.min)), Number(field.min), Number(field.max));
+    if (shown.pinned && field === seedField) unpin();
+  });
+byId("dice").append(icon("dice"));
+byId("dice").addEventListener("click", () => {
+  seedField.value = randomSeed();
+  seedField.dispatchEvent(new Event("change"));
+});
+
+function showStatus(words, share = null) {
+  byId("status-words").textContent = words;
+  byId("status").dataset.state = share === null ? "rest" : "busy";
+  byId("bar").style.width = `${100 * (share ?? 0)}%`;
+}
+
+const ordinal = (n) => `${n}${n % 10 === 1 && n !== 11 ? "st" : n % 10 === 2 && n !== 12 ? "nd" : n % 10 === 3 && n !== 13 ? "rd" : "th"}`;
+
+function follow(event, count) {
+  if (event.state === "waiting") showStatus(`You are ${ordinal(event.position)} in line`, 0);
+  if (event.state !== "drawing") return;
+  showStatus(event.step ? `Step ${event.step} of ${event.steps}` : "Reading the conditions", event.step / event.steps);
+  showPreviews(count, event.previews);
+}
+
+async function draw() {
+  if (job) {
+    again = true;
+    return cancel();
+  }
+  calm();
+  const wanted = settings();
+  job = `job-${crypto.getRandomValues(new Uint32Array(3)).join("-")}`;
+  setBusy(true);
+  showStatus("Sending", 0);
+  showPreviews(wanted.count);
+  const last = await askToDraw(
+    {
+      job,
+      client: CLIENT,
+      mask: textOf(wanted.mask),
+      attributes: wanted.traits,
+      guidance: wanted.guidance,
+      steps: wanted.steps,
+      seed: wanted.seed,
+      count: wanted.count,
+      off: wanted.dark.map((key) => key.split("|")),
+    },
+    (event) => follow(event, wanted.count),
+  );
+  job = null;
+  setBusy(false);
+  finish(last, wanted);
+  if (again) {
+    again = false;
+    draw();
+  }
+}
+
+function finish(last, wanted) {
+  if (last.state === "done") {
+    const time = new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+    shown.result = { settings: wanted, faces: last.faces, time };
+    byId("took").textContent = `${last.seconds.toFixed(1)} s on the ${FACTS.model.device}`;
+    showStatus("");
+    rememberResult(shown.result);
+  } else if (last.state === "cancelled") {
+    showStatus(again ? "" : "Cancelled");
+  } else {
+    showStatus("");
+    complain(last);
+  }
+  if (shown.result) showResult();
+  else if (!again) showEmpty();
+  emit("finished", last.state);
+}
+
+function cancel() {
+  if (!job) return;
+  showStatus("Cancelling", 0);
+  ask("cancel", { job });
+}
+
+function setBusy(busy) {
+  drawButton.hidden = busy;
+  cancelButton.hidden = !busy;
+  byId("result-actions").hidden = busy || !shown.result;
+}
+
+// Before the first faces: what to do here.
+function showEmpty() {
+  const tries = [["Red carpet", "wavy-hair"], ["Professor", "glasses"], ["Summer", "smile"]];
+  byId("faces").classList.remove("making", "pairs");
+  byId("faces").dataset.count = 0;
+  byId("faces").replaceChildren(
+    make(
+      "div",
+      { className: "empty" },
+      make("h2", {}, "Paint a layout, choose attributes, draw."),
+      make("p", {}, "What you leave open, the model decides. Or begin with one of these:"),
+      make(
+        "div",
+        { className: "tries" },
+        ...tries.map(([preset, template]) => {
+          const { png } = FACTS.templates.find(({ name }) => name === template);
+          return make(
+            "button",
+            {
+              type: "button",
+              className: "try",
+              onclick: async () => {
+                useTraits(traitsOf(PRESETS[preset]));
+                if (await startFrom({ kind: "template", name: template })) draw();
+              },
+            },
+            make("img", { src: `data:image/png;base64,${png}`, alt: "" }),
+            make("span", {}, preset),
+          );
+        }),
+      ),
+    ),
+  );
+}
+
+drawButton.addEventListener("click", () => {
+  show("faces");
+  draw();
+});
+cancelButton.addEventListener("click", cancel);
+on("routing", () => live.checked && shown.result && draw());
+window.addEventListener("pagehide", () => job && cancelOnLeave(job));

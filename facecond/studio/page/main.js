@@ -1,0 +1,65 @@
+// Puts the page together: views, tabs, dark and light, and the first look.
+
+const TABS = ["attributes", "guidance", "routing"];
+const VIEWS = [["layout", "brush"], ["attributes", "ghost"], ["guidance", "dial"], ["routing", "grid"], ["faces", "spark"]];
+
+// A view of the narrow page; in the wide one, attributes, guidance and routing are tabs.
+function show(view) {
+  shell.dataset.view = view;
+  if (TABS.includes(view)) shell.dataset.tab = view;
+  for (const one of root.querySelectorAll("[data-shows]")) {
+    const current = one.closest("nav") ? view : shell.dataset.tab;
+    one.setAttribute(one.closest("nav") ? "aria-current" : "aria-selected", one.dataset.shows === current);
+  }
+  if (view === "layout") settleView();
+}
+
+byId("tabs").append(
+  ...TABS.map((name) => make("button", { type: "button", role: "tab", data: { shows: name }, onclick: () => show(name) }, capital(name))),
+);
+byId("bottom").append(
+  ...VIEWS.map(([name, shape]) => make("button", { type: "button", data: { shows: name }, onclick: () => show(name) }, icon(shape), make("span", {}, capital(name)))),
+);
+
+const dusk = window.matchMedia("(prefers-color-scheme: dark)");
+const stored = () => {
+  try {
+    return localStorage.getItem("facecond-shade");
+  } catch {
+    return null; // storage may be forbidden
+  }
+};
+function useShade() {
+  const shade = stored() ?? (dusk.matches ? "dark" : "light");
+  host.dataset.shade = shade;
+  document.documentElement.dataset.shade = shade;
+  byId("shade").replaceChildren(icon(shade === "dark" ? "sun" : "moon"));
+}
+byId("shade").addEventListener("click", () => {
+  const other = host.dataset.shade === "dark" ? "light" : "dark";
+  try {
+    localStorage.setItem("facecond-shade", other);
+  } catch {
+    // it holds until the page is left
+  }
+  useShade();
+  if (host.dataset.shade !== other) host.dataset.shade = document.documentElement.dataset.shade = other;
+});
+dusk.addEventListener("change", useShade);
+
+byId("help").append(icon("keys"));
+byId("help").addEventListener("click", showKeys);
+byId("model").append(make("b", {}, FACTS.model.name), ` ${SIZE} px · ${FACTS.model.device}`);
+
+useShade();
+for (const part of ["traits", "guidance", "routing", "tool", "zoom"]) emit(part);
+showMask();
+show("layout");
+shell.dataset.tab = "attributes";
+show("layout");
+showEmpty();
+startFrom({ kind: "template", name: FACTS.templates[0].name }).then(() => {
+  painter.past = [];
+  emit("mask");
+  host.dataset.ready = "";
+});

@@ -1,0 +1,111 @@
+"""The model behind the page: one pipeline that draws one request at a time."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from facecond.face_files import face_png, face_record
+from facecond.pipeline import FacePipeline, load_pipeline
+from facecond.studio.codec import file_text, preview_text
+from facecond.studio.limits import SCALE, STEPS
+from facecond.studio.line import Event, Job
+from facecond.studio.preview import Preview
+from facecond.studio.request import DrawRequest
+from facecond.studio.routing_grid import grid
+
+PREVIEW_SECONDS = 0.25
+"""A preview costs a pass through the decoder: no more of them than the eye needs."""
+
+
+class ModelSession:
+    """Draws requests. Not for two threads at once: `Line` has one.
+
+    Args:
+        model: folder of a saved model.
+
+    Raises:
+        UserError: as `load_pipeline`.
+    """
+
+    def __init__(self, model: str | Path) -> None:
+        self.model = str(model)
+        self.pipeline: FacePipeline = load_pipeline(model)
+        self.pipeline.to("cuda" if torch.cuda.is_available() else "cpu")
+
+    @property
+    def image_size(self) -> int:
+        """Side of pictures and masks in pixels."""
+        return self.pipeline.image_size
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Conditions that the model reads."""
+        return tuple(self.pipeline.condition_encoder.reads)
+
+    def described(self) -> dict[str, Any]:
+        """What the page needs to know, as JSON values."""
+        config = self.pipeline.config
+        return {
+            "name": _name_of(Path(self.model)),
+            "size": self.image_size,
+            "steps": min(int(config.steps), STEPS),
+            "guidance": {s: min(config.guidance.get(s, 1.0), SCALE) for s in self.sources},
+            "routing": grid(self.pipeline.unet.trained_routing),
+            "device": "GPU" if self.pipeline.device.type == "cuda" else "CPU",
+        }
+
+    def draw(self, request: DrawRequest, job: Job) -> Event:
+        """Sample the faces of a request; tells `job` how it goes.
+
+        Raises:
+            Cancelled: the job was cancelled.
+            UserError: as the pipeline.
+        """
+        started = time.monotonic()
+        shown, preview = started, Preview()
+
+        def after_step(
+            pipeline: FacePipeline, step: int, timestep: Tensor, given: dict[str, Tensor]
+        ) -> dict[str, Tensor]:
+            nonlocal shown
+            job.check()
+            total = len(pipeline.scheduler.timesteps)
+            event: Event = {"state": "drawing", "step": step + 1, "steps": total}
+            wanted = step + 1 < total and time.monotonic() - shown >= PREVIEW_SECONDS
+            pictures = preview.pictures(pipeline, step, given["latents"], wanted)
+            if pictures is not None:
+                shown = time.monotonic()
+                event["previews"] = [preview_text(picture) for picture in pictures]
+            job.events.put(event)
+            return {}
+
+        job.events.put({"state": "drawing", "step": 0, "steps": request.steps})
+        pipeline = self.pipeline
+        pipeline.use_routing(request.routing)
+        pictures = pipeline(
+            attributes=request.attributes,
+            mask=request.mask,
+            seeds=request.seeds,
+            guidance=request.guidance,
+            num_inference_steps=request.steps,
+            callback_on_step_end=after_step,
+        ).images
+        faces = []
+        for picture, seed in zip(pictures, request.seeds, strict=True):
+            record = face_record(
+                pipeline, self.model, seed, request.attributes, request.mask, "painted",
+                request.guidance, request.steps, len(request.seeds),
+            )  # fmt: skip
+            faces.append({"seed": seed, "png": file_text(face_png(picture, record))})
+        return {"state": "done", "faces": faces, "seconds": time.monotonic() - started}
+
+
+def _name_of(model: Path) -> str:
+    """`runs/mine/model` -> `mine`: the last folder that has a name of its own."""
+    parts = [part for part in model.resolve().parts if part not in ("model", "run")]
+    return parts[-1]

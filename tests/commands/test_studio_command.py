@@ -1,0 +1,43 @@
+"""`facecond studio`: what is said before anything is served."""
+
+from __future__ import annotations
+
+import builtins
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from facecond.cli import main
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "no model is named"),
+        (["nowhere"], "not a model folder"),
+        (["nowhere", "--port", "99999"], "from 1 to 65535"),
+        (["nowhere", "--hosts", "0.0.0.0"], "Did you mean '--host'"),
+    ],
+)
+def test_bad_input(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    if message == "not a model folder":
+        pytest.importorskip("gradio", reason="Gradio is not installed (extra [studio])")
+    assert main(["studio", *words]) == 2
+    said = capsys.readouterr().err.strip().splitlines()
+    assert message in said[-1]
+
+
+def test_gradio_is_asked_for_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *rest: Any) -> Any:
+        if name == "gradio":
+            raise ImportError(name)
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    assert main(["studio", str(tmp_path)]) == 2
+    assert 'pip install "facecond[studio]"' in capsys.readouterr().err

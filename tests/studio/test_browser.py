@@ -1,0 +1,403 @@
+"""The page in a real browser: paint, choose, draw, cancel, compare; two people at once; errors.
+
+Screenshots go to the folder that FACECOND_SCREENSHOTS names, else to pytest's temporary one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facecond.data.masks import mask_png, random_mask, read_mask
+from facecond.labels import ANYTHING, ATTRIBUTES, MASK_CLASSES, mirror_mask
+from facecond.studio import app
+from facecond.studio.request import DrawRequest
+from facecond.studio.session import ModelSession
+from facecond.studio.starts import Starts
+
+pytest.importorskip("gradio", reason="Gradio is not installed (extra [studio])")
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+CHROMIUM = os.environ.get("FACECOND_CHROMIUM") or next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine"),
+]
+
+SIZE = 32
+HAIR, HAT, SKIN = (MASK_CLASSES.index(name) for name in ("hair", "hat", "skin"))
+WIDE, PHONE = (1280, 800), (390, 844)
+
+
+@pytest.fixture(scope="module")
+def address(session: ModelSession) -> Iterator[str]:
+    blocks = app.build(session, Starts(session.image_size))
+    yield app.start(blocks, "127.0.0.1", None)
+    blocks.close(verbose=False)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as control:
+        flags = ["--no-sandbox", "--use-angle=swiftshader"]
+        started = control.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def asked(session: ModelSession, monkeypatch: pytest.MonkeyPatch) -> list[DrawRequest]:
+    """The requests that arrived, in order."""
+    arrived: list[DrawRequest] = []
+    draw = session.draw
+
+    def noted(request: DrawRequest, job: Any) -> Any:
+        arrived.append(request)
+        return draw(request, job)
+
+    monkeypatch.setattr(session, "draw", noted)
+    return arrived
+
+
+@pytest.fixture
+def held(session: ModelSession, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """No step ends before this is set."""
+    gate, predict = threading.Event(), session.pipeline._predict
+
+    def waits(*given: Any) -> Any:
+        assert gate.wait(60)
+        return predict(*given)
+
+    monkeypatch.setattr(session.pipeline, "_predict", waits)
+    return gate
+
+
+Open = Callable[..., Any]
+
+
+@pytest.fixture
+def visit(address: str, browser: Any) -> Iterator[Open]:
+    """Opens the page in a browser of its own. At the end no console error and no request to
+    elsewhere may have been seen."""
+    contexts, wrong = [], []
+
+    def opened(size: tuple[int, int] = WIDE, dark: bool = False, errors: bool = False) -> Any:
+        context = browser.new_context(
+            viewport={"width": size[0], "height": size[1]},
+            color_scheme="dark" if dark else "light",
+            has_touch=size == PHONE,
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(60_000)
+        page.on("pageerror", lambda error: wrong.append(f"page error: {error}"))
+        if not errors:
+            page.on("console", lambda m: m.type == "error" and wrong.append(f"console: {m.text}"))
+        page.on("request", lambda request: _own(request.url, address) or wrong.append(request.url))
+        page.goto(address)
+        page.wait_for_selector(".facecond-studio[data-ready]")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert not wrong
+
+
+def _own(url: str, address: str) -> bool:
+    return url.startswith((address, "data:", "blob:"))
+
+
+@pytest.fixture
+def shoot(tmp_path: Path) -> Callable[[Any, str], None]:
+    folder = Path(os.environ.get("FACECOND_SCREENSHOTS") or tmp_path)
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def taken(page: Any, name: str) -> None:
+        page.wait_for_timeout(250)
+        page.screenshot(path=folder / f"studio_{name}.png")
+
+    return taken
+
+
+def draw(page: Any) -> list[str]:
+    """Click, wait for the end, return the pictures."""
+    page.get_by_role("button", name="Draw faces").click()
+    page.wait_for_selector("#result-actions:visible")
+    return pictures(page)
+
+
+def pictures(page: Any) -> list[str]:
+    return page.eval_on_selector_all("#faces .face img", "all => all.map(one => one.src)")
+
+
+def point(page: Any, x: float, y: float) -> tuple[float, float]:
+    """Where a pixel of the mask lies on the screen."""
+    box = page.locator("#canvas").bounding_box()
+    return box["x"] + (x + 0.5) * box["width"] / SIZE, box["y"] + (y + 0.5) * box["height"] / SIZE
+
+
+def line(page: Any, start: tuple[int, int], end: tuple[int, int]) -> None:
+    page.mouse.move(*point(page, *start))
+    page.mouse.down()
+    page.mouse.move(*point(page, *end), steps=7)
+    page.mouse.up()
+
+
+def clear(page: Any) -> None:
+    page.get_by_role("button", name="Clear: leave all open").click()
+
+
+def brush(page: Any, name: str, diameter: int = 1) -> None:
+    page.get_by_role("radio", name=name, exact=True).click()
+    page.keyboard.press("b")
+    page.get_by_label("Brush size").fill(str(diameter))
+    page.locator("#viewport").hover()
+
+
+def test_what_is_painted_arrives_class_for_class(visit: Open, asked: list[DrawRequest]) -> None:
+    page = visit()
+    clear(page)
+    expected = np.full((SIZE, SIZE), ANYTHING, np.uint8)
+    brush(page, "hair")
+    line(page, (3, 4), (20, 4))
+    expected[4, 3:21] = HAIR
+    page.keyboard.press("f")
+    page.get_by_role("radio", name="skin", exact=True).click()
+    page.mouse.click(*point(page, 10, 20))
+    expected[expected == ANYTHING] = SKIN
+    brush(page, "hat")
+    line(page, (30, 10), (30, 25))
+    expected[10:26, 30] = HAT
+    page.keyboard.press("e")
+    line(page, (5, 4), (8, 4))
+    expected[4, 5:9] = ANYTHING
+    first = draw(page)
+    assert len(asked) == 1 and np.array_equal(asked[0].mask, expected)
+    page.keyboard.press("x")
+    second = draw(page)
+    assert np.array_equal(asked[1].mask, mirror_mask(expected))
+    assert len(first) == 8 and first != second and asked[0].seeds == asked[1].seeds
+
+
+def test_undo_redo_and_both_sides_at_once(visit: Open, asked: list[DrawRequest]) -> None:
+    page = visit()
+    clear(page)
+    page.keyboard.press("s")
+    brush(page, "left eye")
+    page.mouse.click(*point(page, 20, 12))
+    brush(page, "hat")
+    page.mouse.click(*point(page, 16, 2))
+    page.keyboard.press("Control+z")
+    draw(page)
+    page.keyboard.press("Control+y")
+    draw(page)
+    expected = np.full((SIZE, SIZE), ANYTHING, np.uint8)
+    expected[12, 20], expected[12, SIZE - 1 - 20] = 4, 5  # the other side is the right eye
+    assert np.array_equal(asked[0].mask, expected)
+    expected[2, [15, 16]] = HAT
+    assert np.array_equal(asked[1].mask, expected)
+
+
+def test_zoom_does_not_move_the_paint(visit: Open, asked: list[DrawRequest]) -> None:
+    page = visit()
+    clear(page)
+    brush(page, "hat")
+    page.keyboard.press("+")
+    page.keyboard.press("+")
+    page.mouse.click(*point(page, 15, 17))
+    draw(page)
+    assert np.argwhere(asked[0].mask == HAT).tolist() == [[17, 15]]
+
+
+def test_touch_paints_and_the_narrow_page_has_everything(
+    visit: Open, asked: list[DrawRequest]
+) -> None:
+    page = visit(PHONE)
+    clear(page)
+    page.get_by_role("radio", name="hat", exact=True).tap()
+    page.get_by_label("Brush size").fill("1")
+    page.touchscreen.tap(*point(page, 9, 11))
+    page.locator("#bottom [data-shows=attributes]").tap()
+    page.get_by_role("button", name="smiling", exact=True).tap()
+    assert len(draw(page)) == 8
+    assert np.argwhere(asked[0].mask == HAT).tolist() == [[11, 9]]
+    assert asked[0].attributes[ATTRIBUTES.index("Smiling")] == 1
+    for view in ("layout", "guidance", "routing", "faces"):
+        page.locator(f"#bottom [data-shows={view}]").tap()
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE[0]
+
+
+def test_attributes_guidance_and_numbers_arrive(visit: Open, asked: list[DrawRequest]) -> None:
+    page = visit()
+    page.get_by_label("Search attributes").fill("hair")
+    page.get_by_role("button", name="blond hair", exact=True).click()
+    page.get_by_role("button", name="black hair", exact=True).click()  # takes its place
+    page.get_by_label("Search attributes").fill("")
+    page.get_by_role("button", name="not eyeglasses", exact=True).click()
+    page.get_by_role("tab", name="Guidance").click()
+    page.get_by_label("Follow the layout").fill("3.5")
+    page.get_by_label("Steps").fill("2")
+    page.get_by_label("Faces", exact=True).first.fill("3")
+    page.get_by_label("Seed", exact=True).fill("41")
+    draw(page)
+    (request,) = asked
+    set_ = {n: int(v) for n, v in zip(ATTRIBUTES, request.attributes, strict=True) if v >= 0}
+    assert set_ == {"Black_Hair": 1, "Eyeglasses": 0}
+    assert request.guidance == {"mask": 3.5, "attributes": 1.0} and request.steps == 2
+    assert request.seeds == [41, 42, 43]
+    page.get_by_role("tab", name="Attributes").click()
+    page.get_by_role("button", name="Open all").click()
+    page.get_by_role("button", name="Surprise me").click()
+    page.get_by_role("button", name="Open all").wait_for()  # is there once something is set
+    page.locator(".preset", has_text="Noir").click()
+    assert "5 set" in page.locator("#traits-summary").inner_text()
+
+
+def test_routing_cells_are_switched_and_compared(
+    visit: Open, asked: list[DrawRequest], session: ModelSession
+) -> None:
+    page = visit()
+    before = draw(page)
+    page.get_by_role("button", name="Compare from here").click()
+    page.get_by_role("tab", name="Routing").click()
+    page.get_by_label("Draw again at each switch").check()
+    page.locator("button.column[data-source=mask]").click()
+    page.wait_for_selector(".faces.pairs button.face >> nth=15")
+    trained = session.pipeline.unet.trained_routing
+    off = asked[1].routing.gates()[:, trained.sources.index("mask")]
+    assert not off.any() and asked[0].routing == trained and asked[0].seeds == asked[1].seeds
+    both = pictures(page)
+    assert both[0::2] == before and both[1::2] != before
+    assert "routing cells off" in page.locator("#compare-bar").inner_text()
+    page.get_by_role("button", name="End comparison").click()
+    assert pictures(page) == both[1::2]
+
+
+def test_history_brings_everything_back(visit: Open, asked: list[DrawRequest]) -> None:
+    page = visit()
+    page.locator(".preset", has_text="Professor").click()
+    first = draw(page)
+    clear(page)
+    page.get_by_role("button", name="Open all").click()
+    page.get_by_role("button", name="Another seed").click()
+    assert draw(page) != first
+    page.locator(".past-card").nth(1).click()
+    assert pictures(page) == first
+    assert draw(page) == first
+    assert np.array_equal(asked[0].mask, asked[2].mask) and asked[0].seeds == asked[2].seeds
+    assert np.array_equal(asked[0].attributes, asked[2].attributes)
+
+
+def test_files_come_and_go(visit: Open, asked: list[DrawRequest], tmp_path: Path) -> None:
+    page = visit()
+    mask = random_mask(3, SIZE)
+    (tmp_path / "mine.png").write_bytes(mask_png(mask))
+    page.locator("input[type=file][data-kind=mask]").set_input_files(tmp_path / "mine.png")
+    page.wait_for_selector(".stage:not(.busy)")
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Save the mask as PNG").click()
+    saved.value.save_as(tmp_path / "saved.png")
+    assert np.array_equal(read_mask(tmp_path / "saved.png"), mask)
+    draw(page)
+    assert np.array_equal(asked[0].mask, mask)
+    page.locator("button.face").first.click()
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Download PNG").click()
+    saved.value.save_as(tmp_path / "face.png")
+    with Image.open(tmp_path / "face.png") as picture:
+        assert picture.size == (SIZE, SIZE) and '"seed": ' in picture.text["facecond"]
+    page.get_by_role("button", name="Close").click()
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Download all").click()
+    saved.value.save_as(tmp_path / "faces.zip")
+    shutil.unpack_archive(tmp_path / "faces.zip", tmp_path / "faces")
+    assert len(list((tmp_path / "faces").glob("face_*.png"))) == 8
+
+
+def test_cancel(visit: Open, asked: list[DrawRequest], held: threading.Event) -> None:
+    page = visit()
+    page.get_by_role("button", name="Draw faces").click()
+    page.get_by_text("Reading the conditions").wait_for()
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    page.get_by_text("Cancelling").wait_for()
+    held.set()
+    page.get_by_text("Cancelled").wait_for()
+    assert "Paint a layout" in page.locator("#faces").inner_text()
+    assert len(draw(page)) == 8 and len(asked) == 2
+
+
+def test_two_people_at_once(visit: Open, asked: list[DrawRequest], held: threading.Event) -> None:
+    first, second = visit(), visit()
+    for page, name in ((first, "hair"), (second, "hat")):
+        clear(page)
+        page.get_by_role("radio", name=name, exact=True).click()
+        page.keyboard.press("f")
+        page.mouse.click(*point(page, 5, 5))
+    first.get_by_role("button", name="Draw faces").click()
+    first.get_by_text("Reading the conditions").wait_for()
+    second.get_by_role("button", name="Draw faces").click()
+    second.get_by_text("You are 1st in line").wait_for()
+    held.set()
+    for page in (first, second):
+        page.wait_for_selector("#result-actions:visible")
+    assert [set(request.mask.ravel().tolist()) for request in asked] == [{HAIR}, {HAT}]
+    assert pictures(first) != pictures(second)
+
+
+def test_faults_are_said_in_words(
+    visit: Open, session: ModelSession, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    page = visit(errors=True)
+    alert = page.locator("#alert")
+    Image.new("RGB", (40, 40)).save(tmp_path / "photo.png")
+    page.locator("input[type=file][data-kind=mask]").set_input_files(tmp_path / "photo.png")
+    alert.get_by_text("The mask is a PNG of mode RGB").wait_for()
+    (tmp_path / "large.png").write_bytes(b"0" * (13 * 2**20))
+    page.locator("input[type=file][data-kind=mask]").set_input_files(tmp_path / "large.png")
+    alert.get_by_text("The file is too large").wait_for()
+    page.locator("summary[aria-label=Open]").click()
+    page.get_by_text("Photo …").click()
+    alert.get_by_text("Photos need a face parser").wait_for()
+
+    def broken(*_: Any) -> None:
+        raise RuntimeError("private")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(session, "draw", broken)
+        page.get_by_role("button", name="Draw faces").click()
+        alert.get_by_text("Something went wrong on our side").wait_for()
+    page.route("**/call/draw", lambda route: route.abort())
+    page.get_by_role("button", name="Draw faces").click()
+    alert.get_by_text("The studio does not answer").wait_for()
+    page.unroute("**/call/draw")
+    assert len(draw(page)) == 8 and alert.is_hidden()
+    assert "private" not in page.content() and "Traceback" not in page.content()
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_screenshots(visit: Open, shoot: Callable[[Any, str], None], dark: bool) -> None:
+    shade = "dark" if dark else "light"
+    page = visit(WIDE, dark)
+    shoot(page, f"1280_{shade}_first")
+    page.locator(".preset", has_text="Professor").click()
+    draw(page)
+    shoot(page, f"1280_{shade}_faces")
+    page.locator("button.face").first.click()
+    shoot(page, f"1280_{shade}_large")
+    narrow = visit(PHONE, dark)
+    for view in ("layout", "attributes", "guidance", "routing"):
+        narrow.locator(f"#bottom [data-shows={view}]").tap()
+        shoot(narrow, f"390_{shade}_{view}")
+    draw(narrow)
+    shoot(narrow, f"390_{shade}_faces")

@@ -1,0 +1,94 @@
+"""The model behind the page: faces with provenance, previews, cancelling, routing for one only."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facecond.studio import session as sessions
+from facecond.studio.line import Cancelled, Event, Job
+from facecond.studio.request import DrawRequest, read_request
+from facecond.studio.routing_grid import without
+from facecond.studio.session import ModelSession
+
+
+@pytest.fixture
+def request_(wish: dict[str, Any], session: ModelSession) -> DrawRequest:
+    trained = session.pipeline.unet.trained_routing
+    return read_request(wish, session.image_size, session.sources, trained)
+
+
+def a_job() -> Job:
+    return Job("job-00000001", "client-00000001", lambda job: {})
+
+
+def events_of(job: Job) -> list[Event]:
+    return [job.events.get() for _ in range(job.events.qsize())]
+
+
+def opened(face: dict[str, Any]) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(face["png"])))
+
+
+def test_faces_are_those_of_the_pipeline_and_say_how_they_were_made(
+    session: ModelSession, request_: DrawRequest, model: Path
+) -> None:
+    done = session.draw(request_, a_job())
+    assert done["state"] == "done" and [face["seed"] for face in done["faces"]] == [7, 8]
+    expected = session.pipeline(
+        request_.attributes, request_.mask, [7, 8], {"mask": 2.0, "attributes": 1.0}, 3
+    ).images
+    for face, pixels in zip(done["faces"], expected, strict=True):
+        picture = opened(face)
+        assert np.array_equal(np.array(picture), pixels)
+        record = json.loads(picture.text["facecond"])
+        assert record["seed"] == face["seed"] and record["model"] == str(model)
+        assert record["attributes"] == "-Eyeglasses,Smiling" and record["steps"] == 3
+        assert record["guidance"] == {"mask": 2.0, "attributes": 1.0}
+        assert "routing_table" not in record
+
+
+def test_it_tells_how_it_goes(
+    session: ModelSession, request_: DrawRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "PREVIEW_SECONDS", 0)
+    job = a_job()
+    session.draw(request_, job)
+    told = events_of(job)
+    assert [event["step"] for event in told] == [0, 1, 2, 3]
+    assert [len(event.get("previews", [])) for event in told] == [0, 0, 2, 0]
+
+
+def test_a_cancelled_job_ends_after_its_step(session: ModelSession, request_: DrawRequest) -> None:
+    job = a_job()
+    job.cancel()
+    with pytest.raises(Cancelled):
+        session.draw(request_, job)
+    assert [event["step"] for event in events_of(job)] == [0]
+
+
+def test_a_routing_holds_for_one_request(session: ModelSession, request_: DrawRequest) -> None:
+    plain = session.draw(request_, a_job())["faces"]
+    trained = session.pipeline.unet.trained_routing
+    dark = without(trained, [(layer.id, "mask") for layer in trained.layers])
+    edited = session.draw(replace(request_, routing=dark), a_job())["faces"]
+    assert edited[0]["png"] != plain[0]["png"]
+    record = json.loads(opened(edited[0]).text["facecond"])
+    assert record["routing_table"]["rules"] == dark.to_dict()["rules"]
+    again = session.draw(request_, a_job())["faces"]
+    assert np.array_equal(np.array(opened(again[0])), np.array(opened(plain[0])))
+
+
+def test_what_the_page_is_told(session: ModelSession) -> None:
+    told = session.described()
+    assert told["name"] == "tiny" and told["size"] == 32 and told["steps"] == 4
+    assert told["guidance"] == {"attributes": 1.0, "mask": 2.0}
+    json.dumps(told)
