@@ -33,6 +33,8 @@ TABLE: dict[str, tuple[str, str]] = {
     "train first-stage": ("train_first_stage", "train a first stage: pictures to latents and back"),
     "train judge": ("train_judge", "train a judge: the face parser or the attribute classifier"),
     "sample": ("sample", "draw faces that follow attributes and a mask"),
+    "reproduce": ("reproduce", "draw a face again from its own file, and compare"),
+    "explore": ("explore", "grids and interpolations: what each condition changes"),
     "mask random": ("mask_random", "a layout to start from: the mask of a random face"),
     "mask template": ("mask_template", "a layout to start from, by name: frontal, hat, smile, ..."),
     "mask from-photo": ("mask_from_photo", "the mask of a photo: face found, aligned, parsed"),
@@ -44,6 +46,7 @@ TABLE: dict[str, tuple[str, str]] = {
         "evaluate_first_stage",
         "say how much a first stage loses: it bounds everything after it",
     ),
+    "evaluate steps": ("evaluate_steps", "quality and time by solver and number of steps"),
     "evaluate judge": ("evaluate_judge", "score a judge on real pictures with true labels"),
     "attribute-split": ("attribute_split", "measure which attributes the mask alone tells"),
     "sensitivity": ("sensitivity", "measure which layer answers to which source of conditions"),
@@ -52,6 +55,8 @@ TABLE: dict[str, tuple[str, str]] = {
 }
 """Words of a command -> its module in `facecond.commands` and one line of help."""
 
+NAMES = ("--attributes", "--to")
+"""Options whose value may begin with a minus."""
 USER_ERROR, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
 CHECK_FILE = "Check the path, its permissions and the free space."
 
@@ -132,13 +137,25 @@ def _run(name: str, arguments: list[str], commands: dict[str, tuple[str, str]]) 
         allow_abbrev=False,
     )
     module.configure(parser)
-    parsed, unknown = parser.parse_known_args(arguments)
+    parsed, unknown = parser.parse_known_args(_joined(arguments))
     if unknown:
         options = [option for action in parser._actions for option in action.option_strings]
         word = unknown[0].partition("=")[0]
         fix = nearest(word, options) if word.startswith("-") else f"See '{parser.prog} --help'."
         raise UserError(f"unknown argument '{unknown[0]}'", parser.prog, fix)
     return int(module.run(parsed))
+
+
+def _joined(words: list[str]) -> list[str]:
+    """`--attributes -Eyeglasses` -> `--attributes=-Eyeglasses`: there a minus is no option."""
+    joined: list[str] = []
+    for word in words:
+        after_names = joined and joined[-1] in NAMES
+        if after_names and word.startswith("-") and not word.startswith("--"):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def _choose(commands: dict[str, tuple[str, str]]) -> str:

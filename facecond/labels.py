@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from facecond.errors import UserError, nearest
@@ -86,15 +88,39 @@ def attribute_index(name: str) -> int:
 
 def parse_attributes(text: str) -> np.ndarray:
     """`"Smiling,-Eyeglasses"` -> int8 [40]: named present, with a minus absent, others -1."""
+    values, emphasis = parse_emphasis(text)
+    if emphasis:
+        name = next(iter(emphasis))
+        raise UserError(f"'{name}' has a scale", "attributes", f"Name {name} alone here.")
+    return values
+
+
+def parse_emphasis(text: str) -> tuple[np.ndarray, dict[str, float]]:
+    """`"Smiling=1.5,-Eyeglasses"` -> int8 [40] as `parse_attributes`, and a scale by name."""
     values = np.full(len(ATTRIBUTES), UNSPECIFIED, np.int8)
+    emphasis: dict[str, float] = {}
     for word in (part.strip() for part in text.split(",")):
         if not word:
             continue
-        index = attribute_index(word.lstrip("+-"))
+        name, equals, number = (part.strip() for part in word.partition("="))
+        index = attribute_index(name.lstrip("+-"))
         if values[index] != UNSPECIFIED:
             raise UserError(f"'{ATTRIBUTES[index]}' is named twice", "attributes", "Name it once.")
-        values[index] = ABSENT if word.startswith("-") else PRESENT
-    return values
+        values[index] = ABSENT if name.startswith("-") else PRESENT
+        if equals:
+            emphasis[ATTRIBUTES[index]] = _emphasis(number, ATTRIBUTES[index])
+    return values, emphasis
+
+
+def _emphasis(text: str, name: str) -> float:
+    try:
+        scale = float(text)
+    except ValueError:
+        scale = math.nan
+    if not 0 <= scale < math.inf:
+        what = f"'{text}' is no scale of '{name}'"
+        raise UserError(what, "attributes", f"Write {name}=1.5: a number from 0 up.")
+    return scale
 
 
 def format_attributes(values: np.ndarray) -> str:

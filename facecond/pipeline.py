@@ -14,37 +14,41 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from diffusers import DiffusionPipeline
+from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
 from diffusers.utils import BaseOutput
 from torch import Tensor
 
 from facecond.devices import has_fast_bf16
-from facecond.diffusion.guidance import GuidancePlan, guide, plan
+from facecond.diffusion.guidance import Scale
 from facecond.diffusion.paths import log_snr, log_snr_of, t_of_timestep
 from facecond.diffusion.schedulers import for_sampler
 from facecond.diffusion.schedulers import scheduler as make_scheduler
-from facecond.errors import UserError, nearest, reason
-from facecond.labels import ABSENT, ANYTHING, ATTRIBUTES, MASK_CLASSES, PRESENT, UNSPECIFIED
-from facecond.models.attention import Conditions
+from facecond.errors import UserError
 from facecond.models.conditions import ConditionEncoder
 from facecond.models.evidence import EvidenceEncoder
 from facecond.models.first_stage import FirstStage
-from facecond.models.reference import Reference, ReferenceTokens, reference_tokens
-from facecond.models.routing import PRESETS, SOURCES, Routing, load_routing, preset
+from facecond.models.reference import Reference
+from facecond.models.routing import Routing, named_routing, narrowed
 from facecond.models.unet import FaceUNet
+from facecond.sampling.conditions import read_batch
+from facecond.sampling.guided import Guided, Interval, make_guided
+from facecond.sampling.inputs import Attributes, given_noise, noise_of_generators, noise_of_seeds
+from facecond.sampling.loading import loaded
+from facecond.sampling.outputs import as_output, check_output_type, to_uint8
+from facecond.sampling.passes import GUIDED, Blend
 from facecond.seeding import torch_generator
 
-GUIDED = (*SOURCES, "reference")
-"""What a scale of guidance may be given for."""
+__all__ = ["GUIDED", "Blend", "FacePipeline", "FacePipelineOutput", "load_pipeline", "to_uint8"]
 
 
 @dataclass
 class FacePipelineOutput(BaseOutput):
-    """Sampled faces: `images` uint8 [B, H, W, 3].
+    """Sampled faces: `images`, uint8 [B, H, W, 3] unless another `output_type` was asked for.
 
     `strange` numbers the references that are unlike any face that the model was trained on.
     """
 
-    images: np.ndarray
+    images: Any
     strange: tuple[int, ...] = ()
 
 
@@ -63,6 +67,8 @@ class FacePipeline(DiffusionPipeline):
     """
 
     _optional_components: ClassVar[list[str]] = ["evidence_encoder"]
+    _callback_tensor_inputs: ClassVar[list[str]] = ["latents"]
+    model_cpu_offload_seq = "evidence_encoder->condition_encoder->unet->first_stage"
 
     def __init__(
         self,
@@ -110,204 +116,176 @@ class FacePipeline(DiffusionPipeline):
         Raises:
             UserError: an unknown name, a file that does not fit, a cell that was not trained.
         """
-        trained, of_tau = self.unet.trained_routing, partial(log_snr_of, self.config.schedule)
-        if isinstance(routing, str) and routing in PRESETS:
-            routing = preset(routing, trained.layers, None, trained.combine, of_tau)
-        elif not isinstance(routing, Routing):
-            if not Path(routing).is_file():
-                fix = nearest(str(routing), PRESETS)
-                raise UserError("no routing file or preset of this name", routing, fix)
-            routing = load_routing(routing, trained.layers, of_tau, trained.combine)
+        if not isinstance(routing, Routing):
+            of_tau = partial(log_snr_of, self.config.schedule)
+            routing = named_routing(routing, self.unet.trained_routing, of_tau)
         self.unet.use_routing(routing)
+
+    def use_windows(self, windows: Mapping[str, Sequence[float]]) -> None:
+        """Keep sources to windows (lo, hi) of noise levels in tau, beside what the routing says.
+
+        Raises:
+            UserError: an unknown source, no window, or one in which the source is never on.
+        """
+        of_tau = partial(log_snr_of, self.config.schedule)
+        self.unet.use_routing(narrowed(self.unet.routing, windows, of_tau))
 
     @torch.no_grad()
     def __call__(
         self,
-        attributes: Tensor | np.ndarray | None = None,
+        attributes: Attributes | None = None,
         mask: Tensor | np.ndarray | None = None,
-        seeds: Sequence[int] = (0,),
-        guidance: Mapping[str, float] | None = None,
+        seeds: Sequence[int] | None = None,
+        guidance: Mapping[str, Scale] | None = None,
         num_inference_steps: int | None = None,
         progress: bool = False,
         reference: Reference | Sequence[Reference] = (),
         callback_on_step_end: Callable[[FacePipeline, int, Tensor, dict[str, Tensor]], dict]
         | None = None,
-    ) -> FacePipelineOutput:
-        """Sample one face per seed.
+        callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
+        *,
+        generator: torch.Generator | Sequence[torch.Generator] | None = None,
+        latents: Tensor | None = None,
+        num_images_per_condition: int = 1,
+        guidance_interval: Interval | None = None,
+        guidance_rescale: float = 0.0,
+        weaker: FacePipeline | None = None,
+        blend: Blend | None = None,
+        output_type: str = "np",
+        return_dict: bool = True,
+    ) -> Any:
+        """Sample faces.
 
         Args:
-            attributes: int8 [B, 40] or [40] (1, 0, -1 = unspecified); None leaves all open.
+            attributes: int8 [B, 40] or [40] (1, 0, -1 = unspecified), `"Smiling=1.5,-Eyeglasses"`
+                (1.5 is an emphasis), `{"Smiling": True}`, or a list of such; None leaves all open.
             mask: uint8 [B, H, W] or [H, W] (0..18, 255 = anything); None leaves it open.
             seeds: one per face; noise depends on the seed alone, not on the batch. Pixels are equal
-                bit for bit at the same batch, within one grey level at another.
-            guidance: scale per source in place of the model's own; one not named has 1.
+                bit for bit at the same batch, within one grey level at another (in float32). By
+                default 0, 1, ...: as many as there are conditions, or one.
+            guidance: scale per source or attribute, a number or one per face [B], in place of the
+                model's own; one not named has 1.
             num_inference_steps: the default is the model's own.
             progress: show a bar over the steps.
             reference: faces to take something from; their guidance scale is that of `reference`.
             callback_on_step_end: called as `callback(pipeline, step, timestep, {"latents": ...})`
                 after each step; the `latents` [B, C, h, w] that it returns replace them. What it
-                raises ends the sampling.
+                raises ends the sampling; where it sets `pipeline._interrupt` the rest is skipped.
+            callback_on_step_end_tensor_inputs: what it is given, of `_callback_tensor_inputs`.
+            generator: draws the noise in place of seeds; one for all faces, or one each.
+            latents: noise to begin with, float [B, C, h, w], in place of both.
+            num_images_per_condition: faces of each condition.
+            guidance_interval: (lo, hi) in tau, or a window in logSNR. Outside of it all scales but
+                0 are 1, and only the full pass is computed.
+            guidance_rescale: share 0..1 by which the spread of the guided prediction is brought
+                back to that of the full one.
+            weaker: a worse model of the same latents to lead away from; its scale in `guidance` has
+                the name `weaker`.
+            blend: other conditions that the tokens are led towards, a share of the way.
+            output_type: `np` (uint8 [B, H, W, 3]), `pil` (a list), `pt` (float [B, 3, H, W] in
+                [0, 1]) or `latent`.
+            return_dict: False returns (images, strange).
 
         Raises:
             UserError: a wrong shape or value, an unknown source, NaN in the weights.
         """
-        batch = len(seeds)
-        values = self._attributes(attributes, batch)
-        labels = self._mask(mask, batch)
-        scales = self.config.guidance if guidance is None else guidance
-        faces = [reference] if isinstance(reference, Reference) else list(reference)
-        taken = reference_tokens(
-            faces, batch, self.condition_encoder, self.evidence_encoder, self.first_stage
-        )
-        passes = self._passes(scales, bool(taken.tokens))
-        weights = self._weights(taken, passes, batch)  # [P B, 1, S] or None
-        conditions = self._conditions(values, labels, taken, passes)
-        if weights is not None:
-            conditions.gates = conditions.gates * weights  # [P B, L, S]
-        latents = self._noise(seeds)  # [B, C, h, w]
-        self.scheduler.set_timesteps(
-            num_inference_steps or self.config.steps, device=self.unet.device
-        )
-        latents = latents * getattr(self.scheduler, "init_noise_sigma", 1.0)
+        if isinstance(callback_on_step_end, PipelineCallback | MultiPipelineCallbacks):
+            callback_on_step_end_tensor_inputs = callback_on_step_end.tensor_inputs
+        check_output_type(output_type)
+        if unknown := set(callback_on_step_end_tensor_inputs) - set(self._callback_tensor_inputs):
+            fix = f"Choose from: {', '.join(self._callback_tensor_inputs)}."
+            raise UserError(
+                f"unknown tensors {sorted(unknown)}", "callback_on_step_end_tensor_inputs", fix
+            )
+        device = self._execution_device
+        scales = dict(self.config.guidance if guidance is None else guidance)
+        given, emphasis = read_batch(
+            self, attributes, mask, reference, blend, (seeds, generator, latents),
+            num_images_per_condition,
+        )  # fmt: skip
+        scales |= emphasis
+        guided = make_guided(self, weaker, given, scales, guidance_interval, guidance_rescale)
+        batch, shape = len(given.values), self._latent_shape
+        seeds = range(batch) if seeds is None else seeds
+        if latents is not None:
+            latents = given_noise(latents, (batch, *shape)).to(device)
+        elif generator is not None:
+            latents = noise_of_generators(generator, batch, shape).to(device)
+        else:
+            latents = self._noise(seeds)  # [B, C, h, w]
         generators = [torch_generator(seed, "sampler") for seed in seeds]
-        extra = {"generator": generators} if self._is_stochastic() else {}
+        extra = {"generator": generator or generators} if self._is_stochastic() else {}
+        self.scheduler.set_timesteps(num_inference_steps or self.config.steps, device=device)
+        latents = latents * getattr(self.scheduler, "init_noise_sigma", 1.0)
+        self._interrupt = False
         self.set_progress_bar_config(disable=not progress, leave=False)
         for step, timestep in enumerate(self.progress_bar(self.scheduler.timesteps)):
+            if self._interrupt:
+                continue
             x_t = latents
             if hasattr(self.scheduler, "scale_model_input"):
                 x_t = self.scheduler.scale_model_input(latents, timestep)
-            if not self.unet.routing.is_constant:
-                gates = self.unet.gates(self._log_snr(timestep))[0]  # [L, S]
-                conditions.gates = gates if weights is None else gates * weights
-            prediction = self._predict(x_t, timestep, conditions, passes)
+            prediction = self._predict(x_t, timestep, guided)
             trained = self.config.schedule, self.config.prediction
             prediction = for_sampler(prediction, x_t, timestep, *trained)
             latents = self.scheduler.step(prediction, timestep, latents, **extra).prev_sample
             if callback_on_step_end is not None:
-                returned = callback_on_step_end(self, step, timestep, {"latents": latents})
+                shown = dict.fromkeys(callback_on_step_end_tensor_inputs, latents)
+                returned = callback_on_step_end(self, step, timestep, shown)
                 latents = returned.get("latents", latents)
-        decoded = self.first_stage.decode(latents)  # [B, 3, H, W]
-        if not (torch.isfinite(latents).all() and torch.isfinite(decoded).all()):
+        images = latents if output_type == "latent" else self.first_stage.decode(latents)
+        if not (torch.isfinite(latents).all() and torch.isfinite(images).all()):
             raise UserError(
                 "sampling gave values that are not finite",
                 "model",
                 "Its weights may hold NaN: take an earlier checkpoint.",
             )
-        return FacePipelineOutput(images=to_uint8(decoded), strange=taken.strange)
+        if output_type != "latent":
+            images = as_output(images, output_type)
+        self.maybe_free_model_hooks()
+        if not return_dict:
+            return images, given.taken.strange
+        return FacePipelineOutput(images=images, strange=given.taken.strange)
 
-    def _passes(self, scales: Mapping[str, float], with_reference: bool) -> GuidancePlan:
-        """Passes for these scales; a condition that the model does not read needs none."""
-        plan(scales, GUIDED)
-        reads = [*self.condition_encoder.reads, *(["reference"] if with_reference else [])]
-        return plan({source: w for source, w in scales.items() if source in reads}, reads)
+    @property
+    def interrupt(self) -> bool:
+        """Whether the steps that are left are skipped."""
+        return bool(getattr(self, "_interrupt", False))
 
-    def _weights(self, taken: ReferenceTokens, passes: GuidancePlan, batch: int) -> Tensor | None:
-        """Factor on the gates of each pass, sample and source, [P B, 1, S]; 0 hides a reference.
-        None where all are 1."""
-        if not taken.tokens:
-            return None
-        rows = [
-            [
-                0.0 if "reference" in hidden and s in taken.tokens else taken.weights.get(s, 1.0)
-                for s in self.unet.routing.sources
-            ]
-            for hidden in passes.passes
-        ]
-        if all(weight == 1 for row in rows for weight in row):
-            return None
-        weights = torch.tensor(rows, device=self.unet.device)  # [P, S]
-        return weights.repeat_interleave(batch, 0)[:, None]
+    def enable_vae_slicing(self) -> None:
+        """Decode face by face: less memory for large pictures. The patch code has no need of it."""
+        getattr(self.first_stage.autoencoder, "enable_slicing", lambda: None)()
+
+    def disable_vae_slicing(self) -> None:
+        """Decode all faces of a batch together again."""
+        getattr(self.first_stage.autoencoder, "disable_slicing", lambda: None)()
+
+    def _predict(self, x_t: Tensor, timestep: Tensor, guided: Guided) -> Tensor:
+        """One guided prediction [B, C, h, w]."""
+        return guided(x_t, timestep, self._log_snr(timestep))
 
     def _log_snr(self, timestep: Tensor) -> Tensor:
         """logSNR [1] at a timestep of the scheduler (the inverse of `Objective.timestep`)."""
         t = t_of_timestep(self.config.schedule, timestep.double().cpu().reshape(1))
         return log_snr(self.config.schedule, t.clamp(0, 1))
 
-    def _predict(
-        self, x_t: Tensor, timestep: Tensor, conditions: Conditions, passes: GuidancePlan
-    ) -> Tensor:
-        """One guided prediction; all passes go through the network as one batch."""
-        count = len(passes.passes)
-        stacked = torch.cat([x_t] * count).to(self.unet.dtype)  # [P B, C, h, w]
-        with self._autocast():
-            out = self.unet(stacked, timestep, conditions).sample.float()  # [P B, C, h, w]
-        full, *without = out.chunk(count)  # [B, C, h, w] each
-        return guide(full, dict(zip(passes.scales, without, strict=True)), passes.scales)
-
-    def _conditions(
-        self, values: Tensor, labels: Tensor, taken: ReferenceTokens, passes: GuidancePlan
-    ) -> Conditions:
-        """Keys and values of every pass, computed once for all steps."""
-        null = {
-            "attributes": torch.full_like(values, UNSPECIFIED),
-            "mask": torch.full_like(labels, ANYTHING),
-        }
-        given = {"attributes": values, "mask": labels}
-        stacked = {
-            source: torch.cat([null[source] if source in hidden else given[source]
-                               for hidden in passes.passes])
-            for source in given
-        }  # fmt: skip
-        with self._autocast():
-            planes = self.condition_encoder.planes(stacked["mask"])
-            tokens = self.condition_encoder(**stacked)
-            for source, read in taken.tokens.items():
-                tokens[source] = torch.cat([read] * len(passes.passes))  # [P B, Q, D]
-            return self.unet.project_conditions(tokens, planes)
-
     def _autocast(self) -> torch.autocast:
         wanted = self.unet.dtype == torch.float32 and self.precision == "bfloat16"
-        return torch.autocast(self.unet.device.type, torch.bfloat16, enabled=wanted)
+        return torch.autocast(self._execution_device.type, torch.bfloat16, enabled=wanted)
+
+    @property
+    def _latent_shape(self) -> tuple[int, int, int]:
+        config = self.unet.config
+        return config.out_channels, config.sample_size, config.sample_size
 
     def _noise(self, seeds: Sequence[int]) -> Tensor:
-        config = self.unet.config
-        shape = (config.out_channels, config.sample_size, config.sample_size)
-        noise = [torch.randn(shape, generator=torch_generator(seed, "latents")) for seed in seeds]
-        return torch.stack(noise).to(self.unet.device)  # float32 whatever the weights are
+        """Float32 whatever the weights are, [B, C, h, w]."""
+        return noise_of_seeds(seeds, self._latent_shape).to(self._execution_device)
 
     def _is_stochastic(self) -> bool:
         import inspect
 
         return "generator" in inspect.signature(self.scheduler.step).parameters
-
-    def _attributes(self, attributes: Tensor | np.ndarray | None, batch: int) -> Tensor:
-        if attributes is None:
-            attributes = np.full(len(ATTRIBUTES), UNSPECIFIED, np.int8)
-        values = torch.as_tensor(attributes)
-        values = values.expand(batch, -1) if values.ndim == 1 else values
-        known = {PRESENT, ABSENT, UNSPECIFIED}
-        if values.shape != (batch, len(ATTRIBUTES)) or not set(values.unique().tolist()) <= known:
-            raise UserError(
-                f"expected values -1, 0, 1 of shape {(batch, len(ATTRIBUTES))}, "
-                f"got shape {tuple(values.shape)}",
-                "attributes",
-                "Give 40 values per seed.",
-            )
-        return values.to(self.unet.device, torch.int8)
-
-    def _mask(self, mask: Tensor | np.ndarray | None, batch: int) -> Tensor:
-        size = self.image_size
-        if mask is None:
-            mask = np.full((size, size), ANYTHING, np.uint8)
-        labels = torch.as_tensor(mask)
-        labels = labels.expand(batch, -1, -1) if labels.ndim == 2 else labels
-        if labels.shape != (batch, size, size):
-            raise UserError(
-                f"expected shape {(batch, size, size)}, got {tuple(labels.shape)}",
-                "mask",
-                f"Resize it to {size} x {size} by nearest neighbour.",
-            )
-        if bad := sorted(
-            set(labels.unique().tolist()) - set(range(len(MASK_CLASSES))) - {ANYTHING}
-        ):
-            raise UserError(f"unknown classes {bad}", "mask", "Use 0..18, and 255 for anything.")
-        return labels.to(self.unet.device, torch.uint8)
-
-
-def to_uint8(images: Tensor) -> np.ndarray:
-    """Images float [B, 3, H, W] in [-1, 1] -> uint8 [B, H, W, 3], rounded."""
-    scaled = ((images.float() + 1) * 127.5).round().clamp(0, 255)
-    return scaled.to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
 
 
 def load_pipeline(path: str | Path) -> FacePipeline:
@@ -316,25 +294,4 @@ def load_pipeline(path: str | Path) -> FacePipeline:
     Raises:
         UserError: not a model folder, a missing or damaged file, another architecture, NaN weights.
     """
-    path = Path(path)
-    if not (path / "model_index.json").is_file():
-        raise UserError(
-            "not a model folder (no model_index.json)", path, "Name what `facecond train` wrote."
-        )
-    try:
-        pipeline = FacePipeline.from_pretrained(str(path), local_files_only=True)
-    except UserError:
-        raise
-    except Exception as error:  # diffusers, safetensors and json raise many kinds
-        raise UserError(
-            f"the model cannot be loaded ({reason(error)})",
-            path,
-            "Its files are damaged or of another version: train or copy it anew.",
-        ) from None
-    for name in ("unet", "condition_encoder", "first_stage"):
-        module = getattr(pipeline, name)
-        module.eval().requires_grad_(False)
-        for key, value in module.state_dict().items():
-            if not torch.isfinite(value).all():
-                raise UserError(f"{key} holds NaN or infinity", path / name, "Train it anew.")
-    return pipeline
+    return loaded(FacePipeline, Path(path))

@@ -219,3 +219,11 @@ def test_a_config_comes_before_set():
     assert parser.parse_args(["x.yaml"]).overrides == []
     with pytest.raises(UserError, match="CONFIG goes before --set"):
         parser.parse_args(["--set", "a.b=1", "x.yaml"])
+
+
+def test_a_minus_begins_an_attribute_where_names_are_asked_for():
+    words = ["MODEL", "--attributes", "-Eyeglasses,Smiling", "--to", "-Male", "--n", "3"]
+    assert cli._joined(words) == [
+        "MODEL", "--attributes=-Eyeglasses,Smiling", "--to=-Male", "--n", "3",
+    ]  # fmt: skip
+    assert cli._joined(["--attributes", "--mask", "m.png"]) == ["--attributes", "--mask", "m.png"]

@@ -20,6 +20,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
         "labels attribute_split errors storage seeding config devices provenance",
         "figures",
         "data models diffusion metrics",
+        "sampling",
         "pipeline",
         "training evaluation editing face_files",
         "analysis studio",

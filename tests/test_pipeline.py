@@ -17,8 +17,11 @@ from facecond.diffusion.paths import alpha_sigma, t_of_timestep
 from facecond.diffusion.schedulers import scheduler
 from facecond.errors import UserError
 from facecond.models.denoiser import build_denoiser
+from facecond.models.evidence import EvidenceEncoder
 from facecond.models.first_stage import FirstStage
-from facecond.pipeline import FacePipeline, load_pipeline, to_uint8
+from facecond.models.reference import Reference
+from facecond.models.routing import Routing, parse_rules
+from facecond.pipeline import Blend, FacePipeline, load_pipeline, to_uint8
 
 SIZE = 32
 
@@ -325,3 +328,314 @@ def test_what_the_network_predicts_does_not_matter(
     # 3072 values: 4 standard errors, and what 50 steps and an end with some signal cost.
     assert float(latents[0].mean()) == pytest.approx(0.3, abs=0.06)
     assert float(latents[0].std()) == pytest.approx(0.5, abs=0.06)
+
+
+def count_rows(pipeline: FacePipeline, **given: Any) -> list[int]:
+    seen: list[int] = []
+    handle = pipeline.unet.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
+    try:
+        pipeline(**given)
+    finally:
+        handle.remove()
+    return seen
+
+
+def latents_of(pipeline: FacePipeline, **given: Any) -> torch.Tensor:
+    return pipeline(**given, output_type="latent").images
+
+
+@pytest.mark.usefixtures("in_float32")
+def test_scales_may_differ_between_faces(pipeline: FacePipeline) -> None:
+    given = some_conditions(3)
+    scales = {"mask": torch.tensor([1.0, 3.0, 0.0]), "attributes": torch.tensor([2.0, 1.0, 1.5])}
+    together = latents_of(pipeline, **given, seeds=range(3), guidance=scales)
+    for i in range(3):
+        own = {part: float(scale[i]) for part, scale in scales.items()}
+        alone = latents_of(
+            pipeline, attributes=given["attributes"][i], mask=given["mask"][i], seeds=[i],
+            guidance=own,
+        )  # fmt: skip
+        torch.testing.assert_close(together[i], alone[0], atol=1e-4, rtol=1e-4)
+    rows = count_rows(pipeline, **given, seeds=range(3), guidance=scales, num_inference_steps=1)
+    assert rows == [3 + 1 + 2]
+
+
+@pytest.mark.usefixtures("in_float32")
+def test_emphasis_is_the_formula_on_one_attribute(pipeline: FacePipeline) -> None:
+    one = {"seeds": [0], "guidance": {}, "num_inference_steps": 1}
+    full = latents_of(pipeline, attributes="Smiling,-Male", **one)
+    without = latents_of(pipeline, attributes="-Male", **one)
+    strong = latents_of(pipeline, attributes="Smiling=2.5,-Male", **one)
+    torch.testing.assert_close(strong, full + 1.5 * (full - without), atol=1e-4, rtol=1e-4)
+    hidden = latents_of(pipeline, attributes="Smiling=0,-Male", **one)
+    torch.testing.assert_close(hidden, without)
+    named = latents_of(
+        pipeline, attributes={"Smiling": True, "Male": 0}, **one | {"guidance": {"Smiling": 2.5}}
+    )
+    assert torch.equal(named, strong)
+    each = latents_of(
+        pipeline, attributes=["Smiling=2.5,-Male", "-Male"], **one | {"seeds": [0, 0]}
+    )
+    torch.testing.assert_close(each, torch.cat([strong, without]), atol=1e-4, rtol=1e-4)
+
+
+def test_conditions_that_are_open_need_no_pass(pipeline: FacePipeline) -> None:
+    given = some_conditions(2)
+    given["mask"][1] = 255
+    scales = {"mask": 2.0, "Smiling": 3.0}
+    given["attributes"][:, 31] = [-1, 1]  # Smiling
+    rows = count_rows(pipeline, **given, seeds=[0, 1], guidance=scales, num_inference_steps=1)
+    assert rows == [2 + 1 + 1]
+
+
+@pytest.mark.usefixtures("in_float32")
+def test_outside_the_interval_only_the_full_pass_is_computed(pipeline: FacePipeline) -> None:
+    given = some_conditions(2) | {"seeds": [0, 1], "guidance": {"mask": 3.0}}
+    rows = count_rows(pipeline, **given, guidance_interval=(0.2, 0.7))
+    times = (pipeline.scheduler.timesteps / 1000).tolist()
+    assert rows == [4 if 0.2 <= time < 0.7 else 2 for time in times]
+    assert 2 in rows and 4 in rows
+    everywhere = latents_of(pipeline, **given)
+    assert torch.equal(latents_of(pipeline, **given, guidance_interval=(0, 1)), everywhere)
+    nowhere = latents_of(pipeline, **given | {"guidance": {}})
+    close = latents_of(pipeline, **given, guidance_interval=(0.0, 1e-6))
+    torch.testing.assert_close(close, nowhere)
+
+
+@pytest.mark.usefixtures("in_float32")
+def test_a_window_closes_a_source_and_spares_its_pass(pipeline: FacePipeline) -> None:
+    given = some_conditions(2) | {"seeds": [0, 1]}
+    windowed = copy.deepcopy(pipeline)
+    windowed.use_windows({"mask": (0.6, 1.0)})
+    rows = count_rows(windowed, **given, guidance={"mask": 2.0})
+    times = (windowed.scheduler.timesteps / 1000).tolist()
+    assert rows == [4 if time >= 0.6 else 2 for time in times]
+    windowed.use_routing(pipeline.unet.trained_routing)
+    assert np.array_equal(windowed(**given).images, pipeline(**given).images)
+
+
+@pytest.mark.usefixtures("in_float32")
+def test_a_weaker_model_is_led_away_from(pipeline: FacePipeline) -> None:
+    weaker = copy.deepcopy(pipeline)
+    with torch.no_grad():
+        weaker.unet.conv_out.weight.mul_(0.5)
+    given = some_conditions(1) | {"seeds": [0], "num_inference_steps": 1}
+    full, weak = latents_of(pipeline, **given), latents_of(weaker, **given)
+    led = latents_of(pipeline, **given, weaker=weaker, guidance={"weaker": 3.0})
+    torch.testing.assert_close(led, full + 2 * (full - weak), atol=1e-4, rtol=1e-4)
+    assert count_rows(weaker, **given, weaker=pipeline, guidance={"weaker": 1.0}) == [1]
+    for words in ({"weaker": weaker}, {"guidance": {"weaker": 2.0}}):
+        with pytest.raises(UserError, match="go together"):
+            pipeline(**given, **words)
+    with torch.no_grad():
+        weaker.first_stage.autoencoder.encoder.weight.mul_(2)
+    with pytest.raises(UserError, match="another first stage"):
+        pipeline(**given, weaker=weaker, guidance={"weaker": 2.0})
+
+
+@pytest.mark.usefixtures("in_float32")
+def test_rescaling_keeps_the_spread_of_the_full_prediction(pipeline: FacePipeline) -> None:
+    given = some_conditions(1) | {"seeds": [0], "num_inference_steps": 1}
+    noise = pipeline._noise([0])  # one Euler step: latents = noise - prediction
+    full = noise - latents_of(pipeline, **given, guidance={})
+    guided = noise - latents_of(
+        pipeline, **given, guidance={"mask": 6.0, "attributes": 4.0}, guidance_rescale=1.0
+    )
+    assert float(guided.std()) == pytest.approx(float(full.std()), rel=1e-3)
+    with pytest.raises(UserError, match="no share"):
+        pipeline(**given, guidance_rescale=1.5)
+
+
+def test_forms_of_the_output(pipeline: FacePipeline) -> None:
+    given = some_conditions(2) | {"seeds": [0, 1]}
+    pixels = pipeline(**given).images
+    pictures = pipeline(**given, output_type="pil").images
+    assert np.array_equal(np.stack([np.asarray(picture) for picture in pictures]), pixels)
+    values = pipeline(**given, output_type="pt").images
+    assert values.shape == (2, 3, SIZE, SIZE) and float(values.min()) >= 0
+    assert np.array_equal((values * 255).round().byte().permute(0, 2, 3, 1).numpy(), pixels)
+    latents = latents_of(pipeline, **given)
+    assert np.array_equal(to_uint8(pipeline.first_stage.decode(latents)), pixels)
+    images, strange = pipeline(**given, return_dict=False)
+    assert np.array_equal(images, pixels) and strange == ()
+    with pytest.raises(UserError, match="unknown output type 'pill'"):
+        pipeline(**given, output_type="pill")
+
+
+def test_noise_from_generators_and_given(pipeline: FacePipeline) -> None:
+    def generator(seed: int) -> torch.Generator:
+        return torch.Generator().manual_seed(seed)
+
+    one = pipeline(generator=generator(3), num_images_per_condition=2).images
+    assert np.array_equal(one, pipeline(generator=generator(3), num_images_per_condition=2).images)
+    each = pipeline(generator=[generator(3), generator(4)]).images
+    assert np.array_equal(one[0], each[0]) and not np.array_equal(one[1], each[1])
+    noise = pipeline._noise([5, 6])
+    assert np.array_equal(pipeline(latents=noise).images, pipeline(seeds=[5, 6]).images)
+    for words in ({"latents": noise[:, :2]}, {"generator": [generator(0)], "latents": None}):
+        with pytest.raises(UserError, match=r"generators for|expected shape"):
+            pipeline(attributes="Smiling", seeds=[0, 1], **words)
+
+
+def test_copies_of_each_condition(pipeline: FacePipeline) -> None:
+    given = some_conditions(2)
+    copies = pipeline(**given, num_images_per_condition=2).images
+    twice = {name: np.repeat(value, 2, 0) for name, value in given.items()}
+    assert np.array_equal(copies, pipeline(**twice, seeds=range(4)).images)
+    assert len(pipeline(num_images_per_condition=3).images) == 3
+    assert len(pipeline(**given).images) == 2
+
+
+def test_callbacks_are_those_of_diffusers(pipeline: FacePipeline) -> None:
+    def stop(pipe: Any, step: int, timestep: Any, given: dict[str, Any]) -> dict[str, Any]:
+        pipe._interrupt = step == 1
+        assert set(given) == {"latents"}
+        return given
+
+    seen: list[int] = []
+    handle = pipeline.unet.register_forward_pre_hook(lambda *_: seen.append(1))
+    try:
+        pipeline(seeds=[0], callback_on_step_end=stop)
+    finally:
+        handle.remove()
+    assert len(seen) == 2 and pipeline.interrupt
+    plain = pipeline(seeds=[0], callback_on_step_end=lambda *_: {}).images
+    assert np.array_equal(plain, pipeline(seeds=[0]).images)
+    assert not pipeline.interrupt
+    with pytest.raises(UserError, match=r"unknown tensors \['noise'\]"):
+        pipeline(callback_on_step_end=lambda *_: {}, callback_on_step_end_tensor_inputs=["noise"])
+
+
+def test_parts_wake_before_they_work_so_that_they_can_be_offloaded(
+    pipeline: FacePipeline,
+) -> None:
+    from accelerate import cpu_offload_with_hook
+
+    plain = pipeline(seeds=[0]).images
+    offloaded, woken, hook = copy.deepcopy(pipeline), [], None
+    for name in ("condition_encoder", "unet", "first_stage"):
+        part = getattr(offloaded, name)
+        _, hook = cpu_offload_with_hook(part, "cpu", hook)
+        wake = part._hf_hook.pre_forward
+        part._hf_hook.pre_forward = lambda *given, wake=wake, name=name, **named: (
+            woken.append(name), wake(*given, **named)
+        )[1]  # fmt: skip
+    assert np.array_equal(plain, offloaded(seeds=[0], num_inference_steps=4).images)
+    order = list(dict.fromkeys(woken))
+    assert order == ["condition_encoder", "unet", "first_stage"]
+    assert woken.index("unet") < len(woken) - 1 and woken[-1] == "first_stage"
+
+
+def test_slicing_decodes_the_same(pipeline: FacePipeline) -> None:
+    plain = pipeline(seeds=[0, 1]).images
+    pipeline.enable_vae_slicing()
+    try:
+        assert np.array_equal(plain, pipeline(seeds=[0, 1]).images)
+    finally:
+        pipeline.disable_vae_slicing()
+
+
+def test_a_loaded_pipeline_saves_again(pipeline: FacePipeline, tmp_path: Path) -> None:
+    pipeline.save_pretrained(tmp_path / "first")
+    loaded = FacePipeline.from_pretrained(tmp_path / "first")
+    loaded.save_pretrained(tmp_path / "second")
+    again = load_pipeline(tmp_path / "second")
+    assert again.evidence_encoder is None
+    given = some_conditions(2) | {"seeds": [0, 1], "guidance": {"mask": 2.0}}
+    assert np.array_equal(pipeline(**given).images, again(**given).images)
+    files = [
+        {p.relative_to(tmp_path / n) for p in (tmp_path / n).rglob("*.*")}
+        for n in ("first", "second")
+    ]
+    assert files[0] == files[1]
+
+
+@pytest.mark.usefixtures("in_float32")
+def test_a_blend_ends_in_both_conditions(pipeline: FacePipeline) -> None:
+    given = some_conditions(2)
+    ends = [
+        latents_of(pipeline, attributes=given["attributes"][i], mask=given["mask"][i], seeds=[4],
+                   guidance={"mask": 2.0})
+        for i in range(2)
+    ]  # fmt: skip
+    blend = Blend(given["attributes"][1], given["mask"][1], torch.tensor([0.0, 0.5, 1.0]))
+    path = latents_of(
+        pipeline, attributes=given["attributes"][0], mask=given["mask"][0], seeds=[4] * 3,
+        guidance={"mask": 2.0}, blend=blend,
+    )  # fmt: skip
+    torch.testing.assert_close(path[:1], ends[0], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(path[2:], ends[1], atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(path[1:2], ends[0], atol=1e-3)
+    assert not torch.allclose(path[1:2], ends[1], atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def with_reference(pipeline: FacePipeline) -> FacePipeline:
+    """A pipeline that also takes the appearance of a reference, by its latents."""
+    options = {"evidence_shape": (4, 96), "dim": 16, "queries": 2, "depth": 1}
+    read = {"reference": options, "instructions": ("appearance",)}
+    layers = {"layers": "*"}
+    sources = ("attributes", "mask", "reference:appearance")
+    model = build_denoiser(
+        image_size=SIZE,
+        latent_size=8,
+        latent_channels=6,
+        block_out_channels=[16, 32],
+        down_block_types=["DownBlock2D", "CrossAttnDownBlock2D"],
+        mid_block_type="UNetMidBlock2DCrossAttn",
+        up_block_types=["CrossAttnUpBlock2D", "UpBlock2D"],
+        layers_per_block=1,
+        attention_head_dim=16,
+        norm_num_groups=8,
+        condition_dim=16,
+        mask_grid=8,
+        positions="locality",
+        reference=lambda _: read,
+        route=lambda of: Routing(
+            "all", of, parse_rules([{"source": s} | layers for s in sources], of, "here"), sources
+        ),
+    )
+    draw = torch.Generator().manual_seed(0)
+    with torch.no_grad():  # in a new one the values of a reference are zero
+        for layer in model.unet.cross_attentions():
+            weight = layer.to_kv["reference:appearance"].weight
+            weight.copy_(torch.randn(weight.shape, generator=draw))
+    return FacePipeline(
+        model.unet.eval(), model.condition_encoder.eval(), pipeline.first_stage,
+        scheduler("euler"), steps=3,
+        evidence_encoder=EvidenceEncoder("latents", grid=2, tokens=(4, 96)),
+    )  # fmt: skip
+
+
+def test_a_loaded_pipeline_with_references_saves_again(
+    with_reference: FacePipeline, tmp_path: Path
+) -> None:
+    face = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3)).astype(np.uint8)
+    given = some_conditions(2) | {"seeds": [0, 1], "reference": Reference(face, weight=0.7)}
+    given["guidance"] = {"reference": 2.0}
+    with_reference.save_pretrained(tmp_path / "first")
+    load_pipeline(tmp_path / "first").save_pretrained(tmp_path / "second")
+    again = load_pipeline(tmp_path / "second")
+    assert isinstance(again.evidence_encoder, EvidenceEncoder)
+    assert np.array_equal(with_reference(**given).images, again(**given).images)
+    other = given | {"reference": Reference(255 - face)}
+    assert not torch.equal(latents_of(again, **given), latents_of(again, **other))
+
+
+@pytest.mark.usefixtures("in_float32")
+def test_the_scale_of_a_reference(with_reference: FacePipeline) -> None:
+    face = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3)).astype(np.uint8)
+    one = some_conditions(1) | {"seeds": [0], "num_inference_steps": 1}
+    full = latents_of(with_reference, **one, reference=Reference(face))
+    without = latents_of(with_reference, **one)
+    assert not torch.equal(full, without)
+    strong = latents_of(
+        with_reference, **one, reference=Reference(face), guidance={"reference": 3.0}
+    )
+    torch.testing.assert_close(strong, full + 2 * (full - without), atol=1e-4, rtol=1e-4)
+    hidden = latents_of(
+        with_reference, **one, reference=Reference(face), guidance={"reference": 0.0}
+    )
+    torch.testing.assert_close(hidden, without, atol=1e-5, rtol=1e-5)
+    rows = count_rows(with_reference, **one, guidance={"reference": 3.0})
+    assert rows == [1]  # there is none: no pass without it

@@ -82,6 +82,45 @@ def source_scales(text: str) -> dict[str, float]:
     return scales
 
 
+def tau_window(text: str) -> tuple[float, float]:
+    """`"0.2:0.9"` -> (0.2, 0.9): noise levels in tau, 0 <= lo < hi <= 1."""
+    lo, colon, hi = text.partition(":")
+    try:
+        window = float(lo), float(hi)
+    except ValueError:
+        window = (1.0, 0.0)
+    if not (colon and 0 <= window[0] < window[1] <= 1):
+        raise argparse.ArgumentTypeError(
+            f"must be LO:HI with 0 <= LO < HI <= 1 (1 = noise), not '{text}'"
+        )
+    return window
+
+
+def tau_windows(text: str) -> dict[str, tuple[float, float]]:
+    """`"mask=0.3:1,attributes=0:0.8"` -> a window by source."""
+    windows: dict[str, tuple[float, float]] = {}
+    for pair in text.split(","):
+        name, equals, value = (part.strip() for part in pair.partition("="))
+        if not (name and equals) or name in windows:
+            raise argparse.ArgumentTypeError(f"must look like mask=0.3:1, not '{text}'")
+        windows[name] = tau_window(value)
+    return windows
+
+
+def weaker_model(text: str) -> tuple[str, float]:
+    """`"DIR:1.5"` -> (`"DIR"`, 1.5); without a scale it is 2."""
+    path, colon, scale = text.rpartition(":")
+    try:
+        value = _number(scale) if colon else None
+    except argparse.ArgumentTypeError:  # a colon of the path
+        value = None
+    if value is None:
+        return text, 2.0
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"its scale must be 0 or above, not '{scale}'")
+    return path, value
+
+
 def override(text: str) -> str:
     """`"section.key=value"`, passed on as it is to the config."""
     key, equals, _ = text.partition("=")

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from facecond.commands.arguments import non_negative_number
 from facecond.errors import UserError
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from facecond.models.reference import Reference
 
 
@@ -61,19 +62,39 @@ def read_references(args: argparse.Namespace, size: int) -> list[tuple[str, Refe
     for option in ("take", "weight", "detector"):
         if getattr(args, option) and not args.reference:
             raise UserError("it goes with --reference", f"--{option}", "Add --reference FILE.")
+    finder = _finder(args.detector)
     takes = _one_each(args.take or ["appearance"], args.reference, "--take")
     weights = _one_each(args.weight or [1.0], args.reference, "--weight")
-    finder: Any = None
-    if args.detector:
-        from facecond.data.face_finder import load_finder
-
-        finder = load_finder(args.detector)
     found = []
     for file, take, weight in zip(args.reference, takes, weights, strict=True):
         picture = _square(Path(file), size, finder)
         words = [word.strip() for word in take.split(",")]
         found += [(file, Reference(picture, word, weight)) for word in words if word]
     return found
+
+
+def recorded_reference(told: Mapping[str, Any], size: int, detector: str | None) -> Reference:
+    """The reference that a record tells of, read again.
+
+    Raises:
+        UserError: its file is missing, or no longer has the pixels that were read.
+    """
+    from facecond.models.reference import Reference
+
+    picture = _square(Path(told["file"]), size, _finder(detector))
+    if hashlib.sha256(picture.tobytes()).hexdigest() != told["sha256"]:
+        fix = "Put the picture back that was used (and name --detector, if it was found by one)."
+        raise UserError("its pixels are not those of the reference", told["file"], fix)
+    return Reference(picture, told["take"], told["weight"])
+
+
+def _finder(weights: str | None) -> Any:
+    """Finder of faces with YuNet's weights; None without them."""
+    if not weights:
+        return None
+    from facecond.data.face_finder import load_finder
+
+    return load_finder(weights)
 
 
 def described(given: list[tuple[str, Reference]]) -> list[dict[str, Any]]:
@@ -109,4 +130,5 @@ def _square(path: Path, size: int, finder: Any) -> np.ndarray:
         print(f"warning: {path}: no face found; its central square is taken")
     if len(faces) > 1:
         print(f"{path}: {len(faces)} faces found; the largest is taken")
-    return align(photo, faces[0], size) if faces else central_square(photo, size)
+    square = align(photo, faces[0], size) if faces else central_square(photo, size)
+    return np.array(square)  # Pillow's own memory is read-only, which torch warns of

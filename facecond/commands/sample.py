@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,28 +12,42 @@ from facecond.commands.arguments import (
     non_negative_int,
     positive_int,
     sampling_steps,
+    share,
     source_scales,
+    tau_window,
+    tau_windows,
+    weaker_model,
 )
 from facecond.commands.references import described, read_references, reference_arguments
+from facecond.commands.sample_conditions import sample_conditions
 from facecond.errors import UserError
 from facecond.labels import (
     ANYTHING,
-    ATTRIBUTES,
-    UNSPECIFIED,
     colour_mask,
-    parse_attributes,
+    parse_emphasis,
 )
-from facecond.storage import atomic_file, make_folder
+from facecond.storage import atomic_file, make_folder, write_json
+
+if TYPE_CHECKING:
+    from facecond.face_files.drawing import Artist, FaceRequest, Settings
+
+SHOWN = 64
+"""Faces on the contact sheet."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add = parser.add_argument
+    parser.epilog = (
+        'example: facecond sample RUN/model --attributes "Smiling=1.5,-Eyeglasses" --mask random\n'
+        "                 --n 16 --seed 7 --guidance mask=2 --guidance-interval 0.2:0.9 --out faces"
+    )
     add("model", metavar="MODEL", help="a folder that `facecond train` wrote (RUN/model)")
     add(
         "--attributes",
         metavar="NAMES",
-        help='e.g. "Smiling,-Eyeglasses": a minus for absent; the others stay open',
+        help='e.g. "Smiling,-Eyeglasses": a minus for absent; the others stay open. Smiling=1.5 '
+        "emphasises one, by one more pass",
     )
     add(
         "--mask",
@@ -45,10 +60,45 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--n", type=positive_int, default=16, help="number of faces (16)")
     add("--seed", type=non_negative_int, default=0, help="face i has the seed SEED + i (0)")
     add(
+        "--batch",
+        metavar="ROWS",
+        help="a .csv or .jsonl file of one face a row, with columns name, attributes, mask, seed, "
+        "guidance (any of them); goes on where an earlier run was stopped",
+    )
+    add("--workers", type=positive_int, default=1, help="processes that share --batch (1)")
+    sampling_arguments(parser)
+    add("--batch-size", type=positive_int, default=32, help="faces at a time (32)")
+    add("--out", metavar="DIR", default="samples", help="folder for the pictures (samples)")
+
+
+def sampling_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add how faces are drawn: guidance, scheduler, steps, routing."""
+    add = parser.add_argument
+    add(
         "--guidance",
         type=source_scales,
         metavar="mask=2,attributes=3",
-        help="scale per source in place of the model's own; a source that is not named has 1",
+        help="scale per source in place of the model's own; a source that is not named has 1, and "
+        "0 hides it",
+    )
+    add(
+        "--guidance-interval",
+        type=tau_window,
+        metavar="LO:HI",
+        help="guide only at noise levels tau in [LO, HI) (0 = picture, 1 = noise): less to compute",
+    )
+    add(
+        "--rescale",
+        type=share,
+        default=0.0,
+        metavar="SHARE",
+        help="bring the spread back that guidance widens: 0 = not (default), 1 = wholly",
+    )
+    add(
+        "--weaker",
+        type=weaker_model,
+        metavar="MODEL[:SCALE]",
+        help="lead away from a worse model on the same first stage (an earlier state); SCALE is 2",
     )
     add(
         "--scheduler",
@@ -58,113 +108,107 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add("--steps", type=sampling_steps, metavar="K", help="sampling steps")
     add("--routing", metavar="FILE|PRESET", help="route the conditions in another way")
-    add("--batch-size", type=positive_int, default=32, help="faces at a time (32)")
-    add("--out", metavar="DIR", default="samples", help="folder for the pictures (samples)")
+    add(
+        "--window",
+        type=tau_windows,
+        metavar="mask=0.3:1",
+        help="let a source speak only at noise levels tau in [LO, HI), beside the routing",
+    )
+
+
+def settings_of(args: argparse.Namespace, references: list[Any]) -> Settings:
+    """What all faces of a command line share."""
+    from facecond.face_files.drawing import Settings
+
+    told = described(references)
+    return Settings(
+        model=str(args.model),
+        steps=args.steps,
+        scheduler=args.scheduler,
+        routing=args.routing,
+        windows=args.window,
+        interval=args.guidance_interval,
+        rescale=args.rescale,
+        weaker=None if args.weaker is None else args.weaker[0],
+        references=tuple(zip(told, (one for _, one in references), strict=True)),
+        batch_size=getattr(args, "batch_size", 32),
+    )
+
+
+def scales_of(args: argparse.Namespace, own: dict[str, float]) -> dict[str, float]:
+    """Scales of a command line; `own` are the model's."""
+    scales = dict(own if args.guidance is None else args.guidance)
+    if "weaker" in scales:
+        raise UserError("'weaker' is no source", "--guidance", "Write --weaker MODEL:SCALE.")
+    return scales if args.weaker is None else scales | {"weaker": args.weaker[1]}
 
 
 def run(args: argparse.Namespace) -> int:
     """Sample; write a PNG per face with its provenance, a contact sheet and samples.json."""
-    given = parse_attributes(args.attributes) if args.attributes else None
+    given, emphasis = parse_emphasis(args.attributes) if args.attributes else (None, {})
+    if args.batch:
+        for option in ("attributes", "mask", "data"):
+            if getattr(args, option):
+                raise UserError("it does not go with --batch", f"--{option}", "Write it per row.")
+    elif args.workers > 1:
+        raise UserError("it goes with --batch", "--workers", "Leave it out.")
     out = make_folder(args.out)
-    import torch
-    from tqdm import tqdm
+    from dataclasses import replace
 
-    from facecond.face_files import face_png, face_record
-    from facecond.figures import image_grid
-    from facecond.pipeline import load_pipeline
+    from facecond.face_files.drawing import Artist, FaceRequest
+    from facecond.face_files.rows import read_rows
+    from facecond.sampling.guided import WEAKER
+    from facecond.sampling.passes import GUIDED
 
-    pipeline = load_pipeline(args.model)
-    pipeline.to("cuda" if torch.cuda.is_available() else "cpu")
-    if args.scheduler:
-        pipeline.use_scheduler(args.scheduler)
-    if args.routing:
-        pipeline.use_routing(args.routing)
+    settings = settings_of(args, [])
+    artist = Artist(settings)
+    size = artist.pipeline.image_size
+    settings = settings_of(args, read_references(args, size))
+    artist.settings = replace(settings)
+    scales = scales_of(args, dict(artist.pipeline.config.guidance))
+    if args.batch:
+        parts = GUIDED if args.weaker is None else (*GUIDED, WEAKER)
+        requests = read_rows(Path(args.batch), size, args.seed, scales, parts)
+        return _write(args, artist, settings, requests, out, resume=True)
     seeds = list(range(args.seed, args.seed + args.n))
-    attributes, masks = conditions(args, given, pipeline.image_size, seeds)
-    given_faces = read_references(args, pipeline.image_size)
-    told = described(given_faces)
-    faces: list[np.ndarray] = []
-    strange: tuple[int, ...] = ()
-    for start in tqdm(range(0, args.n, args.batch_size), desc="sample", unit="batch"):
-        part = slice(start, start + args.batch_size)
-        batch = pipeline(
-            attributes[part],
-            masks[part],
-            seeds[part],
-            args.guidance,
-            args.steps,
-            reference=[reference for _, reference in given_faces],
-        )
-        faces.extend(batch.images)
-        strange = batch.strange
-    for file in dict.fromkeys(told[number]["file"] for number in strange):
-        print(f"warning: {file}: unlike any face that the model was trained on")
-    records = []
-    for index, (face, seed) in enumerate(zip(faces, seeds, strict=True)):
-        record = {
-            "file": f"{index:05d}.png",
-            **face_record(
-                pipeline, str(args.model), seed, attributes[index], masks[index],
-                args.mask or "open", args.guidance, args.steps, args.batch_size,
-            ),
-            **({"references": told} if told else {}),
-        }  # fmt: skip
-        with atomic_file(out / record["file"]) as temporary:
-            temporary.write_bytes(face_png(face, record))
-        records.append(record)
-    from facecond.storage import write_json
+    attributes, masks = sample_conditions(args, given, size, seeds)
+    requests = [
+        FaceRequest(f"{i:05d}", seed, attributes[i], masks[i], args.mask or "open",
+                    scales | emphasis)
+        for i, seed in enumerate(seeds)
+    ]  # fmt: skip
+    return _write(args, artist, settings, requests, out, resume=False)
 
-    write_json(out / "samples.json", records)
-    shown = min(args.n, 64)
-    columns = min(8, shown)
+
+def _write(
+    args: argparse.Namespace,
+    artist: Artist,
+    settings: Settings,
+    requests: list[FaceRequest],
+    out: Path,
+    resume: bool,
+) -> int:
+    """Draw what is missing; then the list of all, and the contact sheet of the first."""
+    from PIL import Image
+
+    from facecond.face_files.bulk import draw_all, finished
+    from facecond.figures import image_grid
+
+    records = finished(artist, requests, out) if resume else {}
+    there = len(records)
+    left = [request for request in requests if request.name not in records]
+    for record in draw_all(settings, artist, left, out, args.workers, there):
+        records[Path(record["file"]).stem] = record
+    write_json(out / "samples.json", [records[request.name] for request in requests])
     rows: list[list[np.ndarray]] = []
-    for start in range(0, shown, columns):
-        stop = min(start + columns, shown)
-        if args.mask:
-            rows.append(list(colour_mask(masks[start:stop])))
-        rows.append(faces[start:stop])
+    shown = requests[:SHOWN]
+    for start in range(0, len(shown), 8):
+        part = shown[start : start + 8]
+        if any((request.mask != ANYTHING).any() for request in shown):
+            rows.append([colour_mask(request.mask) for request in part])
+        rows.append([np.asarray(Image.open(out / f"{request.name}.png")) for request in part])
     with atomic_file(out / "grid.png") as temporary:
-        image_grid(rows, scale=max(1, 192 // pipeline.image_size)).save(temporary, "PNG")
-    print(f"{out}: {args.n} faces, grid.png and samples.json")
+        image_grid(rows, scale=max(1, 192 // artist.pipeline.image_size)).save(temporary, "PNG")
+    before = f" ({there} were there already)" if there else ""
+    print(f"{out}: {len(requests)} faces{before}, grid.png and samples.json")
     return 0
-
-
-def conditions(
-    args: argparse.Namespace, given: np.ndarray | None, size: int, seeds: list[int]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Attributes int8 [n, 40] and masks uint8 [n, size, size] of the faces to draw."""
-    attributes = np.full((args.n, len(ATTRIBUTES)), UNSPECIFIED, np.int8)
-    masks = np.full((args.n, size, size), ANYTHING, np.uint8)
-    if args.mask == "random" and args.data:
-        from facecond.data.prepared import PreparedFolder
-        from facecond.seeding import key_of
-
-        folder = PreparedFolder.open(args.data)
-        if folder.image_size != size:
-            raise UserError(
-                f"its pictures have {folder.image_size} px, the model draws {size}",
-                args.data,
-                f"Prepare the data with --size {size}.",
-            )
-        rows = folder.indices("test")
-        for index, seed in enumerate(seeds):
-            row = int(rows[key_of(seed, "condition") % len(rows)])
-            masks[index] = folder.mask(row)
-            attributes[index] = folder.attributes[row] if given is None else given
-    elif args.mask == "random":
-        from facecond.data.rendered import render
-
-        for index, seed in enumerate(seeds):
-            face = render(seed, 0, size)
-            masks[index] = face.mask
-            attributes[index] = face.attributes if given is None else given
-    else:
-        if args.data:
-            raise UserError("--data goes with --mask random", "--data", "Add --mask random.")
-        if args.mask:
-            from facecond.data.pictures import square_mask
-
-            masks[:] = square_mask(Path(args.mask), size, "celebamask", (size, size))
-        if given is not None:
-            attributes[:] = given
-    return attributes, masks

@@ -30,6 +30,8 @@ def ordered_map(
     workers: int | None,
     description: str,
     done: int = 0,
+    chunk: int = CHUNK,
+    count: Callable[[int], int] = lambda number: 1,
 ) -> Iterator[Result]:
     """Yield `function(item)` for each item, in order.
 
@@ -39,30 +41,32 @@ def ordered_map(
         workers: processes; None means one per core, 1 means this process.
         description: label of the progress bar, which counts images.
         done: images that an earlier run finished; the progress bar begins there.
+        chunk: items a process takes at a time.
+        count: number of an item -> its images.
 
     Raises:
         UserError: the first one, in the order of the items, that `function` raised; or a worker
             process died.
     """
-    workers = min(workers or os.cpu_count() or 1, -(-len(items) // CHUNK))
-    total = len(items) + done
+    workers = min(workers or os.cpu_count() or 1, -(-len(items) // chunk))
+    total = sum(map(count, range(len(items)))) + done
     with tqdm(total=total, initial=done, desc=description, unit="img") as bar:
-        results = map(function, items) if workers <= 1 else _pooled(function, items, workers)
-        for result in results:
+        results = map(function, items) if workers <= 1 else _pooled(function, items, workers, chunk)
+        for number, result in enumerate(results):
             yield result
-            bar.update()
+            bar.update(count(number))
 
 
 def _pooled(
-    function: Callable[[Item], Result], items: Sequence[Item], workers: int
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int, chunk: int
 ) -> Iterator[Result]:
     # Spawned, not forked: a fork of a process whose libraries hold threads (OpenCV, torch) hangs.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, context, initializer=_start_worker)
     waiting: deque[Future[tuple[list[Any], tuple[str, str, str] | None]]] = deque()
     try:
-        for start in range(0, len(items), CHUNK):
-            waiting.append(pool.submit(_run_chunk, function, items[start : start + CHUNK]))
+        for start in range(0, len(items), chunk):
+            waiting.append(pool.submit(_run_chunk, function, items[start : start + chunk]))
             if len(waiting) >= 4 * workers:  # bounds what finished results may hold in memory
                 yield from _unpack(waiting.popleft())
         while waiting:

@@ -58,7 +58,8 @@ def scheduler(name: str, schedule: str = "flow", prediction: str = "flow") -> An
         UserError: no such scheduler, or one that cannot sample this schedule.
     """
     known = FLOW if schedule == "flow" else VARIANCE_PRESERVING
-    class_name, settings = known.get(name, (name, {}))
+    of_class = {each[0]: each for each in known.values()}
+    class_name, settings = known.get(name) or of_class.get(name, (name, {}))
     kind = getattr(diffusers, class_name, None)
     if kind is None or not hasattr(kind, "set_timesteps"):
         raise UserError(f"unknown scheduler '{name}'", "scheduler", nearest(name, known))

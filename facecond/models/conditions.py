@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
+from diffusers.utils.accelerate_utils import apply_forward_hook
 from einops import rearrange
 from torch import Tensor, nn
 
@@ -213,6 +214,7 @@ class ConditionEncoder(ModelMixin, ConfigMixin):
                 tokens[source] = self.qformer(evidence, instructions[:, column], source)
         return {source: tokens[source] for source in self.sources if source in tokens}
 
+    @apply_forward_hook
     def planes(self, mask: Tensor) -> Tensor | None:
         """uint8 [B, H, W] -> planes [B, D, plane_size, plane_size]; None where it has none."""
         return self.mask_planes(mask) if self.config.plane_size else None

@@ -17,6 +17,7 @@ import diffusers
 import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
+from diffusers.utils.accelerate_utils import apply_forward_hook
 from einops import rearrange
 from torch import Tensor, nn
 
@@ -159,6 +160,7 @@ class FirstStage(ModelMixin, ConfigMixin):
             )
         self.autoencoder = kind.from_config(dict(autoencoder_config or {}))
 
+    @apply_forward_hook
     def encode(self, images: Tensor) -> Tensor:
         """Images [B, 3, H, W] in [-1, 1] -> latents [B, C, h, w] of mean 0 and std 1."""
         mean, std = self._moments(images)
@@ -181,6 +183,7 @@ class FirstStage(ModelMixin, ConfigMixin):
             logvar = logvar - 2 * std.log()  # [B, C, h, w]
         return (raw - mean) / std, logvar
 
+    @apply_forward_hook
     def decode(self, latents: Tensor) -> Tensor:
         """Latents [B, C, h, w] -> images [B, 3, H, W] clamped to [-1, 1]."""
         decoded = self.autoencoder.decode(self._to_raw(latents))

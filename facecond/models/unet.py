@@ -11,6 +11,7 @@ import torch
 from diffusers import ModelMixin, UNet2DConditionModel  # the loader looks ModelMixin up here
 from diffusers.configuration_utils import register_to_config
 from diffusers.models.attention import BasicTransformerBlock
+from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import Tensor
 
 from facecond.errors import UserError
@@ -154,6 +155,7 @@ class FaceUNet(UNet2DConditionModel):
         """Tokens with this model's gates at these noise levels."""
         return Conditions(tokens, self.gates(log_snr), planes=planes)
 
+    @apply_forward_hook
     def project_conditions(
         self, tokens: dict[str, Tensor], planes: Tensor | None = None
     ) -> Conditions:

@@ -19,6 +19,9 @@ from facecond.commands.arguments import (
     share,
     share_of_one,
     source_scales,
+    tau_window,
+    tau_windows,
+    weaker_model,
 )
 
 
@@ -81,3 +84,24 @@ def test_overrides_of_several_set_options_add_up() -> None:
     )
     assert args.config == "demo.yaml" and args.dry_run
     assert args.overrides == ["a.b=1", "c.d=2", "e.f=3"]
+
+
+def test_windows_of_noise_levels() -> None:
+    assert tau_window("0.2:1") == (0.2, 1.0)
+    assert tau_windows("mask=0.3:1, attributes=0:0.8") == {
+        "mask": (0.3, 1.0), "attributes": (0.0, 0.8),
+    }  # fmt: skip
+    for text in ("0.2", "0.5:0.5", "-1:1", "0:2", "a:b"):
+        with pytest.raises(argparse.ArgumentTypeError, match="LO:HI"):
+            tau_window(text)
+    for text in ("mask", "mask=0:1,mask=0:1"):
+        with pytest.raises(argparse.ArgumentTypeError, match="mask=0"):
+            tau_windows(text)
+
+
+def test_a_weaker_model_with_its_scale() -> None:
+    assert weaker_model("runs/a/model") == ("runs/a/model", 2.0)
+    assert weaker_model("runs/a/model:1.5") == ("runs/a/model", 1.5)
+    assert weaker_model("C:/runs/model") == ("C:/runs/model", 2.0)
+    with pytest.raises(argparse.ArgumentTypeError, match="0 or above"):
+        weaker_model("model:-1")

@@ -108,3 +108,76 @@ def test_a_folder_that_is_no_model(
 ) -> None:
     assert sample(data, tmp_path / "faces") == 2
     assert "not a model folder" in capsys.readouterr().err
+
+
+ROWS = """name,attributes,mask,seed,guidance
+anna,"Smiling,Blond_Hair",,7,
+ben,"Male=2,-Smiling",,8,"mask=1,attributes=2"
+,Eyeglasses,,,
+"""
+
+
+def test_rows_of_a_file_and_going_on(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "rows.csv").write_text(ROWS)
+    words = ["sample", str(model), "--batch", str(tmp_path / "rows.csv"), "--steps", "2"]
+    words += ["--out", str(tmp_path / "faces")]
+    assert main(words) == 0
+    records = json.loads((tmp_path / "faces" / "samples.json").read_text())
+    assert [record["file"] for record in records] == ["anna.png", "ben.png", "00002.png"]
+    assert records[1]["guidance"]["Male"] == 2 and records[1]["seed"] == 8
+    before = {name: (tmp_path / "faces" / name).stat().st_mtime_ns for name in ("anna.png",)}
+    (tmp_path / "faces" / "ben.png").unlink()
+    assert main(words) == 0
+    assert "3 faces (2 were there already)" in capsys.readouterr().out
+    after = {name: (tmp_path / "faces" / name).stat().st_mtime_ns for name in before}
+    assert after == before
+    assert json.loads((tmp_path / "faces" / "samples.json").read_text())[0] == records[0]
+
+
+@pytest.mark.slow
+def test_workers_draw_the_same(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text(ROWS)
+    words = ["sample", str(model), "--batch", str(tmp_path / "rows.csv"), "--steps", "2"]
+    assert main([*words, "--out", str(tmp_path / "one")]) == 0
+    assert main([*words, "--out", str(tmp_path / "two"), "--workers", "2"]) == 0
+    for name in ("anna.png", "ben.png", "00002.png"):
+        first, second = (np.asarray(Image.open(tmp_path / run / name)).astype(int)
+                         for run in ("one", "two"))  # fmt: skip
+        assert np.abs(first - second).max() <= 2
+
+
+def test_a_weaker_model_of_the_same_first_stage(model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "faces"
+    assert sample(model, out, "--weaker", f"{model}:1.5", "--steps", "2") == 0
+    record = json.loads((out / "samples.json").read_text())[0]
+    assert record["guidance"]["weaker"] == 1.5 and record["weaker"] == str(model)
+    assert record["weaker_hash"] == record["model_hash"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--batch", "gone.csv"], "gone.csv"),
+        (["--batch", "x.csv", "--mask", "random"], "does not go with --batch"),
+        (["--workers", "2"], "goes with --batch"),
+        (["--guidance-interval", "0.9:0.2"], "LO:HI"),
+        (["--window", "mask=0.5"], "LO:HI"),
+        (["--window", "masks=0.5:1"], "Did you mean 'mask'"),
+        (["--rescale", "2"], "--rescale"),
+        (["--guidance", "weaker=2"], "--weaker MODEL:SCALE"),
+        (["--weaker", "nowhere:2"], "nowhere"),
+        (["--attributes", "Smiling=a"], "no scale of 'Smiling'"),
+    ],
+)
+def test_bad_settings(
+    model: Path,
+    tmp_path: Path,
+    words: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert sample(model, tmp_path / "faces", *words) == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.rglob("*.png"))

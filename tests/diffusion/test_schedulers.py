@@ -141,3 +141,27 @@ def test_samplers_of_the_other_kind_are_refused() -> None:
     for name in ("FlowMatchEulerDiscreteScheduler", "EDMEulerScheduler"):
         with pytest.raises(UserError, match="cannot sample a variance-preserving model"):
             scheduler(name, "linear", "epsilon")
+
+
+OTHERS = {
+    "flow": ("DEISMultistepScheduler", "SASolverScheduler", "FlowMatchEulerDiscreteScheduler",
+             "DPMSolverSinglestepScheduler"),
+    "scaled_linear": ("DEISMultistepScheduler", "PNDMScheduler", "LMSDiscreteScheduler",
+                      "KDPM2DiscreteScheduler", "EulerAncestralDiscreteScheduler",
+                      "DPMSolverSinglestepScheduler", "DDIMScheduler", "SASolverScheduler"),
+}  # fmt: skip
+ROUGH = {"EulerAncestralDiscreteScheduler", "SASolverScheduler"}
+
+
+@pytest.mark.parametrize(
+    ("schedule", "name"), [(schedule, name) for schedule, names in OTHERS.items() for name in names]
+)
+def test_other_classes_draw_the_gaussian_too(schedule: str, name: str) -> None:
+    shift, spread = errors(sample(name, schedule, "flow" if schedule == "flow" else "v"))
+    # Those that add noise have a sampling error as large as 1 / sqrt(COUNT).
+    assert shift < (4 * COUNT**-0.5 if name in ROUGH else 0.02) and spread < 0.06
+
+
+def test_a_class_that_has_a_short_name_has_its_settings_too() -> None:
+    short, long = (scheduler(name, "linear", "v") for name in ("ddim", "DDIMScheduler"))
+    assert short.config == long.config and not long.config.clip_sample

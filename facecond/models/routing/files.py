@@ -9,6 +9,7 @@ from typing import Any
 from facecond.config import read_mapping
 from facecond.errors import UserError, nearest
 from facecond.models.routing.layers import Layer
+from facecond.models.routing.presets import PRESETS, preset
 from facecond.models.routing.rules import parse_rules
 from facecond.models.routing.table import KNOWN, SCHEMA, Routing
 from facecond.models.routing.windows import LogSnr, flow_log_snr
@@ -53,6 +54,20 @@ def load_routing(
     sources = tuple(map(str, value.get("sources", default)))
     name = str(value.get("name", Path(path).stem))
     return Routing(name, tuple(layers), rules, sources, str(value.get("combine", combine)))
+
+
+def named_routing(name: str | Path, trained: Routing, log_snr_of: LogSnr) -> Routing:
+    """A preset or a routing file, over the layers of a trained routing.
+
+    Raises:
+        UserError: an unknown name, a file that does not fit.
+    """
+    if isinstance(name, str) and name in PRESETS:
+        return preset(name, trained.layers, None, trained.combine, log_snr_of)
+    if not Path(name).is_file():
+        fix = nearest(str(name), PRESETS)
+        raise UserError("no routing file or preset of this name", name, fix)
+    return load_routing(name, trained.layers, log_snr_of, trained.combine)
 
 
 def read_rules(path: str | Path) -> Mapping[str, Any]:

@@ -1,0 +1,70 @@
+"""`facecond evaluate steps MODEL --data DIR`: quality and time by solver and number of steps."""
+
+from __future__ import annotations
+
+import argparse
+
+from facecond.commands.arguments import (
+    condition_count,
+    non_negative_int,
+    positive_int,
+    sampling_steps,
+    source_scales,
+)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add = parser.add_argument
+    parser.epilog = (
+        "example: facecond evaluate steps RUN/model --data data --judges judges --steps 4,8,20"
+    )
+    add("model", metavar="MODEL", help="a saved model folder")
+    add("--data", required=True, metavar="DIR", help="prepared folder")
+    add("--judges", default="judges", metavar="DIR", help="holds parser/ and attributes/")
+    add("--steps", type=_steps, default=_steps("2,4,6,8,12,20,50"), metavar="2,4,8",
+        help="numbers of steps (2,4,6,8,12,20,50)")  # fmt: skip
+    add("--schedulers", type=_names, default=_names("unipc,euler,heun,dpm++"), metavar="NAMES",
+        help="solvers (unipc,euler,heun,dpm++)")  # fmt: skip
+    add("--guidance", type=source_scales, metavar="mask=2", help="in place of the model's own")
+    add("--n", type=condition_count, default=256, help="test conditions (256)")
+    add("--seed", type=non_negative_int, default=0, help="of rows and noise")
+    add("--batch-size", type=positive_int, default=32, help="faces at a time")
+    add("--out", default="steps", metavar="DIR", help="folder; a stopped table goes on there")
+
+
+def _steps(text: str) -> list[int]:
+    return sorted({sampling_steps(word) for word in text.split(",")})
+
+
+def _names(text: str) -> list[str]:
+    return list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure what is missing; print and write the table."""
+    import json
+
+    from facecond.data.prepared import PreparedFolder
+    from facecond.evaluation.generation import Processes
+    from facecond.evaluation.judges import Judges
+    from facecond.evaluation.step_table import step_rows, step_table, table_path
+    from facecond.pipeline import load_pipeline
+    from facecond.storage import make_folder, read_json_lines, write_text
+
+    device = Processes().device
+    folder = PreparedFolder.open(args.data)
+    pipeline = load_pipeline(args.model).to(device)
+    judges = Judges.load(args.judges, device)
+    out = make_folder(args.out)
+    path = table_path(out)
+    rows = read_json_lines(path) if path.is_file() else []
+    for row in step_rows(
+        pipeline, folder, judges, args.schedulers, args.steps, n=args.n, seed=args.seed,
+        guidance=args.guidance, batch_size=args.batch_size, known=rows,
+    ):  # fmt: skip
+        rows.append(row)
+        write_text(path, "".join(json.dumps(each) + "\n" for each in rows))
+        write_text(out / "steps.md", step_table(rows))
+    print(step_table(rows), end="")
+    return 0

@@ -1,0 +1,136 @@
+"""`facecond explore MODEL`: grids over conditions, and paths between two faces."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facecond.commands.arguments import condition_count, non_negative_int, positive_int
+from facecond.commands.references import read_references, reference_arguments
+from facecond.commands.sample import sampling_arguments, scales_of, settings_of
+from facecond.errors import UserError
+from facecond.labels import ANYTHING, parse_attributes
+from facecond.storage import atomic_file, make_folder, write_json
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add = parser.add_argument
+    parser.epilog = (
+        'example: facecond explore RUN/model --grid "Smiling x Male" --grid "seed x mask=0,1,2"\n'
+        '         facecond explore RUN/model --attributes "Smiling,-Male" --seed 3 \\\n'
+        '                  --to "-Smiling,Male" --to-seed 9 --frames 24'
+    )
+    add("model", metavar="MODEL", help="a folder that `facecond train` wrote (RUN/model)")
+    add(
+        "--grid",
+        action="append",
+        default=[],
+        metavar='"ROWS x COLUMNS"',
+        help="an axis is an attribute (off and on; Smiling=off,open,on; Smiling=1,2,3 emphasises "
+        "it), a source with its scales (mask=0,1,2,4), or seed (seed=1,5,9); may be given several "
+        "times",
+    )
+    add("--attributes", metavar="NAMES", default="", help='of every face: "Young,-Eyeglasses"')
+    add("--mask", metavar="FILE|random", help="layout of every face; random: a rendered one")
+    add("--seed", type=non_negative_int, default=0, help="noise of every face (0)")
+    add("--to", metavar="NAMES", help="attributes at the other end of a path")
+    add("--to-mask", metavar="FILE|random", help="layout there (the same)")
+    add("--to-seed", type=non_negative_int, metavar="N", help="noise there (the same)")
+    add("--frames", type=condition_count, default=16, help="faces of the path (16)")
+    reference_arguments(parser)
+    sampling_arguments(parser)
+    add("--batch-size", type=positive_int, default=32, help="faces at a time (32)")
+    add("--out", metavar="DIR", default="explored", help="folder for the pictures (explored)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Draw the grids and the path; write labelled pictures and what they were drawn from."""
+    attributes = parse_attributes(args.attributes)
+    aim = None if args.to is None else parse_attributes(args.to)
+    moves = aim is not None or args.to_mask or args.to_seed is not None
+    if not (args.grid or moves):
+        raise UserError("there is nothing to draw", "explore", "Give --grid, or --to for a path.")
+    from facecond.editing.grids import Cell, draw_grid, parse_grid
+    from facecond.face_files.drawing import Artist
+    from facecond.figures import image_grid
+    from facecond.models.routing import SOURCES
+
+    grids = [parse_grid(text, args.seed, (*SOURCES, "reference")) for text in args.grid]
+    out = make_folder(args.out)
+    artist = Artist(settings_of(args, []))
+    pipeline, size = artist.pipeline, artist.pipeline.image_size
+    scale = max(1, 128 // size)
+    scales = scales_of(args, dict(pipeline.config.guidance))
+    mask = _mask(args.mask, size, args.seed)
+    references = read_references(args, size)
+    artist.settings = settings_of(args, references)
+    options: dict[str, Any] = {
+        "num_inference_steps": args.steps,
+        "reference": [reference for _, reference in references],
+        "guidance_interval": args.guidance_interval,
+        "guidance_rescale": args.rescale,
+        "weaker": artist.weaker,
+    }
+    written = []
+    for text, (rows, columns) in zip(args.grid, grids, strict=True):
+        start = Cell(attributes, args.seed, scales)
+        faces = draw_grid(pipeline, rows, columns, start, mask, args.batch_size, **options)
+        name = f"grid_{re.sub(r'[^A-Za-z0-9]+', '_', text).strip('_')[:80]}.png"
+        sheet = image_grid(faces, row_labels=rows.labels, column_labels=columns.labels, scale=scale)
+        with atomic_file(out / name) as temporary:
+            sheet.save(temporary, "PNG")
+        written.append(name)
+    if moves:
+        written += _path(args, pipeline, attributes, aim, mask, scales, scale, out, options)
+    told = {"model": str(args.model), "arguments": {k: v for k, v in vars(args).items() if v}}
+    write_json(out / "explored.json", told | {"files": written})
+    print(f"{out}: {', '.join(written)}")
+    return 0
+
+
+def _path(
+    args: argparse.Namespace,
+    pipeline: Any,
+    attributes: np.ndarray,
+    aim: np.ndarray | None,
+    mask: np.ndarray,
+    scales: dict[str, float],
+    scale: int,
+    out: Path,
+    options: dict[str, Any],
+) -> list[str]:
+    """Draw the faces between two ends, as a strip and a film."""
+    from facecond.editing.films import back_and_forth, write_gif, write_mp4
+    from facecond.editing.interpolation import End, path
+    from facecond.figures import image_grid
+
+    seed = args.seed if args.to_seed is None else args.to_seed
+    there = _mask(args.to_mask, pipeline.image_size, seed) if args.to_mask else mask
+    start = End(attributes, mask, args.seed)
+    end = End(attributes if aim is None else aim, there, seed)
+    faces = path(pipeline, start, end, args.frames, scales, args.batch_size, **options)
+    shown = faces[np.linspace(0, len(faces) - 1, min(len(faces), 12)).round().astype(int)]
+    with atomic_file(out / "path.png") as temporary:
+        image_grid([list(shown)], scale=scale).save(temporary, "PNG")
+    film = back_and_forth(faces)
+    write_gif(out / "path.gif", film, scale)
+    encoded = write_mp4(out / "path.mp4", film, scale)
+    return ["path.png", "path.gif", *(["path.mp4"] if encoded else [])]
+
+
+def _mask(given: str | None, size: int, seed: int) -> np.ndarray:
+    """The layout uint8 [size, size] that an option names; open without one."""
+    if given is None:
+        return np.full((size, size), ANYTHING, np.uint8)
+    if given == "random":
+        from facecond.data.rendered import render
+
+        return render(seed, 0, size).mask
+    from facecond.data.masks import read_mask
+
+    return read_mask(Path(given), size)

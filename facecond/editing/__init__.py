@@ -1,0 +1,1 @@
+"""From one face to others: grids over conditions, paths between two faces."""

@@ -1,0 +1,11 @@
+"""Sampled faces as files that say how they were made.
+
+- `record`: what a face was made from, and the PNG that carries it;
+- `drawing`: requests -> faces with their records;
+- `rows`: requests from a CSV or JSON Lines file; `bulk`: thousands of them, by several processes;
+- `reproducing`: a file -> the same face again.
+"""
+
+from facecond.face_files.record import face_png, face_record
+
+__all__ = ["face_png", "face_record"]

@@ -1,0 +1,162 @@
+"""Requests from a CSV or JSON Lines file: one face a row."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facecond.data.masks import read_mask
+from facecond.errors import UserError, nearest
+from facecond.face_files.drawing import FaceRequest
+from facecond.labels import ANYTHING, parse_emphasis
+
+COLUMNS = ("name", "attributes", "mask", "seed", "guidance")
+KINDS = (".csv", ".jsonl")
+_NAME = re.compile(r"\w[\w.-]{0,119}")
+
+
+def read_rows(
+    path: Path, size: int, first_seed: int, guidance: Mapping[str, float], parts: tuple[str, ...]
+) -> list[FaceRequest]:
+    """The requests of a file.
+
+    | column | default | meaning |
+    |---|---|---|
+    | name | number of the row, from 00000 | of the file that is written |
+    | attributes | all open | `Smiling=1.5,-Eyeglasses` |
+    | mask | open | label mask, its path from the folder of the rows |
+    | seed | `first_seed` + number of the row | |
+    | guidance | `guidance` | `mask=2,attributes=3`: scales in place of these |
+
+    Args:
+        size: of the masks, in pixels.
+        guidance: scales of the rows that have none.
+        parts: what a scale may be given for.
+
+    Raises:
+        UserError: a row at fault, with its number in the file (the first row of a CSV file under
+            its heading is 1).
+    """
+    rows = list(_csv(path) if path.suffix.lower() == ".csv" else _json_lines(path))
+    if not rows:
+        raise UserError("it has no rows", path, "Write one face a row.")
+    masks: dict[str, np.ndarray] = {"": np.full((size, size), ANYTHING, np.uint8)}
+    seen: dict[str, int] = {}
+    requests = []
+    for index, row in enumerate(rows):
+        try:
+            request = _request(row, index, path.parent, size, first_seed, guidance, parts, masks)
+            if request.name in seen:
+                what = f"row {seen[request.name]} has the name '{request.name}' too"
+                raise UserError(what, "name", "Give every row a name of its own.")
+        except UserError as error:
+            raise UserError(
+                f"{error.where}: {error.what}", f"{path}, row {index + 1}", error.fix
+            ) from None
+        seen[request.name] = index + 1
+        requests.append(request)
+    return requests
+
+
+def _request(
+    row: Mapping[str, Any],
+    index: int,
+    folder: Path,
+    size: int,
+    first_seed: int,
+    guidance: Mapping[str, float],
+    parts: tuple[str, ...],
+    masks: dict[str, np.ndarray],
+) -> FaceRequest:
+    for column in row:
+        if column not in COLUMNS:
+            raise UserError(f"unknown column '{column}'", "columns", nearest(str(column), COLUMNS))
+    given = {column: str(row.get(column) or "").strip() for column in COLUMNS if column != "seed"}
+    name = given["name"] or f"{index:05d}"
+    if not _NAME.fullmatch(name):
+        fix = "Use letters, digits, dots, dashes and underscores."
+        raise UserError(f"'{name}' is no name of a file", "name", fix)
+    attributes, emphasis = parse_emphasis(given["attributes"])
+    if given["mask"] not in masks:
+        masks[given["mask"]] = read_mask(folder / given["mask"], size)
+    scales = read_scales(given["guidance"], parts) if given["guidance"] else guidance
+    return FaceRequest(
+        name,
+        _seed(row.get("seed"), first_seed + index),
+        attributes,
+        masks[given["mask"]],
+        given["mask"] or "open",
+        {**scales, **emphasis},
+    )
+
+
+def read_scales(text: str, parts: tuple[str, ...]) -> dict[str, float]:
+    """`"mask=2,attributes=3"` -> scales of known parts, from 0 up."""
+    scales = {}
+    for word in text.split(","):
+        part, _, value = (piece.strip() for piece in word.partition("="))
+        if part not in parts:
+            raise UserError(f"unknown source '{part}'", "guidance", nearest(part, parts))
+        try:
+            scales[part] = float(value)
+        except ValueError:
+            scales[part] = -1.0
+        if not 0 <= scales[part] < float("inf"):
+            fix = "Write mask=2,attributes=3: numbers from 0 up."
+            raise UserError(f"'{value}' is no scale of '{part}'", "guidance", fix)
+    return scales
+
+
+def _seed(value: Any, default: int) -> int:
+    if value is None or str(value).strip() == "":
+        return default
+    text = str(value).strip()
+    if not text.isdecimal():
+        raise UserError(f"'{text}' is no seed", "seed", "Use a whole number from 0 up.")
+    return int(text)
+
+
+def _csv(path: Path) -> Iterator[dict[str, Any]]:
+    with _open(path) as file:
+        try:
+            reader = csv.DictReader(file, strict=True, restkey="")
+            for number, row in enumerate(reader, 1):
+                if "" in row:
+                    fix = "Put quotes around text with commas."
+                    raise UserError("it has more cells than there are columns",
+                                    f"{path}, row {number}", fix)  # fmt: skip
+                yield row
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise UserError(f"not a CSV file ({error})", path, "Save it as UTF-8 CSV.") from None
+
+
+def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
+    with _open(path) as file:
+        try:
+            lines = file.read().splitlines()
+        except UnicodeDecodeError:
+            raise UserError("not UTF-8 text", path, "Save it as UTF-8.") from None
+    for number, line in enumerate((line for line in lines if line.strip()), 1):
+        try:
+            row = json.loads(line)
+            if not isinstance(row, dict):
+                raise ValueError
+        except ValueError:
+            fix = 'Write {"attributes": "Smiling", "seed": 7}.'
+            raise UserError("not a JSON object", f"{path}, row {number}", fix) from None
+        yield row
+
+
+def _open(path: Path) -> Any:
+    if path.suffix.lower() not in KINDS:
+        raise UserError("not a .csv or .jsonl file", path, "Rename it, or convert it.")
+    try:
+        return path.open(encoding="utf-8-sig", newline="")
+    except OSError as error:
+        raise UserError(f"cannot be read ({error.strerror})", path, "Check the path.") from None

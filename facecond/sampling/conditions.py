@@ -1,0 +1,59 @@
+"""All conditions of one call of the pipeline, read and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from facecond.diffusion.guidance import Scale
+from facecond.models.reference import Reference, reference_tokens
+from facecond.sampling.inputs import (
+    Attributes,
+    attribute_values,
+    batch_of,
+    mask_labels,
+    read_attributes,
+)
+from facecond.sampling.passes import Blend, Given
+
+
+def read_batch(
+    pipeline: Any,
+    attributes: Attributes | None,
+    mask: Tensor | np.ndarray | None,
+    reference: Reference | Sequence[Reference],
+    blend: Blend | None,
+    noise: tuple[Any, Any, Any],
+    copies: int,
+) -> tuple[Given, dict[str, Scale]]:
+    """Conditions of a batch on the pipeline's device, and the emphasis by attribute.
+
+    Args:
+        pipeline: a `FacePipeline`; its call says what the others are.
+        noise: seeds, generator and latents, of which one may say how many faces there are.
+
+    Raises:
+        UserError: a wrong shape or value.
+    """
+    device, size = pipeline._execution_device, pipeline.image_size
+    read, emphasis = read_attributes(attributes)
+    batch = batch_of(read, mask, *noise, copies)
+    faces = [reference] if isinstance(reference, Reference) else list(reference)
+    values = attribute_values(read, batch, copies, device)
+    labels = mask_labels(mask, size, batch, copies, device)
+    taken = reference_tokens(
+        faces, batch, pipeline.condition_encoder, pipeline.evidence_encoder, pipeline.first_stage
+    )
+    given = Given(values, labels, taken)
+    if blend is None:
+        return given, emphasis
+    there, _ = read_attributes(blend.attributes)
+    values = attribute_values(there, batch, copies, device)
+    labels = mask_labels(blend.mask, size, batch, copies, device)
+    share = torch.as_tensor(blend.share, dtype=torch.float32).expand(batch)
+    return replace(given, towards=(Given(values, labels, taken), share)), emphasis

@@ -1,0 +1,124 @@
+"""Guided predictions: passes of the model and of a weaker one, in an interval, rescaled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from facecond.diffusion.guidance import Scale, guide, plan, rescale
+from facecond.diffusion.paths import log_snr_of
+from facecond.errors import UserError
+from facecond.models.routing import Window
+from facecond.models.weights_hash import weights_hash
+from facecond.sampling.passes import Given, Passes, guidance_plan
+
+WEAKER = "weaker"
+"""Name of the scale of autoguidance."""
+Interval = Sequence[float] | Window
+"""(lo, hi) in tau of the model's noise schedule, half-open, closed at 1; or a window in logSNR."""
+
+
+@dataclass
+class Guided:
+    """One guided prediction per step.
+
+    Attributes:
+        passes: of the model.
+        weaker: the full pass of a weaker model, or None.
+        away: scale of the lead away from it, [B].
+        interval: noise levels at which scales other than 0 hold; None = all.
+        rescale: share by which the spread is brought back (`guidance.rescale`).
+    """
+
+    passes: Passes
+    weaker: Passes | None = None
+    away: Tensor | None = None
+    interval: Window | None = None
+    rescale: float = 0.0
+
+    def __call__(self, x_t: Tensor, timestep: Tensor, log_snr: Tensor) -> Tensor:
+        """x_t [B, C, h, w], timestep [], its logSNR [1] -> prediction [B, C, h, w]."""
+        inside = self.interval is None or bool(self.interval.at(log_snr.numpy())[0])
+        full, without, scales = self.passes(x_t, timestep, log_snr, inside)
+        if self.weaker is not None and self.away is not None and inside:
+            without = without | {WEAKER: self.weaker(x_t, timestep, log_snr, False)[0]}
+            scales = {**scales, WEAKER: self.away}
+        guided = guide(full, without, scales)
+        return rescale(guided, full, self.rescale) if self.rescale and without else guided
+
+
+def make_guided(
+    pipeline: Any,
+    weaker: Any | None,
+    given: Given,
+    scales: Mapping[str, Scale],
+    interval: Interval | None,
+    share: float,
+) -> Guided:
+    """Read the conditions of a batch for all passes.
+
+    Args:
+        pipeline: a `FacePipeline`.
+        weaker: another one of the same latents and objective, or None.
+        scales: by part, and `weaker`.
+        interval, share: see `Guided`.
+
+    Raises:
+        UserError: an unknown part, a scale or interval out of range, a weaker model that does not
+            fit.
+    """
+    if not 0 <= share <= 1:
+        raise UserError(f"{share} is no share", "guidance_rescale", "Use 0 to 1.")
+    scales = dict(scales)
+    if (weaker is None) == (WEAKER in scales):
+        what = "a weaker model and its scale go together"
+        raise UserError(what, "guidance", f"Give both weaker=MODEL and {{'{WEAKER}': 1.5}}.")
+    away = plan({WEAKER: scales.pop(WEAKER, 1.0)}, [WEAKER], len(given.values)).scales.get(WEAKER)
+    passes = _passes(pipeline, given, scales)
+    window = interval_window(interval, pipeline.config["schedule"])
+    if weaker is None or away is None:
+        return Guided(passes, interval=window, rescale=share)
+    _check_weaker(pipeline, weaker)
+    hidden = {part: w for part, w in scales.items() if bool((torch.as_tensor(w) == 0).any())}
+    return Guided(passes, _passes(weaker, given, hidden), away, window, share)
+
+
+def _passes(pipeline: Any, given: Given, scales: Mapping[str, Scale]) -> Passes:
+    unet, encoder = pipeline.unet, pipeline.condition_encoder
+    routed = {source for layer in unet.cross_attentions() for source in layer.plan}
+    rows = guidance_plan(scales, given, encoder, sorted(routed))
+    return Passes(unet, encoder, rows, given, pipeline._autocast)
+
+
+def interval_window(interval: Interval | None, schedule: str) -> Window | None:
+    """An interval as noise levels; None stays None.
+
+    Raises:
+        UserError: no interval of tau.
+    """
+    if interval is None or isinstance(interval, Window):
+        return interval
+    lo, hi = (float(bound) for bound in interval)
+    if not 0 <= lo < hi <= 1:
+        fix = "Use 0 <= lo < hi <= 1 (1 = noise)."
+        raise UserError(f"{lo:g}:{hi:g} is no interval of tau", "guidance_interval", fix)
+    return Window.of_tau((lo, hi), lambda tau: log_snr_of(schedule, tau))
+
+
+def _check_weaker(pipeline: Any, weaker: Any) -> None:
+    """A difference of predictions has a meaning only where both speak of the same latents."""
+    for what in ("schedule", "prediction"):
+        if weaker.config[what] != pipeline.config[what]:
+            told = f"its {what} is {weaker.config[what]}, the model's {pipeline.config[what]}"
+            raise UserError(told, WEAKER, "Take a model that was trained alike.")
+    stages = pipeline.first_stage, weaker.first_stage
+    if stages[0] is not stages[1] and (
+        weights_hash(stages[0]) != weights_hash(stages[1])
+        or dict(stages[0].config) != dict(stages[1].config)
+    ):
+        fix = "Take one that was trained on the same first stage, or an earlier state of this one."
+        raise UserError("it was trained on another first stage", WEAKER, fix)

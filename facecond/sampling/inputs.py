@@ -1,0 +1,160 @@
+"""Conditions and noise as people give them -> checked tensors of one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from facecond.diffusion.guidance import Scale
+from facecond.errors import UserError
+from facecond.labels import (
+    ABSENT,
+    ANYTHING,
+    ATTRIBUTES,
+    MASK_CLASSES,
+    PRESENT,
+    UNSPECIFIED,
+    attribute_index,
+    parse_emphasis,
+)
+from facecond.seeding import torch_generator
+
+Attributes = Tensor | np.ndarray | str | Mapping[str, Any] | Sequence[Any]
+"""int8 [B, 40] or [40]; `"Smiling=1.5,-Eyeglasses"`; `{"Smiling": True}`; or a list of such, one
+per face."""
+
+
+def read_attributes(
+    attributes: Attributes | None,
+) -> tuple[np.ndarray | Tensor, dict[str, Scale]]:
+    """Attributes in any form -> values [40] or [B, 40], and the emphasis by attribute.
+
+    Raises:
+        UserError: an unknown name, with the nearest; a value that is none.
+    """
+    if attributes is None:
+        return np.full(len(ATTRIBUTES), UNSPECIFIED, np.int8), {}
+    if isinstance(attributes, str):
+        values, emphasis = parse_emphasis(attributes)
+        return values, dict(emphasis)
+    if isinstance(attributes, Mapping):
+        return _of_names(attributes), {}
+    worded = not isinstance(attributes, Tensor | np.ndarray) and len(attributes) > 0
+    if worded and all(isinstance(one, str | Mapping) for one in attributes):
+        read = [read_attributes(one) for one in attributes]
+        named = {name for _, emphasis in read for name in emphasis}
+        scales: dict[str, Scale] = {
+            name: torch.tensor([float(emphasis.get(name, 1.0)) for _, emphasis in read])
+            for name in ATTRIBUTES
+            if name in named
+        }
+        return np.stack([np.asarray(values) for values, _ in read]), scales
+    return torch.as_tensor(attributes), {}
+
+
+def _of_names(named: Mapping[str, Any]) -> np.ndarray:
+    values = np.full(len(ATTRIBUTES), UNSPECIFIED, np.int8)
+    for name, value in named.items():
+        known = {True: PRESENT, False: ABSENT, None: UNSPECIFIED, UNSPECIFIED: UNSPECIFIED}
+        if value not in known:  # 1 and 0 are True and False
+            what = f"'{name}' is {value!r}"
+            raise UserError(what, "attributes", "Use 1 (present), 0 (absent), -1 (unspecified).")
+        values[attribute_index(name)] = known[value]
+    return values
+
+
+def batch_of(
+    values: Tensor | np.ndarray,
+    mask: Tensor | np.ndarray | None,
+    seeds: Sequence[int] | None,
+    generator: torch.Generator | Sequence[torch.Generator] | None,
+    latents: Tensor | None,
+    copies: int,
+) -> int:
+    """Number of faces: of what is given one per face, the first; else `copies`."""
+    if seeds is not None:
+        return len(seeds)
+    if isinstance(generator, Sequence):
+        return len(generator)
+    if latents is not None:
+        return len(latents)
+    for given, single in ((values, 1), (mask, 2)):
+        if given is not None and np.ndim(given) > single:
+            return len(given) * copies
+    return copies
+
+
+def attribute_values(
+    values: Tensor | np.ndarray, batch: int, copies: int, device: torch.device
+) -> Tensor:
+    """Values [40], [B / copies, 40] or [B, 40] -> int8 [B, 40]."""
+    values = torch.as_tensor(values)
+    values = values.expand(batch, -1) if values.ndim == 1 else _repeated(values, batch, copies)
+    known = {PRESENT, ABSENT, UNSPECIFIED}
+    if values.shape != (batch, len(ATTRIBUTES)) or not set(values.unique().tolist()) <= known:
+        raise UserError(
+            f"expected values -1, 0, 1 of shape {(batch, len(ATTRIBUTES))}, "
+            f"got shape {tuple(values.shape)}",
+            "attributes",
+            "Give 40 values per seed.",
+        )
+    return values.to(device, torch.int8)
+
+
+def mask_labels(
+    mask: Tensor | np.ndarray | None, size: int, batch: int, copies: int, device: torch.device
+) -> Tensor:
+    """Mask [S, S], [B / copies, S, S], [B, S, S] or None (all open) -> uint8 [B, S, S]."""
+    if mask is None:
+        mask = np.full((size, size), ANYTHING, np.uint8)
+    labels = torch.as_tensor(mask)
+    labels = labels.expand(batch, -1, -1) if labels.ndim == 2 else _repeated(labels, batch, copies)
+    if labels.shape != (batch, size, size):
+        raise UserError(
+            f"expected shape {(batch, size, size)}, got {tuple(labels.shape)}",
+            "mask",
+            f"Resize it to {size} x {size} by nearest neighbour.",
+        )
+    if bad := sorted(set(labels.unique().tolist()) - set(range(len(MASK_CLASSES))) - {ANYTHING}):
+        raise UserError(f"unknown classes {bad}", "mask", "Use 0..18, and 255 for anything.")
+    return labels.to(device, torch.uint8)
+
+
+def _repeated(given: Tensor, batch: int, copies: int) -> Tensor:
+    """One entry per condition -> one per face, the copies of a condition side by side."""
+    return given.repeat_interleave(copies, 0) if len(given) * copies == batch else given
+
+
+def noise_of_seeds(seeds: Sequence[int], shape: tuple[int, ...]) -> Tensor:
+    """Noise float32 [B, C, h, w]; that of a seed is the same in any batch and on any device."""
+    return torch.stack(
+        [torch.randn(shape, generator=torch_generator(seed, "latents")) for seed in seeds]
+    )
+
+
+def noise_of_generators(
+    generator: torch.Generator | Sequence[torch.Generator], batch: int, shape: tuple[int, ...]
+) -> Tensor:
+    """Noise float32 [B, C, h, w], drawn face by face: from one generator in turn, or from one
+    each.
+
+    Raises:
+        UserError: not as many generators as faces.
+    """
+    each = [generator] * batch if isinstance(generator, torch.Generator) else list(generator)
+    if len(each) != batch:
+        what = f"{len(each)} generators for {batch} faces"
+        raise UserError(what, "generator", "Give one, or one per face.")
+    return torch.stack([torch.randn(shape, generator=g, device=g.device).cpu() for g in each])
+
+
+def given_noise(latents: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Noise of one's own, float32; raises `UserError` where its shape is another."""
+    if tuple(latents.shape) != shape:
+        what = f"expected shape {shape}, got {tuple(latents.shape)}"
+        raise UserError(what, "latents", "Give noise for each face.")
+    return latents.to(torch.float32)

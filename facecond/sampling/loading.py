@@ -1,0 +1,35 @@
+"""A saved model folder -> pipeline, or one clear error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from facecond.errors import UserError, reason
+
+
+def loaded(kind: Any, path: Path) -> Any:
+    """Load a pipeline of a class from its folder, for sampling; see `pipeline.load_pipeline`."""
+    if not (path / "model_index.json").is_file():
+        raise UserError(
+            "not a model folder (no model_index.json)", path, "Name what `facecond train` wrote."
+        )
+    try:
+        pipeline = kind.from_pretrained(str(path), local_files_only=True)
+    except UserError:
+        raise
+    except Exception as error:  # diffusers, safetensors and json raise many kinds
+        raise UserError(
+            f"the model cannot be loaded ({reason(error)})",
+            path,
+            "Its files are damaged or of another version: train or copy it anew.",
+        ) from None
+    for name in ("unet", "condition_encoder", "first_stage"):
+        module = getattr(pipeline, name)
+        module.eval().requires_grad_(False)
+        for key, value in module.state_dict().items():
+            if not torch.isfinite(value).all():
+                raise UserError(f"{key} holds NaN or infinity", path / name, "Train it anew.")
+    return pipeline

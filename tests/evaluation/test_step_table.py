@@ -1,0 +1,59 @@
+"""The table of solvers and steps: what is measured, in which order, and what is known already."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from facecond.data.prepared import PreparedFolder
+from facecond.evaluation.step_table import step_rows, step_table
+
+
+def row(scheduler: str, steps: int, **changes: Any) -> dict[str, Any]:
+    scores = {"mask_miou": 0.7, "attribute_bacc": 0.9, "frechet_judge": 8.0}
+    ends = {f"{name}_ceiling": 1.0 for name in scores}
+    return {
+        "scheduler": scheduler, "steps": steps, "calls": steps, "n": 128, "drift": 0.5,
+        "seconds": 0.01, "cpu_seconds": 0.02, **scores, **ends, **changes,
+    }  # fmt: skip
+
+
+def test_rows_stand_by_solver_and_steps() -> None:
+    rows = [row("unipc", 50), row("unipc", 2), row("euler", 2, drift=3.25), row("unipc", 4)]
+    lines = step_table(rows).splitlines()
+    cells = [[cell.strip() for cell in line.split("|")[1:3]] for line in lines[2:6]]
+    assert cells == [["unipc", "2"], ["unipc", "4"], ["unipc", "50"], ["euler", "2"]]
+    assert lines[5] == "| euler | 2 | 2 | 0.700 | 0.900 | 8.00 | 3.25 | 10 | 20 |"
+    assert lines[-1].startswith("n = 128; ceilings: mask_miou 1.000")
+
+
+def solver_of(world: Any, faces: PreparedFolder) -> Any:
+    """Its pictures are the real ones, and noise that falls with the steps."""
+
+    class Solver(world.Mirror):
+        def use_scheduler(self, name: str) -> None:
+            self.name = name
+
+        def __call__(self, *given: Any, num_inference_steps: int, **options: Any) -> Any:
+            self.scheduler = SimpleNamespace(timesteps=range(num_inference_steps))
+            images = super().__call__(*given, **options).images.astype(int)
+            noise = np.random.default_rng(0).normal(0, 60 / num_inference_steps, images.shape)
+            return SimpleNamespace(images=np.clip(images + noise, 0, 255).astype(np.uint8))
+
+    return Solver(faces)
+
+
+def test_drift_falls_with_the_steps(world: Any, faces: PreparedFolder, judges: Any) -> None:
+    solver = solver_of(world, faces)
+    asked = {"n": 20, "progress": False}
+    rows = list(step_rows(solver, faces, judges, ["a", "b"], [2, 8], **asked))
+    assert [(row["scheduler"], row["steps"]) for row in rows] == [
+        ("a", 8), ("a", 2), ("b", 2), ("b", 8),
+    ]  # fmt: skip
+    assert rows[0]["drift"] == rows[3]["drift"] == 0 < rows[1]["drift"]
+    assert rows[1]["frechet_judge"] > rows[0]["frechet_judge"]
+    left = step_rows(solver, faces, judges, ["a", "b"], [2, 8], known=rows[:2], **asked)
+    assert [(row["scheduler"], row["steps"]) for row in left] == [("b", 2), ("b", 8)]
+    assert rows[0]["calls"] == 8

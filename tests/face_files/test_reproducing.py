@@ -1,0 +1,93 @@
+"""A face again from its file: bit for bit where all is as recorded, else within what is stated."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from facecond.errors import UserError
+from facecond.face_files import face_png
+from facecond.face_files.drawing import Artist, Settings
+from facecond.face_files.record import read_face
+from facecond.face_files.reproducing import reproduce
+
+
+def no_reference(told: Any) -> Any:
+    raise AssertionError("there is none")
+
+
+def rewritten(path: Path, image: np.ndarray | None = None, **changes: Any) -> Path:
+    """The file with a changed record, or other pixels."""
+    pixels, record = read_face(path)
+    other = path.with_name("changed.png")
+    other.write_bytes(face_png(pixels if image is None else image, record | changes))
+    return other
+
+
+@pytest.fixture
+def drawn(saved_model: Path, ask: Any, tmp_path: Path) -> Path:
+    """The third face of a batch of four, drawn under settings of all kinds."""
+    settings = Settings(
+        str(saved_model), steps=4, scheduler="heun", windows={"mask": (0.2, 1.0)},
+        interval=(0.1, 0.9), rescale=0.5,
+    )  # fmt: skip
+    artist = Artist(settings, "cpu")
+    batch = [
+        ask(f"{i}", seed=i, guidance={"mask": 2.0 + i, "Smiling": 1.5, "attributes": 0.5})
+        for i in range(4)
+    ]
+    list(artist.write(batch, tmp_path))
+    return tmp_path / "2.png"
+
+
+def test_bit_for_bit_without_its_neighbours(drawn: Path) -> None:
+    found = reproduce(drawn, None, no_reference)
+    assert found.identical and found.within and not found.other
+    assert np.array_equal(found.image, np.asarray(Image.open(drawn)))
+    assert found.record == read_face(drawn)[1]
+
+
+def test_another_batch_is_within_tolerance_and_named(drawn: Path) -> None:
+    found = reproduce(drawn, None, no_reference, batch_size=1)
+    assert found.within and found.other == ("batch 1, not 4",)
+
+
+def test_other_pixels_differ(drawn: Path) -> None:
+    pixels = np.asarray(Image.open(drawn)).copy()
+    pixels[0, 0, 0] ^= 1
+    found = reproduce(rewritten(drawn, pixels), None, no_reference)
+    assert not found.within and found.largest == 1
+
+
+def test_versions_are_compared(drawn: Path) -> None:
+    record = read_face(drawn)[1]
+    other = rewritten(drawn, versions=record["versions"] | {"torch": "1.0"})
+    found = reproduce(other, None, no_reference)
+    assert found.identical and any("torch" in word for word in found.other)
+
+
+def test_another_model_is_named_by_its_weights(
+    drawn: Path, saved_model: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=r"another model \(weights 000000000000\)"):
+        reproduce(rewritten(drawn, model_hash="0" * 64), None, no_reference)
+    with pytest.raises(UserError, match=r"its model is not at .*--model DIR"):
+        reproduce(rewritten(drawn, model=str(tmp_path / "gone")), None, no_reference)
+    moved = rewritten(drawn, model=str(tmp_path / "gone"))
+    assert reproduce(moved, str(saved_model), no_reference).identical
+
+
+def test_a_damaged_record_is_one_clear_error(drawn: Path) -> None:
+    pixels, record = read_face(drawn)
+    del record["attribute_values"]
+    info = PngInfo()
+    info.add_text("facecond", json.dumps(record))
+    Image.fromarray(pixels).save(drawn, pnginfo=info)
+    with pytest.raises(UserError, match=r"record is damaged.*attribute_values"):
+        reproduce(drawn, None, no_reference)
