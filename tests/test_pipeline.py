@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,7 @@ from facecond.diffusion.objective import Objective
 from facecond.diffusion.paths import alpha_sigma, t_of_timestep
 from facecond.diffusion.schedulers import scheduler
 from facecond.errors import UserError
-from facecond.models.denoiser import build_denoiser
 from facecond.models.evidence import EvidenceEncoder
-from facecond.models.first_stage import FirstStage
 from facecond.models.reference import Reference
 from facecond.models.routing import Routing, parse_rules
 from facecond.pipeline import Blend, FacePipeline, load_pipeline, to_uint8
@@ -27,30 +26,8 @@ SIZE = 32
 
 
 @pytest.fixture(scope="module")
-def pipeline() -> FacePipeline:
-    model = build_denoiser(
-        image_size=SIZE,
-        latent_size=8,
-        latent_channels=6,
-        block_out_channels=[16, 32],
-        down_block_types=["DownBlock2D", "CrossAttnDownBlock2D"],
-        mid_block_type="UNetMidBlock2DCrossAttn",
-        up_block_types=["CrossAttnUpBlock2D", "UpBlock2D"],
-        layers_per_block=1,
-        attention_head_dim=16,
-        norm_num_groups=8,
-        condition_dim=16,
-        mask_grid=8,
-        positions="locality",
-    )
-    stage = FirstStage("LinearPatchCode", {"patch_size": 4, "latent_channels": 6})
-    images = torch.rand(16, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    stage.autoencoder.fit(images)
-    stage.measure([images])
-    made = FacePipeline(
-        model.unet.eval(), model.condition_encoder.eval(), stage.eval(), scheduler("euler"), steps=4
-    )
-    return made
+def pipeline(make_pipeline: Callable[..., FacePipeline]) -> FacePipeline:
+    return make_pipeline()
 
 
 def some_conditions(count: int) -> dict[str, Any]:
@@ -570,41 +547,26 @@ def test_a_blend_ends_in_both_conditions(pipeline: FacePipeline) -> None:
 
 
 @pytest.fixture(scope="module")
-def with_reference(pipeline: FacePipeline) -> FacePipeline:
+def with_reference(make_pipeline: Callable[..., FacePipeline]) -> FacePipeline:
     """A pipeline that also takes the appearance of a reference, by its latents."""
     options = {"evidence_shape": (4, 96), "dim": 16, "queries": 2, "depth": 1}
     read = {"reference": options, "instructions": ("appearance",)}
-    layers = {"layers": "*"}
     sources = ("attributes", "mask", "reference:appearance")
-    model = build_denoiser(
-        image_size=SIZE,
-        latent_size=8,
-        latent_channels=6,
-        block_out_channels=[16, 32],
-        down_block_types=["DownBlock2D", "CrossAttnDownBlock2D"],
-        mid_block_type="UNetMidBlock2DCrossAttn",
-        up_block_types=["CrossAttnUpBlock2D", "UpBlock2D"],
-        layers_per_block=1,
-        attention_head_dim=16,
-        norm_num_groups=8,
-        condition_dim=16,
-        mask_grid=8,
-        positions="locality",
-        reference=lambda _: read,
-        route=lambda of: Routing(
-            "all", of, parse_rules([{"source": s} | layers for s in sources], of, "here"), sources
-        ),
+    rules = [{"source": source, "layers": "*"} for source in sources]
+    made = make_pipeline(
+        {
+            "reference": lambda _: read,
+            "route": lambda of: Routing("all", of, parse_rules(rules, of, "here"), sources),
+        },
+        steps=3,
+        evidence_encoder=EvidenceEncoder("latents", grid=2, tokens=(4, 96)),
     )
     draw = torch.Generator().manual_seed(0)
     with torch.no_grad():  # in a new one the values of a reference are zero
-        for layer in model.unet.cross_attentions():
+        for layer in made.unet.cross_attentions():
             weight = layer.to_kv["reference:appearance"].weight
             weight.copy_(torch.randn(weight.shape, generator=draw))
-    return FacePipeline(
-        model.unet.eval(), model.condition_encoder.eval(), pipeline.first_stage,
-        scheduler("euler"), steps=3,
-        evidence_encoder=EvidenceEncoder("latents", grid=2, tokens=(4, 96)),
-    )  # fmt: skip
+    return made
 
 
 def test_a_loaded_pipeline_with_references_saves_again(

@@ -18,7 +18,7 @@ from torch.nn import functional
 from facecond.errors import UserError, nearest
 from facecond.models.judges import AttributeClassifier
 from facecond.models.pixels import to_network
-from facecond.models.weights_file import read_weights
+from facecond.models.weights_file import load_exactly
 from facecond.models.weights_hash import weights_hash
 from facecond.storage import hash_of, sha256
 
@@ -213,19 +213,7 @@ def boxed(pixels: Tensor, box: FaceBox) -> Tensor:
 
 
 def _mobilefacenet(path: Path) -> MobileFaceNet:
-    weights = read_weights(path, _FIX)
     with torch.random.fork_rng(devices=[]):
         network = MobileFaceNet()
-    for name, tensor in network.state_dict().items():
-        if name.endswith("num_batches_tracked"):  # counts steps of training; old files lack it
-            weights.setdefault(name, tensor)
-        if name not in weights or weights[name].shape != tensor.shape:
-            what = f"lacks MobileFaceNet's '{name}' of shape {list(tensor.shape)}"
-            raise UserError(what, path, _FIX)
-        if not torch.isfinite(weights[name]).all():
-            raise UserError(f"'{name}' holds NaN or infinite values", path, _FIX)
-    surplus = sorted(set(weights) - set(network.state_dict()))
-    if surplus:
-        raise UserError(f"holds '{surplus[0]}', which MobileFaceNet has not", path, _FIX)
-    network.load_state_dict(weights)
+    load_exactly(network, path, "MobileFaceNet", _FIX)
     return network.eval().requires_grad_(False)

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from facecond.errors import UserError, reason
 
@@ -37,6 +37,28 @@ def read_weights(path: str | Path, fix: str) -> dict[str, Tensor]:
     if named and all(name.startswith("module.") for name in named):
         named = {name.removeprefix("module."): tensor for name, tensor in named.items()}
     return named
+
+
+def load_exactly(network: nn.Module, path: str | Path, name: str, fix: str) -> None:
+    """Fill a network from a file that must hold its state dict and nothing else.
+
+    Args:
+        name: of the network, for messages.
+
+    Raises:
+        UserError: the file cannot be read, lacks a tensor, has one too many, or holds NaN.
+    """
+    weights, own = read_weights(path, fix), network.state_dict()
+    for key, tensor in own.items():
+        if key.endswith("num_batches_tracked"):  # counts steps of training; old files lack it
+            weights.setdefault(key, tensor)
+        if key not in weights or weights[key].shape != tensor.shape:
+            raise UserError(f"lacks {name}'s '{key}' of shape {list(tensor.shape)}", path, fix)
+        if not torch.isfinite(weights[key]).all():
+            raise UserError(f"'{key}' holds NaN or infinite values", path, fix)
+    if surplus := sorted(set(weights) - set(own)):
+        raise UserError(f"holds '{surplus[0]}', which {name} has not", path, fix)
+    network.load_state_dict(weights)
 
 
 def _why(path: Path, error: Exception) -> str:

@@ -2,49 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
-from facecond.diffusion.schedulers import scheduler
 from facecond.face_files.drawing import Artist, FaceRequest, Settings
 from facecond.labels import parse_attributes
-from facecond.models.denoiser import build_denoiser
-from facecond.models.first_stage import FirstStage
 from facecond.pipeline import FacePipeline
 
 SIZE = 32
 
 
 @pytest.fixture(scope="session")
-def saved_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def saved_model(
+    make_pipeline: Callable[..., FacePipeline], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """Folder of an untrained model of 32 px."""
-    model = build_denoiser(
-        image_size=SIZE,
-        latent_size=8,
-        latent_channels=6,
-        block_out_channels=[16, 32],
-        down_block_types=["DownBlock2D", "CrossAttnDownBlock2D"],
-        mid_block_type="UNetMidBlock2DCrossAttn",
-        up_block_types=["CrossAttnUpBlock2D", "UpBlock2D"],
-        layers_per_block=1,
-        attention_head_dim=16,
-        norm_num_groups=8,
-        condition_dim=16,
-        mask_grid=8,
-        positions="locality",
-    )
-    stage = FirstStage("LinearPatchCode", {"patch_size": 4, "latent_channels": 6})
-    images = torch.rand(16, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    stage.autoencoder.fit(images)
-    stage.measure([images])
-    pipeline = FacePipeline(
-        model.unet, model.condition_encoder, stage, scheduler("euler"), steps=3,
-        guidance={"mask": 2.0},
-    )  # fmt: skip
+    pipeline = make_pipeline(steps=3, guidance={"mask": 2.0})
     path = tmp_path_factory.mktemp("face_files") / "model"
     pipeline.save_pretrained(path)
     return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from facecond.diffusion.schedulers import scheduler
 from facecond.errors import UserError
-from facecond.models.denoiser import Denoiser, build_denoiser
 from facecond.models.evidence import load_evidence
-from facecond.models.first_stage import FirstStage
 from facecond.models.reference import Reference, reference_tokens
 from facecond.models.routing import PRESETS, Layer, Routing, groups, parse_rules, preset
 from facecond.pipeline import FacePipeline, load_pipeline
@@ -23,44 +21,30 @@ from facecond.training.transfer import take_over
 SIZE, SHAPE = 32, (6, 8, 8)
 
 
-def denoiser(route: str = "deadiff", combine: str = "sum") -> Denoiser:
+def model_of(
+    make_pipeline: Callable[..., FacePipeline],
+    route: str = "deadiff",
+    combine: str = "sum",
+    trained: bool = True,
+) -> FacePipeline:
+    """A pipeline; with `trained`, queries and values of references that matter."""
     encoder = load_evidence("latents", SIZE, SHAPE, grid=4)
     qformer = {"evidence_shape": list(encoder.config.tokens), "dim": 16, "queries": 3, "heads": 2}
     taught = ("appearance", "geometry", "Blond_Hair")
-    model = build_denoiser(
-        image_size=SIZE,
-        latent_size=8,
-        latent_channels=6,
-        block_out_channels=[16, 32],
-        down_block_types=["CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
-        mid_block_type="UNetMidBlock2DCrossAttn",
-        up_block_types=["CrossAttnUpBlock2D", "CrossAttnUpBlock2D"],
-        layers_per_block=1,
-        attention_head_dim=16,
-        norm_num_groups=8,
-        condition_dim=16,
-        mask_grid=8,
-        positions="locality",
-        reference=lambda sources: {"reference": qformer, "instructions": taught},
-        route=partial(preset, route, combine=combine),
-    )
-    return model.eval()
-
-
-def pipeline_of(model: Denoiser, trained: bool = True) -> FacePipeline:
-    """With `trained`, queries and values of references that matter."""
+    options = {
+        "down_block_types": ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
+        "up_block_types": ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D"],
+        "reference": lambda sources: {"reference": qformer, "instructions": taught},
+        "route": partial(preset, route, combine=combine),
+    }
+    made = make_pipeline(options, steps=2, evidence_encoder=encoder)
     if trained:
         generator = torch.Generator().manual_seed(5)
-        for name, parameter in model.named_parameters():
-            if "to_kv.reference" in name or name.endswith("qformer.queries"):
-                parameter.data.normal_(generator=generator)
-    stage = FirstStage("LinearPatchCode", {"patch_size": 4, "latent_channels": 6})
-    images = torch.rand(16, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    stage.autoencoder.fit(images)
-    stage.measure([images])
-    encoder = load_evidence("latents", SIZE, SHAPE, grid=4)
-    parts = (model.unet, model.condition_encoder, stage.eval(), scheduler("euler"))
-    return FacePipeline(*parts, steps=2, evidence_encoder=encoder)
+        for part in (made.unet, made.condition_encoder):
+            for name, parameter in part.named_parameters():
+                if "to_kv.reference" in name or name.endswith("qformer.queries"):
+                    parameter.data.normal_(generator=generator)
+    return made
 
 
 def photo(seed: int = 0, count: int = 0) -> np.ndarray:
@@ -69,8 +53,15 @@ def photo(seed: int = 0, count: int = 0) -> np.ndarray:
 
 
 @pytest.fixture(scope="module", params=["sum", "joint"])
-def pipeline(request: pytest.FixtureRequest) -> FacePipeline:
-    return pipeline_of(denoiser(combine=request.param))
+def pipeline(
+    request: pytest.FixtureRequest, make_pipeline: Callable[..., FacePipeline]
+) -> FacePipeline:
+    return model_of(make_pipeline, combine=request.param)
+
+
+@pytest.fixture(scope="module")
+def summed(make_pipeline: Callable[..., FacePipeline]) -> FacePipeline:
+    return model_of(make_pipeline)
 
 
 def faces(pipe: FacePipeline, *references: Reference, **options: Any) -> np.ndarray:
@@ -111,9 +102,10 @@ def test_one_reference_each_is_one_reference_for_all_where_they_are_equal(
         faces(pipeline, Reference(photo(count=3)))
 
 
-def test_several_references_of_a_source_are_averaged_by_their_weights() -> None:
-    pipe = pipeline_of(denoiser())
-    parts = (pipe.condition_encoder, pipe.evidence_encoder, pipe.first_stage)
+def test_several_references_of_a_source_are_averaged_by_their_weights(
+    summed: FacePipeline,
+) -> None:
+    parts = (summed.condition_encoder, summed.evidence_encoder, summed.first_stage)
     a, b = Reference(photo(0), weight=0.5), Reference(photo(1), weight=1.5)
     one, two, both = (reference_tokens(given, 1, *parts) for given in ([a], [b], [a, b]))
     (source,) = both.tokens
@@ -135,35 +127,37 @@ def test_several_references_of_a_source_are_averaged_by_their_weights() -> None:
         (Reference(photo()[:16]), "expected uint8 pictures"),
     ],
 )
-def test_faults_are_told(reference: Reference, message: str) -> None:
+def test_faults_are_told(summed: FacePipeline, reference: Reference, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        faces(pipeline_of(denoiser()), reference)
+        faces(summed, reference)
 
 
-def test_a_model_without_references_says_so() -> None:
+def test_a_model_without_references_says_so(make_pipeline: Callable[..., FacePipeline]) -> None:
     with pytest.raises(UserError, match="not trained with references"):
-        faces(pipeline_of(denoiser("all_all")), Reference(photo()))
+        faces(make_pipeline(), Reference(photo()))
 
 
-def test_a_model_gains_a_reference_without_changing_its_outputs() -> None:
-    old, new = denoiser("all_all"), denoiser()
-    for parameter in old.parameters():
-        parameter.data.add_(0.02)
-    transfer = take_over(new, old.state_dict(), "old")
-    assert all("qformer" in name or "reference" in name for name in transfer.new)
-    before = faces(pipeline_of(old, trained=False))
-    after = pipeline_of(new, trained=False)
-    assert np.array_equal(faces(after), before)
-    assert np.array_equal(faces(after, Reference(photo())), before)  # its values begin at zero
+def test_a_model_gains_a_reference_without_changing_its_outputs(
+    make_pipeline: Callable[..., FacePipeline],
+) -> None:
+    old = model_of(make_pipeline, "all_all", trained=False)
+    new = model_of(make_pipeline, trained=False)
+    for part in ("unet", "condition_encoder"):
+        weights = {k: v + 0.02 for k, v in getattr(old, part).state_dict().items()}
+        getattr(old, part).load_state_dict(weights)
+        transfer = take_over(getattr(new, part), weights, "old")
+        assert all("qformer" in name or "reference" in name for name in transfer.new)
+    before = faces(old)
+    assert np.array_equal(faces(new), before)
+    assert np.array_equal(faces(new, Reference(photo())), before)  # its values begin at zero
 
 
-def test_a_saved_model_reads_references_as_before(tmp_path: Path) -> None:
-    pipe = pipeline_of(denoiser())
-    pipe.save_pretrained(tmp_path)
+def test_a_saved_model_reads_references_as_before(summed: FacePipeline, tmp_path: Path) -> None:
+    summed.save_pretrained(tmp_path)
     again = load_pipeline(tmp_path)
     given = Reference(photo())
-    assert np.array_equal(faces(again, given), faces(pipe, given))
-    assert np.array_equal(faces(again), faces(pipe))
+    assert np.array_equal(faces(again, given), faces(summed, given))
+    assert np.array_equal(faces(again), faces(summed))
 
 
 LAYERS = tuple(Layer(f"l{i}", s, r) for i, (s, r) in enumerate(

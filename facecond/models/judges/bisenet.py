@@ -16,10 +16,9 @@ from torch.nn import functional
 from torchvision.models import resnet18
 from torchvision.models._utils import IntermediateLayerGetter
 
-from facecond.errors import UserError
 from facecond.labels import LABEL_ORDERS
 from facecond.models.judges.public import PublicParser
-from facecond.models.weights_file import read_weights
+from facecond.models.weights_file import load_exactly
 
 CLASSES = LABEL_ORDERS["bisenet"]
 _FIX = "Give the state dict of face-parsing.PyTorch (79999_iter.pth), or the folder of a parser."
@@ -127,20 +126,9 @@ def load_bisenet(file: Path) -> PublicParser:
     Raises:
         UserError: the file cannot be read, or is not that network's state dict.
     """
-    weights = read_weights(file, _FIX)
     with torch.random.fork_rng(devices=[]):
         network = BiSeNet()
-    for name, tensor in network.state_dict().items():
-        if name.endswith("num_batches_tracked"):  # counts steps of training; old files lack it
-            weights.setdefault(name, tensor)
-        if name not in weights or weights[name].shape != tensor.shape:
-            raise UserError(f"lacks BiSeNet's '{name}' of shape {list(tensor.shape)}", file, _FIX)
-        if not torch.isfinite(weights[name]).all():
-            raise UserError(f"'{name}' holds NaN or infinite values", file, _FIX)
-    surplus = sorted(set(weights) - set(network.state_dict()))
-    if surplus:
-        raise UserError(f"holds '{surplus[0]}', which BiSeNet has not", file, _FIX)
-    network.load_state_dict(weights)
+    load_exactly(network, file, "BiSeNet", _FIX)
     return PublicParser(network, CLASSES, "bisenet").eval().requires_grad_(False)
 
 
