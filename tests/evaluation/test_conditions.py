@@ -10,7 +10,6 @@ import pytest
 from facecond.data.prepared import PreparedFolder
 from facecond.errors import UserError
 from facecond.evaluation.conditions import (
-    APPEARANCE,
     OPENED,
     condition_rows,
     exclusive_with,
@@ -18,7 +17,7 @@ from facecond.evaluation.conditions import (
     partly_open,
     switched,
 )
-from facecond.labels import ANYTHING, ATTRIBUTES, MASK_CLASSES
+from facecond.labels import ANYTHING, APPEARANCE, ATTRIBUTES, MASK_CLASSES
 
 
 def test_conditions_are_complete_and_never_come_twice(world: Any, faces: PreparedFolder) -> None:
