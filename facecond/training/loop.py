@@ -100,6 +100,9 @@ def train(
         if with_reference:
             faces = references.dataset(folder, cache, stage, run["first_stage_hash"], out)
 
+    if main and references.report:
+        tqdm.write(references.report)
+
     # Optimisers, average, resume.
     model.to(device).to(memory_format=torch.channels_last)
     if knobs.gradient_checkpointing:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from facecond.config import RunConfig
 from facecond.data.evidence_cache import evidence_cache
@@ -51,6 +50,8 @@ class References:
         self.config, self.knobs = config, config.reference
         self.mix = dict(config.reference.mix) or MIX
         self.image_size, self.latent_shape = image_size, latent_shape
+        self.report = ""
+        """How many pairs were found, once the data set is made."""
 
     @cached_property
     def encoder(self) -> EvidenceEncoder:
@@ -132,7 +133,7 @@ class References:
                 embed_hash=embed.hash if embed is not None else "",
                 cache=out / "pairs.safetensors",
             )
-            tqdm.write(pairs.describe())
+            self.report = pairs.describe()
             rows = {task: pairs.rows[task] for task in searched}
         identity = {"encoder": self.hash(), "first_stage_hash": stage_hash}
         evidence = evidence_cache(
