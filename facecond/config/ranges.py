@@ -12,7 +12,7 @@ RANGES: dict[str, str] = {
     "perceptual.weight perceptual.min_snr loss.l1 loss.perceptual loss.kl loss.adversary "
     "loss.adversary_start judge.dice judge.validations judge.num_workers routing.seed "
     "pairs.max_appearance_distance pairs.min_flips pairs.min_pairs pairs.seed",
-    "[1, inf)": "evaluate.batch_size evaluate.swapped evaluate.diversity "
+    "[1, inf)": "data.variations evaluate.batch_size evaluate.swapped evaluate.diversity "
     "train.batch_size train.accumulation train.log_every data.variants "
     "first_stage.patch_size first_stage.latent_channels denoiser.block_out_channels "
     "denoiser.layers_per_block denoiser.attention_head_dim denoiser.norm_num_groups "
@@ -22,7 +22,7 @@ RANGES: dict[str, str] = {
     "pairs.max_pairs",
     "[1, 2]": "reference.trunks",
     "[1, 6]": "discriminator.layers",
-    "[2, inf)": "evaluate.n evaluate.samples evaluate.turned "
+    "[2, inf)": "evaluate.n evaluate.samples evaluate.turned evaluate.references "
     "train.keep_checkpoints denoiser.condition_dim judge.batch_size",
     "[4, inf)": "judge.width",
     "[8, inf)": "discriminator.width",

@@ -123,7 +123,10 @@ class Passes:
         Returns:
             full [B, C, h, w], by part the prediction without it, and the scales of these parts.
         """
-        gates = self.unet.gates(log_snr).reshape(-1, *self._cells)[0]  # [L, S]
+        gates = self.unet.gates(
+            log_snr
+        )  # [L, S], or [1, L, S] where they depend on the noise level
+        gates = gates if gates.ndim == 2 else gates[0]
         parts = self._active(gates) if guided else frozenset()
         chosen, rows, conditions = self._select(parts)
         factor = self.weights if self.weights is None or rows is None else self.weights[rows]
@@ -144,11 +147,6 @@ class Passes:
         for part in {*self.plan.images, *self.plan.hidden} & set(ATTRIBUTES):
             values[self.plan.lacks(part).to(rows.device), ATTRIBUTES.index(part)] = UNSPECIFIED
         return encoder(values, labels), encoder.planes(labels)
-
-    @property
-    def _cells(self) -> tuple[int, int]:
-        routing = self.unet.routing
-        return len(routing.layers), len(routing.sources)
 
     def _active(self, gates: Tensor) -> frozenset[str]:
         """Parts whose source reaches some layer at this noise level: the others change nothing."""

@@ -145,6 +145,6 @@ def test_the_training_of_the_denoiser_reads_predictions_and_no_score_does(root: 
             if opens and len(node.args) + len(node.keywords) > 1:
                 asking.add(path.relative_to(root / "facecond").as_posix())
     # The labelling itself says in one line what the folder holds now; attribute-split reads
-    # predictions where it is asked to (--predicted).
-    commands = {"commands/data_label.py", "commands/attribute_split.py"}
+    # predictions where it is asked to (--predicted), data pairs where --labels says so.
+    commands = {"commands/data_label.py", "commands/attribute_split.py", "commands/data_pairs.py"}
     assert asking == {"training/setup.py", *commands}

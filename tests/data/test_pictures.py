@@ -1,4 +1,6 @@
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -174,12 +176,25 @@ def test_mask_of_a_wrong_mode(tmp_path, mode, message):
         square_mask(tmp_path / "m.png", 8, "celebamask", (8, 8))
 
 
+def four_bit_png(side: int) -> bytes:
+    """A grey PNG of 4 bits per pixel, all 1; not every Pillow writes one."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        check = zlib.crc32(kind + content)
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)
+
+    header = struct.pack(">IIBBBBB", side, side, 4, 0, 0, 0, 0)
+    rows = zlib.compress((b"\0" + b"\x11" * (side // 2)) * side)
+    parts = (chunk(b"IHDR", header), chunk(b"IDAT", rows), chunk(b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
 def test_mask_with_lossy_or_few_bits(tmp_path):
     path = _save(tmp_path / "m.jpg", np.zeros((8, 8), np.uint8))
     with pytest.raises(UserError, match="is a JPEG of mode L"):
         square_mask(path, 8, "celebamask", (8, 8))
     # Four bits: decoders stretch the values 0..15 to 0..255, which would pass for other classes.
-    Image.new("L", (8, 8), 1).save(tmp_path / "m.png", bits=4)
+    (tmp_path / "m.png").write_bytes(four_bit_png(8))
     with pytest.raises(UserError, match="has 4 bits"):
         square_mask(tmp_path / "m.png", 8, "celebamask", (8, 8))
 
