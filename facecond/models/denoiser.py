@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from math import isqrt
 from typing import Any
 
 import torch
@@ -139,8 +140,11 @@ def build_denoiser(
         )
     parts = any(source in PARTS for source in table.sources)
     read: Mapping[str, Any] = {}
+    geometry_grid = 0
     if reference is not None and any(source in REFERENCES for source in table.sources):
         read = reference(table.sources)
+        queries = int(read["reference"]["queries"])
+        geometry_grid = isqrt(queries) if isqrt(queries) ** 2 == queries else 0
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(key_of(seed, "denoiser") >> 1)
         encoder = ConditionEncoder(
@@ -152,4 +156,5 @@ def build_denoiser(
             latent_size if planes else 0,
             **read,
         )
-        return Denoiser(encoder, FaceUNet(**options, routing=table.to_dict()))
+        unet = FaceUNet(**options, geometry_grid=geometry_grid, routing=table.to_dict())
+        return Denoiser(encoder, unet)

@@ -7,6 +7,7 @@ instruction may be the name of a single attribute.
 
 from __future__ import annotations
 
+from math import isqrt
 from typing import cast
 
 import torch
@@ -16,6 +17,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from facecond.errors import UserError, nearest
 from facecond.labels import APPEARANCE, ATTRIBUTES
+from facecond.models.positions import sincos_features
 
 WHOLE = "everything"
 """The instruction of the source `reference`: no part is asked for."""
@@ -44,6 +46,10 @@ def source_of(take: str) -> str:
 class QFormer(nn.Module):
     """Learned queries, a set per instruction, read the evidence.
 
+    Queries begin as the codes of places spread over the picture and look there, and what they see
+    replaces them: tokens begin as a coarse picture of the evidence. A square number of queries lies
+    on a grid, which the denoiser's layers may know of (`FaceUNet`, `geometry_grid`).
+
     Args:
         evidence_shape: number and width of the evidence tokens.
         dim: width of the trunk.
@@ -69,11 +75,12 @@ class QFormer(nn.Module):
         tokens, width = evidence_shape
         count = len(INSTRUCTIONS)
         self.read = nn.Linear(width, dim)
-        self.place = nn.Parameter(0.02 * torch.randn(tokens, dim))
-        # Instructions begin alike, so that what one learns serves the others.
-        alike = torch.randn(queries, dim).expand(count, -1, -1)
-        self.queries = nn.Parameter(alike + 0.1 * torch.randn(count, queries, dim))
+        self.place = nn.Parameter(place_codes(tokens, dim))
+        places = place_codes(queries, dim).expand(count, -1, -1)  # [I, Q, W]
+        self.queries = nn.Parameter(places + 0.1 * torch.randn(count, queries, dim))
         self.name = nn.Parameter(torch.randn(count, dim))
+        self.look = Attention(dim, heads)
+        self.look.align()
         self.trunks = nn.ModuleList(
             nn.ModuleList(Block(dim, heads) for _ in range(depth)) for _ in range(trunks)
         )
@@ -85,12 +92,20 @@ class QFormer(nn.Module):
         Args:
             source: that all the instructions are of; it chooses between two trunks.
         """
-        seen = self.read(evidence) + self.place  # [B, N, W]
-        asked = torch.cat([self.queries[instruction], self.name[instruction, None]], 1)
+        seen = self.read(evidence)  # [B, N, W]
+        tokens = self.look(self.queries[instruction], seen, self.place)  # [B, Q, W]
+        tokens = torch.cat([tokens, self.name[instruction, None]], 1)  # [B, Q + 1, W]
         trunk = self.trunks[-1] if source == "reference:appearance" else self.trunks[0]
         for block in cast(nn.ModuleList, trunk):
-            asked = block(asked, seen)  # [B, Q + 1, W]
-        return self.projector(asked[:, :-1])  # [B, Q, D]
+            tokens = block(tokens, seen, self.place)  # [B, Q + 1, W]
+        return self.projector(tokens[:, :-1])  # [B, Q, D]
+
+
+def place_codes(count: int, dim: int) -> Tensor:
+    """Codes of places, [count, dim]: of the cells of a square grid, by which near ones are alike;
+    random where the number is no square."""
+    side = isqrt(count)
+    return 2 * sincos_features(side, dim) if side**2 == count else torch.randn(count, dim)
 
 
 class Block(nn.Module):
@@ -103,30 +118,38 @@ class Block(nn.Module):
             nn.LayerNorm(dim), nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim)
         )
 
-    def forward(self, x: Tensor, evidence: Tensor) -> Tensor:
-        """[B, Q, W] and [B, N, W] -> [B, Q, W]."""
-        x = x + self.inner(x, None)  # [B, Q, W]
-        x = x + self.outer(x, evidence)  # [B, Q, W]
+    def forward(self, x: Tensor, evidence: Tensor, place: Tensor) -> Tensor:
+        """[B, Q, W], [B, N, W], [N, W] -> [B, Q, W]."""
+        x = x + self.inner(x, x, None)  # [B, Q, W]
+        x = x + self.outer(x, evidence, place)  # [B, Q, W]
         return x + self.mlp(x)  # [B, Q, W]
 
 
 class Attention(nn.Module):
-    """Multi-head attention of normalised tokens to themselves or to others."""
+    """Multi-head attention of normalised tokens; places tell keys apart and are no values."""
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.norm, self.norm_other = nn.LayerNorm(dim), nn.LayerNorm(dim)
-        self.to_q = nn.Linear(dim, dim, bias=False)
-        self.to_kv = nn.Linear(dim, 2 * dim, bias=False)
+        self.norm, self.norm_key, self.norm_value = (nn.LayerNorm(dim) for _ in range(3))
+        self.to_q, self.to_k, self.to_v = (nn.Linear(dim, dim, bias=False) for _ in range(3))
         self.to_out = nn.Linear(dim, dim)
 
-    def forward(self, x: Tensor, other: Tensor | None) -> Tensor:
-        """[B, Q, W], and [B, N, W] or None for x itself -> [B, Q, W]."""
-        x = self.norm(x)
-        read = x if other is None else self.norm_other(other)
-        q = rearrange(self.to_q(x), "b q (h d) -> b h q d", h=self.heads)  # [B, h, Q, d]
-        k, v = rearrange(self.to_kv(read), "b n (two h d) -> two b h n d", two=2, h=self.heads)
+    @torch.no_grad()
+    def align(self) -> None:
+        """Begin with queries that attend to the keys that are like them."""
+        nn.init.orthogonal_(self.to_q.weight)
+        self.to_k.weight.copy_(self.to_q.weight)
+
+    def forward(self, x: Tensor, other: Tensor, place: Tensor | None) -> Tensor:
+        """Queries [B, Q, W], what they read [B, N, W] and its places [N, W] -> [B, Q, W]."""
+        placed = other if place is None else other + place  # [B, N, W]
+        projected = (
+            self.to_q(self.norm(x)),
+            self.to_k(self.norm_key(placed)),
+            self.to_v(self.norm_value(other)),
+        )
+        q, k, v = (rearrange(p, "b n (h d) -> b h n d", h=self.heads) for p in projected)
         out = scaled_dot_product_attention(q, k, v)  # [B, h, Q, d]
         return self.to_out(rearrange(out, "b h q d -> b q (h d)"))  # [B, Q, W]
 

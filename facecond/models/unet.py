@@ -31,6 +31,7 @@ class FaceUNet(UNet2DConditionModel):
     Args:
         routing: routing table (`Routing.to_dict()`), or the name of a preset.
         mask_grid: side of the mask's token grid.
+        geometry_grid: side of the grid that the tokens of `reference:geometry` lie on; 0 = none.
         positions: how queries and mask tokens know their places (`positions.py`).
         unet: the arguments of `diffusers.UNet2DConditionModel`.
 
@@ -41,6 +42,7 @@ class FaceUNet(UNet2DConditionModel):
         self,
         routing: Mapping[str, Any] | str = "all_all",
         mask_grid: int = 16,
+        geometry_grid: int = 0,
         positions: str = "locality",
         **unet: Any,
     ) -> None:
@@ -72,7 +74,7 @@ class FaceUNet(UNet2DConditionModel):
                 condition_dim=self.config.cross_attention_dim,
                 sources=table.sources,
                 present=present,
-                grids={"mask": mask_grid},
+                grids={"mask": mask_grid, "reference:geometry": geometry_grid},
                 positions=positions,
                 layer_index=index,
                 side=layer.resolution,

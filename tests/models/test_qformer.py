@@ -7,7 +7,13 @@ import torch
 
 from facecond.errors import UserError
 from facecond.labels import APPEARANCE, ATTRIBUTES
-from facecond.models.qformer import INSTRUCTIONS, QFormer, instruction_index, source_of
+from facecond.models.qformer import (
+    INSTRUCTIONS,
+    QFormer,
+    instruction_index,
+    place_codes,
+    source_of,
+)
 
 
 def qformer(trunks: int = 1) -> QFormer:
@@ -49,6 +55,27 @@ def test_only_what_is_asked_for_learns_queries() -> None:
     model(EVIDENCE[:1], rows("Smiling"), "reference:geometry")[..., 0].sum().backward()
     learned = {i for i, g in enumerate(model.queries.grad) if g.abs().sum() > 0}
     assert learned == {instruction_index("Smiling")}
+
+
+def test_queries_begin_by_looking_at_their_own_places() -> None:
+    torch.manual_seed(0)
+    model = QFormer((64, 5), dim=128, out_dim=12, queries=16, depth=1, heads=4)
+    look = model.look
+    seen = model.read(torch.randn(1, 64, 5, generator=torch.Generator().manual_seed(1)))
+    query, key = (
+        look.to_q(look.norm(model.queries[:1])),
+        look.to_k(look.norm_key(seen + model.place)),
+    )
+    logits = (query @ key.mT)[0].view(4, 4, 8, 8)  # 4 x 4 queries over 8 x 8 evidence tokens
+    for row, column in ((0, 0), (3, 3), (0, 3)):
+        own = logits[row, column, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2]
+        assert own.mean() > logits[row, column].mean() + logits[row, column].std()
+
+
+def test_any_number_of_tokens_and_queries() -> None:
+    assert place_codes(7, 12).shape == (7, 12) and place_codes(9, 12).shape == (9, 12)
+    model = QFormer((10, 5), dim=16, out_dim=12, queries=3, depth=1, heads=2)
+    assert model(torch.randn(2, 10, 5), rows("appearance", "geometry"), "reference").shape[1] == 3
 
 
 @pytest.mark.parametrize("trunks", [1, 2])
