@@ -200,7 +200,10 @@ def test_reference_and_pairs_sections_are_what_they_feed() -> None:
         "embedder", "evidence", "freeze", "grid", "mix", "same_picture",
     }  # fmt: skip
     assert names(config.PairsConfig) == names(PairRules)
-    assert PairRules(**asdict(config.PairsConfig())).compared is not None
+    rules = PairRules(**asdict(config.PairsConfig()))
+    assert {k: tuple(v) if isinstance(v, list) else v for k, v in asdict(rules).items()} == asdict(
+        PairRules()
+    )
 
 
 def test_first_stage_section_is_the_patch_code() -> None:

@@ -21,11 +21,7 @@ from facecond.commands.arguments import (
 from facecond.commands.references import described, read_references, reference_arguments
 from facecond.commands.sample_conditions import sample_conditions
 from facecond.errors import UserError
-from facecond.labels import (
-    ANYTHING,
-    colour_mask,
-    parse_emphasis,
-)
+from facecond.labels import ANYTHING, colour_mask, parse_emphasis
 from facecond.storage import atomic_file, make_folder, write_json
 
 if TYPE_CHECKING:
@@ -153,8 +149,6 @@ def run(args: argparse.Namespace) -> int:
     elif args.workers > 1:
         raise UserError("it goes with --batch", "--workers", "Leave it out.")
     out = make_folder(args.out)
-    from dataclasses import replace
-
     from facecond.face_files.drawing import Artist, FaceRequest
     from facecond.face_files.rows import read_rows
     from facecond.sampling.guided import WEAKER
@@ -164,7 +158,7 @@ def run(args: argparse.Namespace) -> int:
     artist = Artist(settings)
     size = artist.pipeline.image_size
     settings = settings_of(args, read_references(args, size))
-    artist.settings = replace(settings)
+    artist.settings = settings
     scales = scales_of(args, dict(artist.pipeline.config.guidance))
     if args.batch:
         parts = GUIDED if args.weaker is None else (*GUIDED, WEAKER)

@@ -82,7 +82,7 @@ class Artist:
         if settings.threads is not None:
             torch.set_num_threads(settings.threads)
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        self.settings = settings
+        self.settings, self._warned = settings, set[str]()
         self.pipeline: FacePipeline = load_pipeline(settings.model).to(device)
         if settings.scheduler:
             self.pipeline.use_scheduler(settings.scheduler)
@@ -129,9 +129,10 @@ class Artist:
     def write(self, batch: Sequence[FaceRequest], out: Path) -> Iterator[dict[str, Any]]:
         """Draw a batch and write its files; yield their records."""
         images, strange = self.draw(batch)
-        for number in strange:
-            name = self.settings.references[number][0]["file"]
-            print(f"warning: {name}: unlike any face that the model was trained on")
+        for file in {self.settings.references[number][0]["file"] for number in strange}:
+            if file not in self._warned:
+                print(f"warning: {file}: unlike any face that the model was trained on")
+            self._warned.add(file)
         for index, (request, image) in enumerate(zip(batch, images, strict=True)):
             record = self.record(request, len(batch), index)
             with atomic_file(out / record["file"]) as temporary:

@@ -32,10 +32,7 @@ of a routing say is in `routing_hash`.)"""
 
 def provenance(config: RunConfig | FirstStageRunConfig, data_hash: str) -> dict[str, Any]:
     """What a run is made from: hashes of config and data, commit, versions, seed."""
-    described = asdict(config)
-    for section in ("reference", "pairs"):  # a run that uses none is the run it was before them
-        if section in described and getattr(config, section) == getattr(RunConfig(), section):
-            del described[section]
+    described = {k: v for k, v in asdict(config).items() if k not in unused_sections(config)}
     for key in NOT_TRAINING:
         section, _, name = key.partition(".")
         if name and section in described:  # a first stage has fewer sections
@@ -50,6 +47,13 @@ def provenance(config: RunConfig | FirstStageRunConfig, data_hash: str) -> dict[
         "versions": versions(),
         "seed": config.train.seed,
     }
+
+
+def unused_sections(config: RunConfig | FirstStageRunConfig) -> list[str]:
+    """Sections on references that say nothing: a run without one is the run that it was before
+    there were such sections."""
+    usual, sections = RunConfig(), ("reference", "pairs")
+    return [s for s in sections if getattr(config, s, None) == getattr(usual, s)]
 
 
 def make_pipeline(

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKL
+from safetensors.torch import load_file
 
 from facecond.data.prepared import PreparedFolder
 from facecond.data.render_set import render_prepared
@@ -33,6 +34,20 @@ def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
         monkeypatch.setattr(Schedule, "factor", interrupted)
 
     return arrange
+
+
+@pytest.fixture(scope="session")
+def weights() -> Callable[[Path], dict[str, torch.Tensor]]:
+    """Model folder -> all weights of its denoiser."""
+
+    def read(model: Path) -> dict[str, torch.Tensor]:
+        found = {}
+        for part in ("unet", "condition_encoder"):
+            (file,) = (model / part).glob("*.safetensors")
+            found |= {f"{part}.{key}": value for key, value in load_file(file).items()}
+        return found
+
+    return read
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from facecond.config import RunConfig, load
 from facecond.errors import UserError
@@ -22,6 +21,8 @@ from facecond.training import checkpoint, steps
 from facecond.training.loop import train
 from facecond.training.session import Interrupted
 from facecond.training.updates import Updates
+
+Weights = Callable[[Path], dict[str, torch.Tensor]]
 
 TINY = [
     "first_stage.latent_channels=6",
@@ -38,14 +39,6 @@ TINY = [
 
 def config(root: Path, *overrides: str) -> RunConfig:
     return load(RunConfig, "rendered_debug", [f"data.root={root}", *TINY, *overrides])
-
-
-def weights(model: Path) -> dict[str, torch.Tensor]:
-    found = {}
-    for part in ("unet", "condition_encoder"):
-        (file,) = (model / part).glob("*.safetensors")
-        found |= {f"{part}.{key}": value for key, value in load_file(file).items()}
-    return found
 
 
 def assert_equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
@@ -84,6 +77,7 @@ def test_resume_is_bit_identical(
     kind: str,
     monkeypatch: pytest.MonkeyPatch,
     stop_at: Callable[[int], None],
+    weights: Weights,
 ) -> None:
     # 58 faces in the generator's split at batch 8: step 5 is in mid-epoch, step 12 in the next one.
     more = with_kl(kl_autoencoder) if kind == "sampled" else []
@@ -115,7 +109,9 @@ def test_the_perceptual_loss_is_added_and_told_apart(rendered_root: Path, tmp_pa
     assert runs["1"][-1]["perceptual_loss"] < runs["1"][0]["perceptual_loss"]
 
 
-def test_a_damaged_checkpoint_falls_back(rendered_root: Path, tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_falls_back(
+    rendered_root: Path, tmp_path: Path, weights: Weights
+) -> None:
     made = config(rendered_root, "train.steps=8", "train.checkpoint_every_s=0")
     whole = weights(train(made, tmp_path / "run"))
     newest = checkpoint.steps(tmp_path / "run" / "checkpoints")[-1]
@@ -166,6 +162,7 @@ def test_a_run_with_a_budget_is_that_of_the_steps_it_recorded(
     monkeypatch: pytest.MonkeyPatch,
     stop_at: Callable[[int], None],
     stop: int | None,
+    weights: Weights,
 ) -> None:
     """Also when it was interrupted, before the rate fell and while it fell."""
     now = steady_clock(monkeypatch)
@@ -212,7 +209,7 @@ def test_no_length_is_an_error(rendered_root: Path, tmp_path: Path) -> None:
 
 
 def test_starting_anew_does_not_leave_the_old_run_to_resume(
-    rendered_root: Path, tmp_path: Path
+    rendered_root: Path, tmp_path: Path, weights: Weights
 ) -> None:
     train(config(rendered_root, "train.steps=6"), tmp_path / "run")
     other = config(rendered_root, "train.steps=3", "train.seed=1")
@@ -253,7 +250,7 @@ def test_a_fault_of_the_sampler_is_found_before_training(
     ids=["windows and dropped layers", "joint and learned", "parts", "channels", "none"],
 )  # fmt: skip
 def test_routings_train_resume_exactly_and_sample(
-    rendered_root: Path, tmp_path: Path, overrides: list[str]
+    rendered_root: Path, tmp_path: Path, overrides: list[str], weights: Weights
 ) -> None:
     made = config(rendered_root, "train.steps=6", *overrides)
     model = train(made, tmp_path / "run")

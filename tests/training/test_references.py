@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from facecond.config import RunConfig, load
 from facecond.data.render_set import render_prepared
@@ -16,6 +16,8 @@ from facecond.models.judges import AttributeClassifier
 from facecond.models.reference import Reference
 from facecond.pipeline import load_pipeline
 from facecond.training.loop import train
+
+Weights = Callable[[Path], dict[str, torch.Tensor]]
 
 TINY = ["train.batch_size=8", "train.log_every=2", "train.sample_every=0", "sampling.steps=2",
         "first_stage.latent_channels=6", "denoiser.block_out_channels=[16,32]",
@@ -36,21 +38,13 @@ def config(root: Path, *overrides: str) -> RunConfig:
     return load(RunConfig, "rendered_debug", [f"data.root={root}", *TINY, *overrides])
 
 
-def weights(model: Path) -> dict[str, torch.Tensor]:
-    found = {}
-    for part in ("unet", "condition_encoder"):
-        (file,) = (model / part).glob("*.safetensors")
-        found |= {f"{part}.{key}": value for key, value in load_file(file).items()}
-    return found
-
-
 @pytest.fixture(scope="module")
 def base(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train(config(root, "train.steps=6"), tmp_path_factory.mktemp("base") / "run")
 
 
 def test_frozen_training_moves_only_what_belongs_to_the_reference(
-    root: Path, base: Path, tmp_path: Path
+    root: Path, base: Path, tmp_path: Path, weights: Weights
 ) -> None:
     made = config(root, *DEADIFF, "reference.freeze=true")
     model = train(made, tmp_path / "run", init=base)
@@ -77,7 +71,7 @@ def test_frozen_training_moves_only_what_belongs_to_the_reference(
     ids=["attributes, joint", "reconstructive, two trunks", "no instructions"],
 )
 def test_references_train_and_resume_exactly(
-    root: Path, tmp_path: Path, overrides: list[str]
+    root: Path, tmp_path: Path, overrides: list[str], weights: Weights
 ) -> None:
     whole = weights(train(config(root, *DEADIFF, *overrides), tmp_path / "run"))
     short = config(root, *DEADIFF, "train.checkpoint_every_s=0", *overrides)

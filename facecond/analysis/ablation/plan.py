@@ -12,7 +12,7 @@ from facecond.config import JudgeConfig, RunConfig, Study, dump, load
 from facecond.data.prepared import PreparedFolder
 from facecond.errors import UserError, nearest
 from facecond.storage import hash_of, read_json, sha256
-from facecond.training.export import NOT_TRAINING
+from facecond.training.export import NOT_TRAINING, unused_sections
 
 IN_STUDY = "OUT/"
 FILES = (("routing", "file"), ("routing", "sensitivity"))
@@ -118,15 +118,9 @@ def flat(config: RunConfig) -> dict[str, Any]:
 
 
 def _told(config: RunConfig) -> dict[str, Any]:
-    """`flat`, without sections on references where they say nothing: a study that has none is the
-    study that it was before there were such sections."""
-    usual = RunConfig()
-    silent = [
-        section
-        for section in ("reference", "pairs")
-        if getattr(config, section) == getattr(usual, section)
-    ]
-    return {key: v for key, v in flat(config).items() if key.partition(".")[0] not in silent}
+    """`flat` without unused sections."""
+    unused = unused_sections(config)
+    return {key: v for key, v in flat(config).items() if key.partition(".")[0] not in unused}
 
 
 def identity(study: Study) -> dict[str, dict[str, Any]]:
