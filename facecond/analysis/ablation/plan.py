@@ -17,6 +17,8 @@ from facecond.training.export import NOT_TRAINING, unused_sections
 IN_STUDY = "OUT/"
 FILES = (("routing", "file"), ("routing", "sensitivity"))
 """Settings that may name a file in the study's own folder, as OUT/NAME."""
+RANKS = ("schema", "checksum", "order", "rank")
+"""All that a routing reads of a sensitivity file."""
 JUDGE_KINDS = ("parser", "attributes")
 
 
@@ -103,10 +105,14 @@ def placed(config: RunConfig, out: Path) -> RunConfig:
 
 
 def config_hash(config: RunConfig) -> str:
-    """Hash of a training with its sampler and the content of the files that its routing reads,
-    without what changes nothing."""
-    read = [Path(config.routing.file), Path(config.routing.sensitivity)]
-    return hash_of([_told(config), [sha256(file) for file in read if file.is_file()]])
+    """Hash of a training with its sampler and of what its routing reads of files, without what
+    changes nothing."""
+    rules, measured = Path(config.routing.file), Path(config.routing.sensitivity)
+    read = [sha256(rules)] if rules.is_file() else []
+    if measured.is_file():  # measured again it ranks alike, but took another time
+        found = read_json(measured)
+        read.append(hash_of({key: found[key] for key in RANKS if key in found}))
+    return hash_of([_told(config), read])
 
 
 def flat(config: RunConfig) -> dict[str, Any]:

@@ -145,3 +145,19 @@ def test_a_file_in_the_studys_folder_counts_by_its_content(
     assert after[1].config_hash != before[1].config_hash
     assert after[0].config_hash == before[0].config_hash
     assert after[0].config.data.root == str(data_root(study, tmp_path))
+
+
+def test_a_sensitivity_file_counts_by_the_order_that_it_tells(
+    study_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    ranked = "{routing.preset: rank_topk, routing.sensitivity: OUT/s.json}"
+    study = load_study(study_file({"{routing.preset: coarse_fine}": ranked}))
+    measured = {"checksum": "1", "order": {"mask": ["a", "b"]}, "rank": {"mask": ["a"]}}
+
+    def told(**changes: Any) -> str:
+        write_json(tmp_path / "s.json", measured | changes)
+        return plan_runs(study, tmp_path)[1].config_hash
+
+    assert told(seconds=1.0) == told(seconds=2.0)
+    hashes = {told(), told(checksum="2"), told(order={"mask": ["b", "a"]}), told(rank={"mask": []})}
+    assert len(hashes) == 4
