@@ -5,6 +5,7 @@ The module paths of the pipeline and its components are written into saved model
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -30,6 +31,7 @@ from facecond.models.first_stage import FirstStage
 from facecond.models.reference import Reference
 from facecond.models.routing import Routing, named_routing, narrowed
 from facecond.models.unet import FaceUNet
+from facecond.sampling.checksums import write_checksums
 from facecond.sampling.conditions import read_batch
 from facecond.sampling.guided import Guided, Interval, make_guided
 from facecond.sampling.inputs import Attributes, given_noise, noise_of_generators, noise_of_seeds
@@ -247,6 +249,11 @@ class FacePipeline(DiffusionPipeline):
             return images, given.taken.strange
         return FacePipelineOutput(images=images, strange=given.taken.strange)
 
+    def save_pretrained(self, save_directory: str | os.PathLike[str], **options: Any) -> None:
+        """As diffusers does it, with checksums of the weights beside them."""
+        super().save_pretrained(save_directory, **options)
+        write_checksums(Path(save_directory))
+
     @property
     def interrupt(self) -> bool:
         """Whether the steps that are left are skipped."""
@@ -289,9 +296,10 @@ class FacePipeline(DiffusionPipeline):
 
 
 def load_pipeline(path: str | Path) -> FacePipeline:
-    """A saved model folder -> pipeline.
+    """A saved model folder, or `boxed` for the model that comes with facecond -> pipeline.
 
     Raises:
-        UserError: not a model folder, a missing or damaged file, another architecture, NaN weights.
+        UserError: not a model folder, a missing or damaged file (weights are compared with their
+            checksums), another architecture, NaN weights.
     """
-    return loaded(FacePipeline, Path(path))
+    return loaded(FacePipeline, path)

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "facecond"
 FLOORS: tuple[frozenset[str], ...] = tuple(
     frozenset(floor.split())
     for floor in (
-        "labels attribute_split errors storage seeding config devices provenance",
+        "labels attribute_split errors storage seeding config devices provenance boxed card",
         "figures",
         "data models diffusion metrics",
         "sampling",

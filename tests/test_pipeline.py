@@ -21,6 +21,7 @@ from facecond.models.evidence import EvidenceEncoder
 from facecond.models.reference import Reference
 from facecond.models.routing import Routing, parse_rules
 from facecond.pipeline import Blend, FacePipeline, load_pipeline, to_uint8
+from facecond.sampling.checksums import write_checksums
 
 SIZE = 32
 
@@ -211,24 +212,39 @@ def test_nan_weights_are_named(pipeline: FacePipeline, tmp_path: Path) -> None:
     weights = load_file(file)
     weights["conv_in.bias"][0] = float("nan")
     save_file(weights, file)
+    write_checksums(tmp_path / "model")
     with pytest.raises(UserError, match=r"conv_in\.bias holds NaN"):
         load_pipeline(tmp_path / "model")
 
 
-@pytest.mark.parametrize("damage", ["truncate", "missing", "no folder", "other architecture"])
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ("truncate", "not those that were saved"),
+        ("bit", "not those that were saved"),
+        ("missing", "the weights are missing"),
+        ("no folder", "not a model folder"),
+        ("other architecture", "cannot be loaded"),
+    ],
+)
 def test_a_broken_model_is_one_clear_error(
-    pipeline: FacePipeline, tmp_path: Path, damage: str
+    pipeline: FacePipeline, tmp_path: Path, damage: str, message: str
 ) -> None:
     pipeline.save_pretrained(tmp_path / "model")
     (file,) = (tmp_path / "model" / "unet").glob("*.safetensors")
     if damage == "truncate":
         file.write_bytes(file.read_bytes()[:-100])
+    elif damage == "bit":
+        content = bytearray(file.read_bytes())
+        content[-100] ^= 1
+        file.write_bytes(content)
     elif damage == "missing":
         file.unlink()
     elif damage == "other architecture":
         save_file({"conv_in.weight": torch.zeros(3, 3)}, file)
+        write_checksums(tmp_path / "model")
     path = tmp_path / ("nothing" if damage == "no folder" else "model")
-    with pytest.raises(UserError):
+    with pytest.raises(UserError, match=message):
         load_pipeline(path)
 
 

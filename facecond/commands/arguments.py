@@ -5,6 +5,20 @@ from __future__ import annotations
 import argparse
 import math
 
+from facecond.boxed import NAME as BOXED
+
+
+def model_argument(parser: argparse.ArgumentParser) -> None:
+    """Add `MODEL` (`args.model`); without it, the model in the box."""
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        nargs="?",
+        default=BOXED,
+        help="a folder that `facecond train` wrote (RUN/model); without one, the small model of "
+        "drawn faces that comes with facecond",
+    )
+
 
 def positive_int(text: str) -> int:
     """Whole number from 1 up."""

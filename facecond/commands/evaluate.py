@@ -87,6 +87,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=positive_int, default=32, help="faces at a time")
     parser.add_argument("--out", default="evaluation", metavar="DIR", help="folder of the results")
     parser.add_argument("--keep-images", action="store_true", help="save every sample as PNG")
+    parser.add_argument(
+        "--card", action="store_true", help="write the table into the model's card (README.md)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -109,6 +112,7 @@ def assess(args: argparse.Namespace) -> Report | None:
     processes but the first."""
     from pathlib import Path
 
+    from facecond.card import card_of, write_into_card
     from facecond.data.prepared import PreparedFolder
     from facecond.evaluation import independence
     from facecond.evaluation.gallery import build_report
@@ -126,6 +130,8 @@ def assess(args: argparse.Namespace) -> Report | None:
         raise UserError(f"{len(args.judges)} judges are given", "--judges", "Give one or two.")
     out = Path(args.out)
     check_folder_target(out)
+    if args.card:
+        card_of(args.model)
     processes = Processes()
     folder = PreparedFolder.open(args.data)
     judges = [Judges.load(Path(place), processes.device) for place in args.judges]
@@ -168,7 +174,10 @@ def assess(args: argparse.Namespace) -> Report | None:
     if not processes.main:
         return None
     comparisons = compare_published(found, folder, trained_on)
-    print(write_results(out, found, judged, comparisons))
+    table = write_results(out, found, judged, comparisons)
+    print(table)
+    if args.card:
+        print(write_into_card(args.model, command_of(args), table))
     found.context.parts.clear()
     return build_report(
         found,

@@ -9,7 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from facecond.commands.arguments import condition_count, non_negative_int, positive_int
+from facecond.commands.arguments import (
+    condition_count,
+    model_argument,
+    non_negative_int,
+    positive_int,
+)
 from facecond.commands.references import read_references, reference_arguments
 from facecond.commands.sample import sampling_arguments, scales_of, settings_of
 from facecond.errors import UserError
@@ -25,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         '         facecond explore RUN/model --attributes "Smiling,-Male" --seed 3 \\\n'
         '                  --to "-Smiling,Male" --to-seed 9 --frames 24'
     )
-    add("model", metavar="MODEL", help="a folder that `facecond train` wrote (RUN/model)")
+    model_argument(parser)
     add(
         "--grid",
         action="append",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from facecond.commands.arguments import (
+    model_argument,
     non_negative_int,
     positive_int,
     sampling_steps,
@@ -38,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         'example: facecond sample RUN/model --attributes "Smiling=1.5,-Eyeglasses" --mask random\n'
         "                 --n 16 --seed 7 --guidance mask=2 --guidance-interval 0.2:0.9 --out faces"
     )
-    add("model", metavar="MODEL", help="a folder that `facecond train` wrote (RUN/model)")
+    model_argument(parser)
     add(
         "--attributes",
         metavar="NAMES",

@@ -6,16 +6,16 @@ import argparse
 import os
 import threading
 
-from facecond.errors import UserError
+from facecond.commands.arguments import model_argument
 
 PASSWORD = "FACECOND_STUDIO_PASSWORD"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.epilog = "example: facecond studio demo/run/model --port 7860"
+    parser.epilog = "example: facecond studio --port 7860"
     add = parser.add_argument
-    add("model", nargs="?", metavar="MODEL", help="a folder that `facecond train` wrote")
+    model_argument(parser)
     add("--host", default="127.0.0.1", help="address to serve at (127.0.0.1: this machine only)")
     add("--port", type=_port, default=7860, help="port to serve at (7860)")
     add(
@@ -30,9 +30,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Load the model and serve until interrupted."""
-    if args.model is None:
-        fix = "Name one: `facecond demo` makes demo/run/model in ten minutes."
-        raise UserError("no model is named", "facecond studio", fix)
     if args.host not in ("127.0.0.1", "localhost", "::1") and not args.password:
         print("warning: everybody who reaches this machine can use the studio (see --password)")
     from facecond.studio.app import build, require_gradio, start

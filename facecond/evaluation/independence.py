@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from facecond.boxed import model_folder
 from facecond.data.prepared import PreparedFolder
 from facecond.errors import UserError
 from facecond.evaluation.judges import KINDS, Judge, Judges
@@ -128,7 +129,7 @@ def data_names(folder: PreparedFolder) -> set[str]:
 
 def trained_on(model: str | Path, judges: Sequence[Judges]) -> dict[str, str | None]:
     """Hash of the data that the model and the judges were trained on; None where it is not told."""
-    file = Path(model) / "provenance.json"
+    file = model_folder(model) / "provenance.json"
     found = {"the model": read_json(file).get("data_hash") if file.is_file() else None}
     for number, each in enumerate(judges):
         which = "" if number == 0 else "second "

@@ -7,15 +7,19 @@ from typing import Any
 
 import torch
 
+from facecond.boxed import model_folder
 from facecond.errors import UserError, reason
+from facecond.sampling.checksums import check_weights
 
 
-def loaded(kind: Any, path: Path) -> Any:
+def loaded(kind: Any, model: str | Path) -> Any:
     """Load a pipeline of a class from its folder, for sampling; see `pipeline.load_pipeline`."""
+    path = model_folder(model)
     if not (path / "model_index.json").is_file():
         raise UserError(
             "not a model folder (no model_index.json)", path, "Name what `facecond train` wrote."
         )
+    check_weights(path)
     try:
         pipeline = kind.from_pretrained(str(path), local_files_only=True)
     except UserError:

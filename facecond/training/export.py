@@ -11,6 +11,7 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 from torchvision.utils import make_grid
 
+from facecond.card import model_card
 from facecond.config import FirstStageRunConfig, RunConfig
 from facecond.data.prepared import PreparedFolder
 from facecond.diffusion.schedulers import scheduler
@@ -101,9 +102,11 @@ def save_model(
     model: Denoiser,
     stage: FirstStage,
     run: dict[str, Any],
+    source: str,
     evidence: EvidenceEncoder | None = None,
 ) -> None:
-    """Write a diffusers-style model folder with a card and its provenance, atomically."""
+    """Write a diffusers-style model folder with a card and its provenance, atomically; `source`
+    is the prepared folder's."""
     for part in (model, stage, evidence):
         if part is not None:
             part.to("cpu")
@@ -112,38 +115,23 @@ def save_model(
         pipeline.save_pretrained(temporary, safe_serialization=True)
         parameters = sum(p.numel() for p in model.parameters())
         write_json(temporary / "provenance.json", {**run, "parameters": parameters})
-        write_text(temporary / "README.md", _card(config, model, run))
+        routing = model.unet.trained_routing
+        card = model_card(
+            source=source,
+            image_size=pipeline.image_size,
+            parameters=parameters,
+            trained=f"{run['steps']} steps of {run['batch']}",
+            objective=_objective(config),
+            sources=routing.sources,
+            routing=routing.name,
+            grid=routing.render(),
+            data_hash=run["data_hash"],
+            commit=run["commit"],
+        )
+        write_text(temporary / "README.md", card)
 
 
-def _card(config: RunConfig, model: Denoiser, run: dict[str, Any]) -> str:
-    parameters = sum(p.numel() for p in model.parameters()) / 1e6
-    objective, lpl = config.objective, config.perceptual
-    weights = f"{objective.weighting} weight"
-    if lpl.weight:
-        weights += f", and {lpl.weight:g} x latent perceptual loss"
-    return f"""---
-library_name: facecond
-tags: [face-generation, latent-diffusion, controllable]
----
-# A facecond model
-
-Controllable face generation from 40 CelebA attributes and a 19-class mask.
-
-| | |
-|---|---|
-| parameters | {parameters:.1f} M |
-| steps, batch | {run["steps"]}, {run["batch"]} |
-| objective | {objective.prediction} on {objective.schedule}, {weights} |
-| routing | {model.unet.trained_routing.name} |
-| data hash | `{run["data_hash"][:16]}` |
-| commit | `{run["commit"]}` |
-
-```
-{model.unet.trained_routing.render()}
-```
-
-Use: `facecond sample THIS_FOLDER --attributes "Smiling,-Eyeglasses"`.
-
-Meant for research on controllable generation. Not for identifying, profiling or imitating people.
-A model trained on CelebA data falls under its non-commercial terms.
-"""
+def _objective(config: RunConfig) -> str:
+    told, lpl = config.objective, config.perceptual.weight
+    extra = f", and {lpl:g} x latent perceptual loss" if lpl else ""
+    return f"{told.prediction} on {told.schedule}, {told.weighting} weight{extra}"

@@ -194,6 +194,8 @@ def train(
         log.tensorboard.close()
         with updates.averaged():
             encoder = references.encoder if with_reference else None
-            export.save_model(out / "model", config, model, stage, steps.record(), encoder)
+            export.save_model(
+                out / "model", config, model, stage, steps.record(), folder.source, encoder
+            )
     accelerator.wait_for_everyone()
     return out / "model"

@@ -14,7 +14,6 @@ from facecond.cli import main
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "no model is named"),
         (["nowhere"], "not a model folder"),
         (["nowhere", "--port", "99999"], "from 1 to 65535"),
         (["nowhere", "--hosts", "0.0.0.0"], "Did you mean '--host'"),
@@ -33,10 +32,10 @@ def test_gradio_is_asked_for_by_name(
 ) -> None:
     real = builtins.__import__
 
-    def without(name: str, *rest: Any) -> Any:
+    def without(name: str, *rest: Any, **named: Any) -> Any:
         if name == "gradio":
             raise ImportError(name)
-        return real(name, *rest)
+        return real(name, *rest, **named)
 
     monkeypatch.setattr(builtins, "__import__", without)
     assert main(["studio", str(tmp_path)]) == 2

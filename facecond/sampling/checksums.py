@@ -1,0 +1,32 @@
+"""Checksums of a saved model's weights: a flipped bit in a file that still loads is found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from facecond.errors import UserError
+from facecond.storage import read_json, sha256, write_json
+
+FILE = "checksums.json"
+
+
+def write_checksums(folder: Path) -> None:
+    """Write the SHA-256 of every weights file of a model folder beside them."""
+    files = sorted(folder.rglob("*.safetensors"))
+    write_json(folder / FILE, {file.relative_to(folder).as_posix(): sha256(file) for file in files})
+
+
+def check_weights(folder: Path) -> None:
+    """Compare a model folder's weights with their checksums, if it has any.
+
+    Raises:
+        UserError: a file that is missing or is not what was saved.
+    """
+    if not (folder / FILE).is_file():
+        return
+    for name, wanted in read_json(folder / FILE).items():
+        if not (folder / name).is_file():
+            raise UserError("the weights are missing", folder / name, "Copy the model anew.")
+        if sha256(folder / name) != wanted:
+            fix = f"The file is damaged or was replaced by hand ({FILE}): copy the model anew."
+            raise UserError("the weights are not those that were saved", folder / name, fix)
