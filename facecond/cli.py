@@ -39,6 +39,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "mask template": ("mask_template", "a layout to start from, by name: frontal, hat, smile, ..."),
     "mask from-photo": ("mask_from_photo", "the mask of a photo: face found, aligned, parsed"),
     "mask edit": ("mask_edit", "mirror a mask, open or replace classes by name"),
+    "pack": ("pack", "store a model at half its size, to pass it on"),
     "studio": ("studio", "the web page: paint a mask, set attributes, see faces"),
     "parse": ("parse", "read the mask of a photo: face found, aligned, parsed"),
     "evaluate": ("evaluate", "score a model, with the ceiling and the floor of each score"),

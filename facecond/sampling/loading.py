@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from diffusers.utils import logging
 
 from facecond.boxed import model_folder
 from facecond.errors import UserError, reason
@@ -20,6 +21,8 @@ def loaded(kind: Any, model: str | Path) -> Any:
             "not a model folder (no model_index.json)", path, "Name what `facecond train` wrote."
         )
     check_weights(path)
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # of four small parts
     try:
         pipeline = kind.from_pretrained(str(path), local_files_only=True)
     except UserError:
@@ -30,6 +33,9 @@ def loaded(kind: Any, model: str | Path) -> Any:
             path,
             "Its files are damaged or of another version: train or copy it anew.",
         ) from None
+    finally:
+        if shown:
+            logging.enable_progress_bar()
     for name in ("unet", "condition_encoder", "first_stage"):
         module = getattr(pipeline, name)
         module.eval().requires_grad_(False)
