@@ -7,11 +7,12 @@
 | layout_adherence | appearance | the mask that was given |
 | layout_leak, disputed_leak | appearance | the reference's layout beyond that mask |
 | identity_leak | appearance | who the reference is |
+| layout_leak_gain, disputed_gain, identity_gain | appearance | ... minus without the reference |
 | truth_distance | appearance | pixels off the true picture |
 | geometry_transfer | geometry | the reference's layout |
 | geometry_gain | geometry | ... minus the same without the reference |
 | appearance_adherence | geometry | the attributes of appearance that were given |
-| appearance_leak | geometry | the reference's appearance beyond those |
+| appearance_leak, appearance_leak_gain | geometry | the reference's appearance beyond those |
 | geometry_truth_distance | geometry | pixels off the true picture |
 
 Rows that end in `_without` are the same without the reference. Pairs that share a planted factor
@@ -41,19 +42,31 @@ SCORES: dict[str, Score] = {
     "appearance_transfer": metrics.balanced_accuracy,
     "appearance_gain": metrics.beyond(metrics.balanced_accuracy),
     "layout_adherence": metrics.mean_iou,
-    "layout_leak": metrics.beyond(metrics.mean_iou),
+    "layout_leak": metrics.beyond_chance(metrics.mean_iou),
+    "layout_leak_gain": metrics.beyond_chance(metrics.mean_iou),
     "disputed_leak": metrics.ratio_of_sums,
+    "disputed_gain": metrics.beyond(metrics.ratio_of_sums, -2),
     "identity_leak": metrics.ratio_of_sums,
+    "identity_gain": metrics.beyond(metrics.ratio_of_sums, -2),
     "truth_distance": metrics.ratio_of_sums,
     "geometry_transfer": metrics.mean_iou,
     "geometry_gain": metrics.beyond(metrics.mean_iou),
     "appearance_adherence": metrics.balanced_accuracy,
-    "appearance_leak": metrics.beyond(metrics.balanced_accuracy),
+    "appearance_leak": metrics.beyond_chance(metrics.balanced_accuracy),
+    "appearance_leak_gain": metrics.beyond_chance(metrics.balanced_accuracy),
     "geometry_truth_distance": metrics.ratio_of_sums,
 }
 """Score of the summed counts of each row; `_without` shares it."""
-LOWER = ("layout_leak", "disputed_leak", "identity_leak", "appearance_leak", "truth_distance",
-         "geometry_truth_distance")  # fmt: skip
+LEAKS = {
+    "layout_leak": "layout_leak_gain",
+    "disputed_leak": "disputed_gain",
+    "identity_leak": "identity_gain",
+    "appearance_leak": "appearance_leak_gain",
+}
+"""Leak -> the same minus what is there without the reference."""
+BY_CHANCE = ("layout_leak", "appearance_leak")
+"""Leaks beyond those to an unrelated face (`metrics.beyond_chance`)."""
+LOWER = (*LEAKS, *LEAKS.values(), "truth_distance", "geometry_truth_distance")
 """Rows that are better the lower they are."""
 
 
@@ -106,15 +119,22 @@ class Measured:
         return scored_attributes(counts, [counts], self.seed)
 
     @cached_property
-    def mask_counts(self) -> np.ndarray:
-        """The masks of the targets against those of the references, [n, 19, 2]."""
-        pairs, found = self.pairs, []
-        for start in range(0, len(pairs), 64):
+    def asked_layouts(self) -> np.ndarray:
+        """The masks of the targets against those of the references, and of other pairs'
+        references, [n, 2, 19, 2]."""
+        strangers = self.pairs.references[self.partner]
+        both = (self.pairs.references, self.pairs.targets), (strangers, self.pairs.targets)
+        return np.stack([self.overlap(*rows) for rows in both], 1)
+
+    def overlap(self, theirs: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """The masks of some faces against those of others, [n, 19, 2]; what is open in one of them
+        does not count."""
+        found = []
+        for start in range(0, len(own), 64):
             part = slice(start, start + 64)
-            own = masks_of(self.folder, pairs.targets[part])
-            theirs = masks_of(self.folder, pairs.references[part])
-            theirs = np.where(own == ANYTHING, np.uint8(ANYTHING), theirs)
-            found.append(metrics.mask_counts(theirs, own))
+            first, second = masks_of(self.folder, theirs[part]), masks_of(self.folder, own[part])
+            first = np.where(second == ANYTHING, np.uint8(ANYTHING), first)
+            found.append(metrics.mask_counts(first, second))
         return np.concatenate(found)
 
     def row(
@@ -169,6 +189,8 @@ def reference_rows(measured: Measured, asking: str, made: Arrays, plain: Arrays 
         best = told[""][source][1]
         ceiling = np.stack([best, pair[:, 1]], 1)
         told[""] = told[""] | {gain: (pair, ceiling, 0.0)}
+    if plain is not None:
+        told[""] = told[""] | leak_gains(told[""], told["_without"])
     for end, parts in told.items():
         for metric, part in parts.items():
             if isinstance(part, str):
@@ -177,6 +199,21 @@ def reference_rows(measured: Measured, asking: str, made: Arrays, plain: Arrays 
             row, found.counts[metric + end] = measured.row(metric + end, *part)
             found.rows.append(row)
     return found
+
+
+def leak_gains(taken: Mapping[str, Any], plain: Mapping[str, Any]) -> dict[str, Any]:
+    """What the reference adds to each leak: counts with and without it, side by side."""
+    gains = {}
+    for leak, gain in LEAKS.items():
+        if leak not in taken or isinstance(taken[leak], str):
+            continue
+        first, second = taken[leak][0], plain[leak][0]
+        if leak in BY_CHANCE:  # what was asked is the same with and without
+            both = np.concatenate([first[:, :2], second[:, :2]], 1)
+        else:
+            both = np.stack([first, second], 1)
+        gains[gain] = both, None, None
+    return gains
 
 
 def appearance_rows(measured: Measured, seen: Arrays) -> dict[str, Any]:
@@ -191,12 +228,16 @@ def appearance_rows(measured: Measured, seen: Arrays) -> dict[str, Any]:
             measured.hits(values, real["looks"]["present"], scored),
             measured.hits(values[partner], seen["present"], scored),
         )
-    best, asked = real["layouts"], measured.mask_counts
+    best = real["layouts"]
     found["layout_adherence"] = seen["target"], best["target"], seen["other_target"]
     found["layout_leak"] = (
-        np.stack([seen["reference"], asked], 1),
-        np.stack([best["reference"], asked], 1),
-        1.0 - float(metrics.mean_iou(asked.sum(0))),
+        with_chance(seen, measured.asked_layouts),
+        with_chance(best, measured.asked_layouts),
+        all_of_it(
+            metrics.mean_iou,
+            measured.asked_layouts,
+            measured.overlap(pairs.references[partner], pairs.references),
+        ),
     )
     found["disputed_leak"] = seen["disputed"], best["disputed"], 1.0
     theirs = real["references"]["embedded"]
@@ -232,18 +273,41 @@ def geometry_rows(measured: Measured, seen: Arrays) -> dict[str, Any]:
             measured.hits(values, shown, scored),
             measured.hits(values[partner], seen["present"], scored),
         )
-        # Counted where both say something: what was asked for is the level without any leak.
-        theirs = np.where(values == UNSPECIFIED, np.int8(UNSPECIFIED), theirs)
-        asked = measured.hits(theirs, values == PRESENT, scored)
+        # Counted where all say something: what was asked for is the level without any leak.
+        is_open = (values == UNSPECIFIED) | (theirs == UNSPECIFIED)
+        is_open |= theirs[partner] == UNSPECIFIED
+        both = [np.where(is_open, np.int8(UNSPECIFIED), each) for each in (theirs, theirs[partner])]
+
+        def agreement(present: np.ndarray) -> np.ndarray:
+            return np.stack([measured.hits(each, present, scored) for each in both], 1)
+
+        asked = agreement(values == PRESENT)
         found["appearance_leak"] = (
-            np.stack([measured.hits(theirs, seen["present"], scored), asked], 1),
-            np.stack([measured.hits(theirs, shown, scored), asked], 1),
-            1.0 - float(metrics.balanced_accuracy(asked.sum(0))),
+            np.concatenate([agreement(seen["present"]), asked], 1),
+            np.concatenate([agreement(shown), asked], 1),
+            all_of_it(metrics.balanced_accuracy, asked, agreement(both[0] == PRESENT)[:, 1]),
         )
     if pairs.planted:
         best_off = off(real["mirrored_looks"]["off"])
         found["geometry_truth_distance"] = off(seen["off"]), best_off, off(seen["off_other"])
     return found
+
+
+def with_chance(seen: Arrays, asked: np.ndarray) -> np.ndarray:
+    """Mask counts for `metrics.beyond_chance`, [n, 4, 19, 2]."""
+    own = np.stack([seen["reference"], seen["other_reference"]], 1)
+    return np.concatenate([own, asked], 1)
+
+
+def all_of_it(score: Score, asked: np.ndarray, strangers: np.ndarray) -> float:
+    """The leak of a sample that is the reference.
+
+    Args:
+        asked: counts of what was asked with the reference and with another's, [n, 2, A, B].
+        strangers: counts of the reference with that other's, [n, A, B].
+    """
+    excess = metrics.beyond(score)(asked.sum(0))
+    return float(1.0 - score(strangers.sum(0)) - excess)
 
 
 def same_person(measured: Measured) -> float | None:

@@ -46,8 +46,12 @@ MEANINGS: dict[str, str] = {
     "reference itself",
     "appearance_gain": "what the reference adds to that; ceiling: what the true answer would",
     "layout_adherence": "mean IoU with the mask that was given meanwhile",
-    "layout_leak": "mean IoU with the mask of the reference, beyond what the given masks have with "
-    "it; 0 is no leak, lower is better; floor: the reference's layout itself",
+    "layout_leak": "mean IoU with the mask of the reference beyond that with an unrelated one, "
+    "beyond the same of the given masks; 0 is no leak, lower is better; floor: the reference's "
+    "layout itself",
+    "layout_leak_gain": "what the reference adds to that; lower is better",
+    "disputed_gain": "what the reference adds to the share of disputed pixels; lower is better",
+    "identity_gain": "what the reference adds to the cosine of the faces; lower is better",
     "disputed_leak": "share of the pixels where the two masks disagree that is as in the "
     "reference; lower is better; ceiling: what the parser mistakes in the true answer",
     "identity_leak": "cosine of the face embeddings of sample and reference; lower is better; "
@@ -60,8 +64,9 @@ MEANINGS: dict[str, str] = {
     "geometry_gain": "what the reference adds to that",
     "appearance_adherence": "balanced accuracy of the attributes of appearance that were given "
     "meanwhile",
-    "appearance_leak": "balanced accuracy of the reference's attributes of appearance beyond what "
-    "the given ones have of them; 0 is no leak, lower is better",
+    "appearance_leak": "balanced accuracy of the reference's attributes of appearance beyond that "
+    "of an unrelated face's, beyond the same of the given ones; 0 is no leak, lower is better",
+    "appearance_leak_gain": "what the reference adds to that; lower is better",
     "geometry_truth_distance": "the distance to the true answer where the geometry is taken",
 }
 """What a metric says; names that begin with one of these share it."""

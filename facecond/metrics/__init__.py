@@ -39,7 +39,7 @@ from facecond.metrics.intervals import (
     share_of_way,
 )
 from facecond.metrics.kernel import KernelDistance, kernel_distance, kernel_interval
-from facecond.metrics.leaks import beyond, by_group, disputed_counts
+from facecond.metrics.leaks import beyond, beyond_chance, by_group, disputed_counts
 from facecond.metrics.manifold import Manifold, manifold, manifold_counts
 from facecond.metrics.masks import (
     class_iou,
@@ -89,6 +89,7 @@ __all__ = [
     "balanced_accuracy",
     "benjamini_hochberg",
     "beyond",
+    "beyond_chance",
     "bootstrap_interval",
     "by_group",
     "class_iou",

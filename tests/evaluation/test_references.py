@@ -18,8 +18,8 @@ from facecond.evaluation.context import Amounts
 from facecond.evaluation.counts import image_counts
 from facecond.evaluation.judges import Judges
 from facecond.evaluation.protocol import PROTOCOLS, Protocol
-from facecond.evaluation.reference_pairs import FacePairs, face_pairs
-from facecond.evaluation.reference_rows import LOWER, SCORES
+from facecond.evaluation.reference_pairs import face_pairs
+from facecond.evaluation.reference_rows import LEAKS, LOWER, SCORES
 from facecond.evaluation.references import REFERENCES, instruction, taught
 from facecond.evaluation.tables import meaning
 from facecond.labels import ATTRIBUTES
@@ -186,15 +186,17 @@ def test_a_copy_of_the_reference_leaks_all_of_it(found: Any, world: Any) -> None
     leak = world.row(copies, "appearance_leak")
     assert leak["score"] == pytest.approx(leak["floor"], abs=0.1)
     honest = found("honest")
+    for gain in LEAKS.values():
+        assert world.row(copies, gain)["low"] > 0.02, gain
     identity = [world.row(each, "identity_leak")["score"] for each in (honest, copies)]
     assert identity[0] < identity[1] - 0.05
 
 
 def test_one_who_ignores_references_gains_nothing_and_leaks_nothing(found: Any, world: Any) -> None:
     deaf = found("deaf")
-    for metric in ("appearance_gain", "geometry_gain"):
+    for metric in ("appearance_gain", "geometry_gain", *LEAKS.values()):
         row = world.row(deaf, metric)
-        assert row["score"] == row["low"] == row["high"] == 0
+        assert row["score"] == pytest.approx(0, abs=1e-12) and row["low"] == row["high"]
     assert abs(world.row(deaf, "layout_leak")["score"]) < 0.05
     assert world.row(deaf, "layout_adherence")["share"] > 0.9
     assert abs(world.row(deaf, "geometry_transfer")["share"]) < 0.25
@@ -239,4 +241,4 @@ def test_instructions_are_those_that_were_taught() -> None:
     assert instruction(pipeline("everything"), "geometry") == "everything"
     assert instruction(pipeline("appearance"), "geometry") is None
     assert taught(pipeline()) == taught(SimpleNamespace()) == ()
-    assert "references" in PROTOCOLS["full"].probes and FacePairs
+    assert "references" in PROTOCOLS["full"].probes
