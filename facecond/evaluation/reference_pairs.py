@@ -56,15 +56,24 @@ class FacePairs:
         names = APPEARANCE_ATTRIBUTES if self.planted else APPEARANCE
         return np.array([name in names for name in ATTRIBUTES])
 
-    def asked_layout(self, folder: PreparedFolder) -> np.ndarray:
-        """Attributes that go with the target's mask, int8 [n, 40]: those of geometry."""
-        is_open = self.appearance | np.array([name in APPEARANCE for name in ATTRIBUTES])
-        return np.where(is_open, np.int8(UNSPECIFIED), folder.attributes[self.layouts])
+    def asked(self, folder: PreparedFolder, asking: str) -> np.ndarray:
+        """Attributes that are given, int8 [n, 40].
 
-    def asked_looks(self, folder: PreparedFolder) -> np.ndarray:
-        """The target's attributes of appearance, int8 [n, 40], for the layout of the reference."""
+        Args:
+            asking: `appearance`: those of geometry, which go with the target's mask; `geometry`:
+                the target's of appearance, for the layout of the reference; `both`: none.
+        """
+        if asking == "appearance":
+            is_open = self.appearance | np.array([name in APPEARANCE for name in ATTRIBUTES])
+            return np.where(is_open, np.int8(UNSPECIFIED), folder.attributes[self.layouts])
         values = folder.attributes[self.mirrored_looks]
-        return np.where(self.appearance, values, np.int8(UNSPECIFIED))
+        given = self.appearance & (asking == "geometry")
+        return np.where(given, values, np.int8(UNSPECIFIED))
+
+    def source(self, asking: str, take: str) -> np.ndarray:
+        """The faces, int64 [n], that this is taken from: where both are, the geometry is the
+        target's."""
+        return self.targets if (asking, take) == ("both", "geometry") else self.references
 
 
 def face_pairs(folder: PreparedFolder, rows: Sequence[int] | np.ndarray, seed: int) -> FacePairs:

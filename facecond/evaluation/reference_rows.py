@@ -14,6 +14,8 @@
 | appearance_adherence | geometry | the attributes of appearance that were given |
 | appearance_leak, appearance_leak_gain | geometry | the reference's appearance beyond those |
 | geometry_truth_distance | geometry | pixels off the true picture |
+| both_layout, both_appearance | both | the geometry of one picture, the appearance of another |
+| both_truth_distance | both | pixels off the true picture |
 
 Rows that end in `_without` are the same without the reference. Pairs that share a planted factor
 are drawn together for the intervals.
@@ -55,6 +57,9 @@ SCORES: dict[str, Score] = {
     "appearance_leak": metrics.beyond_chance(metrics.balanced_accuracy),
     "appearance_leak_gain": metrics.beyond_chance(metrics.balanced_accuracy),
     "geometry_truth_distance": metrics.ratio_of_sums,
+    "both_layout": metrics.mean_iou,
+    "both_appearance": metrics.balanced_accuracy,
+    "both_truth_distance": metrics.ratio_of_sums,
 }
 """Score of the summed counts of each row; `_without` shares it."""
 LEAKS = {
@@ -66,7 +71,8 @@ LEAKS = {
 """Leak -> the same minus what is there without the reference."""
 BY_CHANCE = ("layout_leak", "appearance_leak")
 """Leaks beyond those to an unrelated face (`metrics.beyond_chance`)."""
-LOWER = (*LEAKS, *LEAKS.values(), "truth_distance", "geometry_truth_distance")
+LOWER = (*LEAKS, *LEAKS.values(), "truth_distance", "geometry_truth_distance",
+         "both_truth_distance")  # fmt: skip
 """Rows that are better the lower they are."""
 
 
@@ -176,19 +182,16 @@ def reference_rows(measured: Measured, asking: str, made: Arrays, plain: Arrays 
         made: what was seen in the samples (`references.sample`).
         plain: the same without the reference; None where there is nothing to compare with.
     """
-    score = appearance_rows if asking == "appearance" else geometry_rows
+    score = {"appearance": appearance_rows, "geometry": geometry_rows, "both": both_rows}[asking]
     found = Found([], {})
     sides = {"": made} if plain is None else {"": made, "_without": plain}
-    told: dict[str, dict[str, Any]] = {}
-    for end, seen in sides.items():
-        told[end] = score(measured, seen)
-    gain = "appearance_gain" if asking == "appearance" else "geometry_gain"
+    told = {end: score(measured, seen) for end, seen in sides.items()}
     source = f"{asking}_transfer"
-    if plain is not None and not isinstance(told[""][source], str):
+    if plain is not None and not isinstance(told[""].get(source, ""), str):
         pair = np.stack([told[end][source][0] for end in sides], 1)
         best = told[""][source][1]
         ceiling = np.stack([best, pair[:, 1]], 1)
-        told[""] = told[""] | {gain: (pair, ceiling, 0.0)}
+        told[""] = told[""] | {f"{asking}_gain": (pair, ceiling, 0.0)}
     if plain is not None:
         told[""] = told[""] | leak_gains(told[""], told["_without"])
     for end, parts in told.items():
@@ -290,6 +293,27 @@ def geometry_rows(measured: Measured, seen: Arrays) -> dict[str, Any]:
     if pairs.planted:
         best_off = off(real["mirrored_looks"]["off"])
         found["geometry_truth_distance"] = off(seen["off"]), best_off, off(seen["off_other"])
+    return found
+
+
+def both_rows(measured: Measured, seen: Arrays) -> dict[str, Any]:
+    """The same where the geometry of the target and the appearance of the reference are taken."""
+    real, partner = measured.real, measured.partner
+    values = measured.values("looks")
+    scored = measured.scored(values, "looks")
+    found: dict[str, Any] = {
+        "both_layout": (seen["target"], real["layouts"]["target"], seen["other_target"]),
+        "both_appearance": _TOO_RARE,
+    }
+    if scored.columns.any():
+        found["both_appearance"] = (
+            measured.hits(values, seen["present"], scored),
+            measured.hits(values, real["looks"]["present"], scored),
+            measured.hits(values[partner], seen["present"], scored),
+        )
+    if measured.pairs.planted:
+        best = off(real["looks"]["off"])
+        found["both_truth_distance"] = off(seen["off"]), best, off(seen["off_other"])
     return found
 
 

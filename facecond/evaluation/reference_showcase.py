@@ -10,7 +10,7 @@ import numpy as np
 from facecond.data.prepared import PreparedFolder
 from facecond.evaluation.conditions import images_of, masks_of
 from facecond.evaluation.reference_pairs import face_pairs
-from facecond.evaluation.references import instruction, taught
+from facecond.evaluation.references import instructions, taught
 from facecond.evaluation.report_parts import FromReferences, describe
 from facecond.evaluation.showcase import Sampler
 from facecond.figures import image_grid
@@ -27,7 +27,7 @@ def from_references(
     sample: Sampler, folder: PreparedFolder, rows: np.ndarray, seed: int
 ) -> FromReferences | None:
     """The first of the rows that can be paired, each with a reference: what a model takes of it
-    when it is asked for its appearance, its geometry, and both.
+    when it is asked for its appearance and for its geometry, and both of two pictures.
 
     None where the model knows no references, or no row has a reference.
     """
@@ -37,26 +37,28 @@ def from_references(
         return None
     count, size = len(pairs), folder.image_size
     masks, faces = masks_of(folder, pairs.targets), images_of(folder, pairs.references)
-    layout, looks = pairs.asked_layout(folder), pairs.asked_looks(folder)
+    layout, looks = pairs.asked(folder, "appearance"), pairs.asked(folder, "geometry")
     is_open = np.full((count, size, size), ANYTHING, np.uint8)
     numbers = list(range(count))
 
-    def take(asking: str) -> list[Reference]:
-        told = instruction(pipeline, asking)
-        return [] if told is None else [Reference(faces, told)]
+    def taken(asking: str) -> list[Reference]:
+        return [
+            Reference(images_of(folder, pairs.source(asking, take)), take)
+            for take in instructions(pipeline, asking)
+        ]
 
-    both = {each.take: each for asking in ("appearance", "geometry") for each in take(asking)}
     columns: dict[str, np.ndarray] = {"without it": sample(layout, masks, numbers)}
-    if take("appearance"):
-        columns["its appearance"] = sample(layout, masks, numbers, take("appearance"))
+    if appearance := taken("appearance"):
+        columns["its appearance"] = sample(layout, masks, numbers, appearance)
+    if both := taken("both"):
+        nothing = np.full((count, len(ATTRIBUTES)), UNSPECIFIED, np.int8)
+        columns["of two pictures"] = sample(nothing, is_open, numbers, both)
     if pairs.planted:
         columns["the truth"] = images_of(folder, pairs.looks)
-    if take("geometry"):
-        columns["its geometry"] = sample(looks, is_open, numbers, take("geometry"))
+    if geometry := taken("geometry"):
+        columns["its geometry"] = sample(looks, is_open, numbers, geometry)
         if pairs.planted:
             columns["that truth"] = images_of(folder, pairs.mirrored_looks)
-    nothing = np.full((count, len(ATTRIBUTES)), UNSPECIFIED, np.int8)
-    columns["both"] = sample(nothing, is_open, numbers, list(both.values()))
     real = images_of(folder, pairs.targets)
     words = [describe(values, LIMIT) for values in looks]
     return FromReferences(faces, masks, real, columns, words)

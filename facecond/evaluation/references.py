@@ -1,9 +1,10 @@
 """Probe: does a sample take from a reference face what was asked, and nothing else?
 
-Two askings on pairs of test faces, each with and without the reference:
+Three askings on pairs of test faces, each with and without the reference:
 
 - `appearance`: the mask and the attributes of geometry of one face, the appearance of another;
-- `geometry`: the attributes of appearance of one face, no mask, the geometry of another.
+- `geometry`: the attributes of appearance of one face, no mask, the geometry of another;
+- `both`: no mask, no attributes: the geometry of one picture and the appearance of another.
 
 What is transferred is read from the sample against the reference; what leaks is how far the sample
 agrees with the reference in the *other* respect beyond what was asked for. On rendered faces with
@@ -12,7 +13,7 @@ planted factors the true answer is a test face too, and bounds the scores from a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,12 @@ from facecond.labels import ANYTHING
 from facecond.models.qformer import WHOLE
 from facecond.models.reference import Reference
 
-ASKINGS = ("appearance", "geometry")
+ASKINGS: dict[str, tuple[str, ...]] = {
+    "appearance": ("appearance",),
+    "geometry": ("geometry",),
+    "both": ("appearance", "geometry"),
+}
+"""Asking -> what is taken, each of a picture of its own."""
 
 
 def taught(pipeline: Any) -> tuple[str, ...]:
@@ -40,10 +46,13 @@ def taught(pipeline: Any) -> tuple[str, ...]:
     return tuple(encoder.config.instructions) if encoder is not None and known else ()
 
 
-def instruction(pipeline: Any, asking: str) -> str | None:
-    """How a pipeline is told to take this: a model without instructions takes everything. None
-    where it was not taught to."""
-    return next((take for take in (asking, WHOLE) if take in taught(pipeline)), None)
+def instructions(pipeline: Any, asking: str) -> tuple[str, ...]:
+    """How a pipeline is told to take this, in words of `ASKINGS`, or `everything` by a model without
+    instructions; empty where it was not taught to."""
+    known = taught(pipeline)
+    if all(take in known for take in ASKINGS[asking]):
+        return ASKINGS[asking]
+    return (WHOLE,) if WHOLE in known and asking != "both" else ()
 
 
 def references(context: Context) -> Finding:
@@ -65,25 +74,25 @@ def references(context: Context) -> Finding:
     rows: list[Row] = []
     counts: Arrays = {}
     for asking in ASKINGS:
-        plain = sample(context, pairs, asking, None)
-        take = instruction(context.pipeline, asking)
-        if take is None and taught(context.pipeline):
-            continue  # it was taught the other asking alone
-        made = plain if take is None else sample(context, pairs, asking, take)
-        found = reference_rows(measured, asking, made, plain if take is not None else None)
-        rows += [row | {"take": take} for row in found.rows]
+        plain = sample(context, pairs, asking, ())
+        takes = instructions(context.pipeline, asking)
+        if not takes and taught(context.pipeline):
+            continue  # it was taught another asking alone
+        made = sample(context, pairs, asking, takes) if takes else plain
+        found = reference_rows(measured, asking, made, plain if takes else None)
+        rows += [row | {"take": ", ".join(takes) or None} for row in found.rows]
         counts |= found.counts
     return Finding(rows, Taken(pairs, counts))
 
 
 def measure_references(context: Context) -> None:
-    """Real pictures, then samples of both askings, with and without reference."""
+    """Real pictures, then samples of all askings, with and without reference."""
     pairs = pairs_of(context)
     real_looks(context, pairs)
     for asking in ASKINGS:
-        sample(context, pairs, asking, None)
-        if (take := instruction(context.pipeline, asking)) is not None:
-            sample(context, pairs, asking, take)
+        sample(context, pairs, asking, ())
+        if takes := instructions(context.pipeline, asking):
+            sample(context, pairs, asking, takes)
 
 
 def pairs_of(context: Context) -> FacePairs:
@@ -95,33 +104,34 @@ def pairs_of(context: Context) -> FacePairs:
     return pairs
 
 
-def sample(context: Context, pairs: FacePairs, asking: str, take: str | None) -> Arrays:
+def sample(context: Context, pairs: FacePairs, asking: str, takes: Sequence[str]) -> Arrays:
     """What `look` sees in the samples of an asking, and how far they lie from the true pictures
     where those are known: `off` and `off_other` (another pair's), mean absolute difference of the
     pixels in [0, 1], [n].
 
     Args:
-        take: instruction for the reference; None samples without it, from the same noise.
+        takes: instructions, one per reference; none samples without any, from the same noise.
     """
     folder, size = context.folder, context.folder.image_size
-    is_appearance = asking == "appearance"
-    asked = pairs.asked_layout(folder) if is_appearance else pairs.asked_looks(folder)
-    truths = pairs.looks if is_appearance else pairs.mirrored_looks
+    asked = pairs.asked(folder, asking)
+    truths = pairs.mirrored_looks if asking == "geometry" else pairs.looks
     others = truths[metrics.derangement(len(pairs), context.seed)]
 
     def masks(part: slice) -> np.ndarray:
-        if is_appearance:
+        if asking == "appearance":
             return masks_of(folder, pairs.targets[part])
         return np.full((part.stop - part.start, size, size), ANYTHING, np.uint8)
 
     def faces(part: slice) -> list[Reference]:
-        return [Reference(images_of(folder, pairs.references[part]), take or "")]
+        return [
+            Reference(images_of(folder, pairs.source(asking, take)[part]), take) for take in takes
+        ]
 
     requests = Requests(
         attributes=asked,
         masks=masks,
         seeds=[noise_seed(context.seed, int(row)) for row in pairs.targets],
-        references=None if take is None else faces,
+        references=faces if takes else None,
     )
 
     def measure(images: np.ndarray, part: slice) -> Arrays:
@@ -131,8 +141,8 @@ def sample(context: Context, pairs: FacePairs, asking: str, take: str | None) ->
             found["off_other"] = apart(images, images_of(folder, others[part]))
         return found
 
-    name = f"references_{asking}" + ("" if take is None else "_taken")
-    title = f"{asking} {'of a reference' if take else 'left open'}"
+    name = f"references_{asking}" + ("_taken" if takes else "")
+    title = f"{asking} {'of a reference' if takes else 'left open'}"
     return context.parts.get(name, lambda: context.sample(requests, measure, title))
 
 

@@ -67,6 +67,10 @@ MEANINGS: dict[str, str] = {
     "appearance_leak": "balanced accuracy of the reference's attributes of appearance beyond that "
     "of an unrelated face's, beyond the same of the given ones; 0 is no leak, lower is better",
     "appearance_leak_gain": "what the reference adds to that; lower is better",
+    "both_layout": "mean IoU with the mask of one picture, whose geometry is taken, while the "
+    "appearance is another's; nothing else is given",
+    "both_appearance": "balanced accuracy of that other's attributes of appearance",
+    "both_truth_distance": "the distance to the true answer of that",
     "geometry_truth_distance": "the distance to the true answer where the geometry is taken",
 }
 """What a metric says; names that begin with one of these share it."""

@@ -45,7 +45,7 @@ class Recording:
             images[:, 1 + place, 0, 1] = ("", "appearance", "geometry", "everything").index(
                 each.take
             )
-            images[:, 0, 0, 2] = each.image[:, 0, 0, 0]
+            images[:, place, 0, 2] = each.image[:, 0, 0, 0]
         return SimpleNamespace(images=images)
 
 
@@ -72,8 +72,10 @@ def shown(folder: PreparedFolder, *instructions: str) -> FromReferences | None:
 def test_columns_are_what_was_asked_with_the_truth_beside_it(folder: PreparedFolder) -> None:
     part = shown(folder, "appearance", "geometry")
     assert part is not None and len(part.references) == CASES
-    names = ["without it", "its appearance", "the truth", "its geometry", "that truth", "both"]
-    assert list(part.columns) == names
+    assert list(part.columns) == [
+        "without it", "its appearance", "of two pictures", "the truth", "its geometry",
+        "that truth",
+    ]  # fmt: skip
     for case in range(CASES):
         taken, own = int(part.references[case, 0, 0, 0]), int(part.real[case, 0, 0, 0])
         asked = {name: faces[case] for name, faces in part.columns.items()}
@@ -85,16 +87,17 @@ def test_columns_are_what_was_asked_with_the_truth_beside_it(folder: PreparedFol
             face = asked[name]
             assert (face[..., 0] == mask).all() and face[1, 0, 1] == number
             assert face[0, 0, 2] == (taken if number else 0) and face[0, 0, 1] > 0
-        assert asked["both"][:3, 0, 1].tolist() == [0, 1, 2]  # nothing else is given
-        assert (asked["both"][..., 0] == 255).all()
+        two = asked["of two pictures"]
+        assert two[:3, 0, 1].tolist() == [0, 1, 2]  # nothing else is given
+        assert two[:2, 0, 2].tolist() == [taken, own] and (two[..., 0] == 255).all()
         assert part.words[case] == ("Blond_Hair" if own % SIDE == 1 else "")
 
 
 def test_a_model_without_instructions_takes_everything_once(folder: PreparedFolder) -> None:
     part = shown(folder, "everything")
     assert part is not None
-    assert part.columns["both"][0, :3, 0, 1].tolist() == [0, 3, 0]
-    assert "its geometry" in part.columns
+    assert list(part.columns["its appearance"][0, 1:3, 0, 1]) == [3, 0]
+    assert "its geometry" in part.columns and "of two pictures" not in part.columns
     only = shown(folder, "appearance")
     assert only is not None and "its geometry" not in only.columns
     assert shown(folder) is None
@@ -120,4 +123,4 @@ def test_real_faces_have_no_truth(folder: PreparedFolder) -> None:
     )  # fmt: skip
     part = shown(plain, "appearance", "geometry")
     assert part is not None
-    assert list(part.columns) == ["without it", "its appearance", "its geometry", "both"]
+    assert list(part.columns) == ["without it", "its appearance", "of two pictures", "its geometry"]

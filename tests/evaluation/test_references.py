@@ -20,7 +20,7 @@ from facecond.evaluation.judges import Judges
 from facecond.evaluation.protocol import PROTOCOLS, Protocol
 from facecond.evaluation.reference_pairs import face_pairs
 from facecond.evaluation.reference_rows import LEAKS, LOWER, SCORES
-from facecond.evaluation.references import REFERENCES, instruction, taught
+from facecond.evaluation.references import REFERENCES, instructions, taught
 from facecond.evaluation.tables import meaning
 from facecond.labels import ATTRIBUTES
 from facecond.models.reference import Reference
@@ -128,11 +128,15 @@ def test_pairs_on_planted_factors_obey_their_definition(factored: PreparedFolder
     again, other = face_pairs(factored, rows, 0), face_pairs(factored, rows, 1)
     assert np.array_equal(again.references, pairs.references)
     assert not np.array_equal(other.references, pairs.references)
-    asked = pairs.asked_layout(factored)
+    asked = pairs.asked(factored, "appearance")
     assert (asked[:, ATTRIBUTES.index("Young")] == -1).all()
     assert (asked[:, ATTRIBUTES.index("Arched_Eyebrows")] >= 0).all()
-    looks = pairs.asked_looks(factored)
+    looks = pairs.asked(factored, "geometry")
     assert (looks[:, ATTRIBUTES.index("Young")] >= 0).all() and not (looks[:, 20] >= 0).any()
+    assert (pairs.asked(factored, "both") == -1).all()
+    assert np.array_equal(pairs.source("both", "geometry"), pairs.targets)
+    for asking, take in (("both", "appearance"), ("geometry", "geometry")):
+        assert np.array_equal(pairs.source(asking, take), pairs.references)
 
 
 def test_real_pairs_are_other_persons_who_can_be_judged(world: Any, tmp_path: Path) -> None:
@@ -159,7 +163,7 @@ def test_real_pairs_are_other_persons_who_can_be_judged(world: Any, tmp_path: Pa
 def test_one_who_takes_what_is_asked_reaches_the_ceilings(found: Any, world: Any) -> None:
     honest = found("honest")
     for metric in ("appearance_transfer", "layout_adherence", "geometry_transfer",
-                   "appearance_adherence"):  # fmt: skip
+                   "appearance_adherence", "both_layout", "both_appearance"):  # fmt: skip
         scores = world.row(honest, metric)
         assert scores["share"] > 0.9, metric
         assert scores["low"] <= scores["score"] <= scores["high"]
@@ -237,8 +241,12 @@ def test_instructions_are_those_that_were_taught() -> None:
         )
         return SimpleNamespace(condition_encoder=encoder)
 
-    assert instruction(pipeline("appearance", "geometry"), "geometry") == "geometry"
-    assert instruction(pipeline("everything"), "geometry") == "everything"
-    assert instruction(pipeline("appearance"), "geometry") is None
+    taught_both = pipeline("appearance", "geometry")
+    assert instructions(taught_both, "geometry") == ("geometry",)
+    assert instructions(taught_both, "both") == ("appearance", "geometry")
+    assert instructions(pipeline("everything"), "geometry") == ("everything",)
+    assert instructions(pipeline("everything"), "both") == ()
+    assert instructions(pipeline("appearance"), "geometry") == ()
+    assert instructions(pipeline("appearance"), "both") == ()
     assert taught(pipeline()) == taught(SimpleNamespace()) == ()
     assert "references" in PROTOCOLS["full"].probes

@@ -26,8 +26,9 @@ from facecond.storage import read_json_lines
 
 HEADLINES = (
     "mask_miou", "attribute_bacc", "frechet_judge", "attribute_effect", "off_target_effect",
-    "mask_stability", "appearance_transfer", "layout_leak", "layout_adherence",
-    "geometry_transfer", "appearance_leak", "appearance_adherence", "identity_leak",
+    "mask_stability", "appearance_transfer", "layout_leak", "layout_leak_gain",
+    "layout_adherence", "geometry_transfer", "appearance_leak", "appearance_adherence",
+    "both_layout", "both_appearance", "identity_leak",
 )  # fmt: skip
 """Metrics that come first, in this order; `diversity_*` joins them."""
 NOT_OF_THE_MODEL = ("_real", "_reconstruction")
