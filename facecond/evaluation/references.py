@@ -47,8 +47,8 @@ def taught(pipeline: Any) -> tuple[str, ...]:
 
 
 def instructions(pipeline: Any, asking: str) -> tuple[str, ...]:
-    """How a pipeline is told to take this, in words of `ASKINGS`, or `everything` by a model without
-    instructions; empty where it was not taught to."""
+    """How a pipeline is told to take this: in words of `ASKINGS`, or `everything` by a model
+    without instructions; empty where it was not taught to."""
     known = taught(pipeline)
     if all(take in known for take in ASKINGS[asking]):
         return ASKINGS[asking]
