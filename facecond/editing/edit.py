@@ -26,6 +26,7 @@ from facecond.labels import (
     UNSPECIFIED,
     check_exclusive,
     exclusive_with,
+    format_attributes,
 )
 from facecond.models.pixels import pictures_to_network
 from facecond.sampling.inputs import Attributes, mask_labels, read_attributes
@@ -121,7 +122,8 @@ def edit_face(
             raise UserError("there is nothing to change", "change", "Name attributes to set.")
         plan = Plan(np.ones((size, size), bool), layout)
     else:
-        plan = plan_edit(layout, turned, wanted, names)
+        shown = _not_yet(turned, before, emphasis, wanted is not layout)
+        plan = plan_edit(layout, shown, wanted, names)
     after = turned_to(before, turned)
     scales = dict(pipeline.config.guidance if guidance is None else guidance) | emphasis
     weight = soft_weight(plan.changed)
@@ -164,6 +166,23 @@ def edit_face(
         ),
         evaluations=there.evaluations + back.evaluations + drawn.evaluations,
     )  # fmt: skip
+
+
+def _not_yet(
+    turned: np.ndarray, before: np.ndarray, emphasis: Mapping[str, Any], relaid: bool
+) -> np.ndarray:
+    """Attributes int8 [40] to set that the photo does not show already, or that are emphasised.
+
+    Raises:
+        UserError: there are none, and no new layout (`relaid`) either.
+    """
+    strong = np.array([name in emphasis for name in ATTRIBUTES])
+    left = np.where((turned != before) | strong, turned, UNSPECIFIED)
+    if (turned != UNSPECIFIED).any() and (left == UNSPECIFIED).all() and not relaid:
+        what = f"the photo shows {format_attributes(turned)} already, as far as is known"
+        fix = "Emphasise it (Smiling=2), or leave out what the photo shows."
+        raise UserError(what, "change", fix)
+    return left
 
 
 def turned_to(before: np.ndarray, turned: np.ndarray) -> np.ndarray:

@@ -34,10 +34,17 @@ class Area:
         regions: of `REGIONS`.
         reach: share of the picture's side by which it goes beyond them. Above 0 it also changes the
             layout: there the mask is left open, or it would hold the old shape.
+        over: what it may go over, of `REGIONS`.
     """
 
     regions: tuple[str, ...]
     reach: float = 0.0
+    over: tuple[str, ...] = ("all",)
+
+
+def _feature(reach: float, *regions: str) -> Area:
+    """A part of the face that changes its shape over skin, and moves no outline of the head."""
+    return Area(regions, reach, ("face",))
 
 
 _HAIR, _BEARD, _FACE = Area(("hair",)), Area(("skin", "mouth")), Area(("face",))
@@ -45,30 +52,25 @@ AREAS: dict[str, Area] = {
     **dict.fromkeys(("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair"), _HAIR),
     **dict.fromkeys(("5_o_Clock_Shadow", "Goatee", "Mustache", "No_Beard"), _BEARD),
     **dict.fromkeys(("Attractive", "Heavy_Makeup"), _FACE),
+    **dict.fromkeys(("Bags_Under_Eyes", "Rosy_Cheeks"), Area(("skin",))),
     **dict.fromkeys(("Male", "Young"), Area(("head",))),
-    "Arched_Eyebrows": Area(("brows",), 0.06),
-    "Bags_Under_Eyes": Area(("skin",)),
-    "Bald": Area(("hair", "hat"), 0.08),
+    **dict.fromkeys(("Chubby", "Oval_Face"), Area(("head",), 0.05)),
+    **dict.fromkeys(("Big_Nose", "Pointy_Nose"), _feature(0.06, "nose")),
+    **dict.fromkeys(("Arched_Eyebrows", "Bushy_Eyebrows"), _feature(0.05, "brows")),
+    **dict.fromkeys(("Straight_Hair", "Wavy_Hair"), Area(("hair",), 0.06)),
+    "Bald": Area(("hair", "hat"), 0.06),
     "Bangs": Area(("hair",), 0.12),
-    "Big_Lips": Area(("mouth",), 0.05),
-    "Big_Nose": Area(("nose",), 0.06),
+    "Big_Lips": _feature(0.04, "mouth"),
     "Blurry": Area(("all",)),
-    "Bushy_Eyebrows": Area(("brows",), 0.05),
-    "Chubby": Area(("head",), 0.05),
-    "Double_Chin": Area(("skin", "neck"), 0.05),
+    "Double_Chin": Area(("skin", "neck"), 0.04),
     "Eyeglasses": Area(("eyes", "brows", "eye_g"), 0.1),
-    "High_Cheekbones": Area(("skin",), 0.03),
-    "Mouth_Slightly_Open": Area(("mouth",), 0.06),
-    "Narrow_Eyes": Area(("eyes",), 0.05),
-    "Oval_Face": Area(("head",), 0.05),
+    "High_Cheekbones": _feature(0.02, "skin"),
+    "Mouth_Slightly_Open": _feature(0.06, "mouth"),
+    "Narrow_Eyes": _feature(0.04, "eyes"),
     "Pale_Skin": Area(("skin", "nose", "ears", "neck")),
-    "Pointy_Nose": Area(("nose",), 0.05),
-    "Receding_Hairline": Area(("hair",), 0.08),
-    "Rosy_Cheeks": Area(("skin",)),
+    "Receding_Hairline": Area(("hair",), 0.06),
     "Sideburns": Area(("hair", "skin", "ears")),
-    "Smiling": Area(("mouth",), 0.1),
-    "Straight_Hair": Area(("hair",), 0.06),
-    "Wavy_Hair": Area(("hair",), 0.06),
+    "Smiling": _feature(0.08, "mouth"),
     "Wearing_Earrings": Area(("ears", "ear_r"), 0.08),
     "Wearing_Hat": Area(("hair", "hat"), 0.15),
     "Wearing_Lipstick": Area(("mouth",)),
@@ -142,7 +144,8 @@ def plan_edit(
     for name in names:
         area = AREAS[name]
         there = pixels_of(layout, area.regions) | pixels_of(wanted, area.regions)
-        there = grown(there, area.reach)
+        over = pixels_of(layout, area.over) | pixels_of(wanted, area.over)
+        there = there | grown(there, area.reach) & over
         changed = changed | there
         opened |= there if area.reach else False
     if region is not None:
