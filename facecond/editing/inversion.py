@@ -7,13 +7,17 @@ On a path x_t = alpha x_0 + sigma n (`diffusion/paths.py`) the ODE is
 where x_0 and n are what the denoiser makes of x at noise level t: any schedule, any target. A step
 from t to s solves the implicit midpoint rule
 
-    y = x + x_0(m, u) (alpha_s - alpha_t) + n(m, u) (sigma_s - sigma_t),  m = (x + y) / 2,
-                                                                          u = (t + s) / 2
+    y = x + x_0(m, u) (alpha_s - alpha_t) + n(m, u) (sigma_s - sigma_t),  m = (x + y) / 2
 
-by fixed-point iteration. The rule is symmetric: the step back from y is the same equation as the
-step there from x. So inversion and sampling under equal conditions undo each other as far as the
-equation is solved, by any number of steps (explicit steps would not), and the path is right to 2nd
-order. No network is asked at t = 0 or t = 1, where some targets say nothing.
+by fixed-point iteration with Anderson's acceleration (as Pan et al. 2023 invert), u being the level
+between t and s. Levels are counted in the share of noise r = sigma / (alpha + sigma), which is t on
+the flow schedule: there every path is smooth (in t the variance-preserving ones begin like a square
+root), and r_u = (r_t + r_s) / 2.
+
+The rule is symmetric: the step back from y is the same equation as the step there from x. So
+inversion and sampling under equal conditions undo each other as far as the equation is solved, by
+any number of steps (explicit steps would not), and the path is right to 2nd order. No network is
+asked at t = 0 or t = 1, where some targets say nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from facecond.diffusion.paths import alpha_sigma
+from facecond.diffusion.paths import alpha_sigma, t_of_log_snr
 
 Predict = Callable[[Tensor, float], tuple[Tensor, Tensor]]
 """x_t [B, C, h, w], t -> estimates of x_0 and of the noise n, [B, C, h, w] each."""
@@ -33,6 +37,8 @@ ITERATIONS = 6
 """Fixed-point iterations of a step, at most."""
 TOLERANCE = 1e-3
 """A step is solved where an iteration moves every face by less than this share of its length."""
+FARTHEST = (-4.0, 0.9)
+"""How far acceleration may lead, in steps of the iteration."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +64,26 @@ class Trajectory:
         return self.states[-1]
 
 
-def noise_levels(steps: int, strength: float) -> tuple[float, ...]:
-    """steps + 1 evenly spaced noise levels t from 0 (picture) to `strength` (1 = all noise)."""
-    return tuple(strength * i / steps for i in range(steps + 1))
+def noise_levels(steps: int, strength: float, schedule: str) -> tuple[float, ...]:
+    """steps + 1 noise levels t from 0 (picture) to `strength` (1 = all noise), evenly spaced in the
+    share of noise."""
+    last = noise_share(schedule, strength)
+    between = (t_of_share(schedule, last * i / steps) for i in range(1, steps))
+    return (0.0, *between, strength)
+
+
+def noise_share(schedule: str, t: float) -> float:
+    """Share of noise r = sigma / (alpha + sigma) at a noise level t, both in [0, 1]."""
+    alpha, sigma = (float(c) for c in alpha_sigma(schedule, torch.tensor(t, dtype=torch.float64)))
+    return sigma / (alpha + sigma)
+
+
+def t_of_share(schedule: str, share: float) -> float:
+    """Noise level t of a share of noise: the inverse of `noise_share`."""
+    if schedule == "flow":
+        return share
+    r = torch.tensor(share, dtype=torch.float64)
+    return float(t_of_log_snr(schedule, 2 * (torch.log1p(-r) - r.log())))
 
 
 def integrate(
@@ -84,28 +107,45 @@ def integrate(
         keep: called as `keep(i, x)` after the step to level i; what it returns replaces x.
     """
     coefficients = [alpha_sigma(schedule, torch.tensor(t, dtype=torch.float64)) for t in levels]
+    shares = [noise_share(schedule, t) for t in levels]
     states, evaluations, worst = [x], 0, 0.0
     slope = torch.zeros_like(x)
     for i in range(1, len(levels)):
-        span = levels[i] - levels[i - 1]
+        span = shares[i] - shares[i - 1]
         d_alpha, d_sigma = (
             float(after - before)
             for before, after in zip(coefficients[i - 1], coefficients[i], strict=True)
         )
-        middle = (levels[i - 1] + levels[i]) / 2
+        middle = t_of_share(schedule, (shares[i - 1] + shares[i]) / 2)
         y = x + span * slope  # as the step before went
+        earlier = None
         for _ in range(iterations):
             clean, noise = predict((x + y) / 2, middle)
             moved = x + d_alpha * clean + d_sigma * noise  # [B, C, h, w]
-            change = _relative(moved - y, moved)
-            y, evaluations = moved, evaluations + 1
-            if change < tolerance:
+            evaluations, missing = evaluations + 1, moved - y
+            if (change := _relative(missing, moved)) < tolerance:
                 break
+            y = moved if earlier is None else _accelerated(moved, missing, *earlier)
+            earlier = moved, missing
         worst = max(worst, change)
-        slope = (y - x) / span
-        x = y if keep is None else keep(i, y)
+        slope = (moved - x) / span
+        x = moved if keep is None else keep(i, moved)
         states.append(x)
     return Trajectory(tuple(levels), tuple(states), evaluations, worst)
+
+
+def _accelerated(moved: Tensor, missing: Tensor, moved_before: Tensor, before: Tensor) -> Tensor:
+    """The next trial of a fixed-point iteration, face by face: where the line through the last two
+    trials comes nearest to being solved (Anderson 1965, of depth 1).
+
+    Args:
+        moved, missing: what the iteration made of a trial, and its distance from it, [B, C, h, w].
+        moved_before, before: the same of the trial before.
+    """
+    difference = missing - before
+    along = (missing * difference).sum((1, 2, 3), keepdim=True)  # [B, 1, 1, 1]
+    length = difference.square().sum((1, 2, 3), keepdim=True).clamp_min(1e-30)
+    return moved - (along / length).clamp(*FARTHEST) * (moved - moved_before)
 
 
 def _relative(difference: Tensor, whole: Tensor) -> float:

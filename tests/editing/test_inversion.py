@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from torch import Tensor
 from facecond.diffusion.objective import PREDICTIONS
 from facecond.diffusion.paths import SCHEDULES, alpha_sigma
 from facecond.editing.denoiser import conditioned
-from facecond.editing.inversion import integrate, noise_levels
+from facecond.editing.inversion import integrate, noise_levels, noise_share, t_of_share
 
 SHAPE = (2, 3, 4, 4)
 
@@ -33,14 +34,22 @@ def gaussian(schedule: str, spread: float) -> Callable[[Tensor, float], tuple[Te
     return predict
 
 
-def test_levels() -> None:
-    assert noise_levels(4, 0.8) == pytest.approx((0, 0.2, 0.4, 0.6, 0.8))
-    assert len(noise_levels(1, 1.0)) == 2
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_levels_are_even_in_the_share_of_noise(schedule: str) -> None:
+    levels = noise_levels(4, 0.8, schedule)
+    assert (levels[0], levels[-1], len(levels)) == (0, 0.8, 5)
+    shares = [noise_share(schedule, t) for t in levels]
+    assert np.diff(shares) == pytest.approx(shares[-1] / 4)
+    for t, share in zip(levels, shares, strict=True):
+        assert t_of_share(schedule, share) == pytest.approx(t, abs=1e-9)
+    assert noise_levels(1, 1.0, schedule) == (0, 1)
+    if schedule == "flow":
+        assert levels == pytest.approx((0, 0.2, 0.4, 0.6, 0.8))
 
 
 def test_constant_estimates_are_followed_exactly() -> None:
     clean, noise = latents(1), latents(2)
-    path = integrate(lambda x, t: (clean, noise), clean, noise_levels(3, 0.9), "flow")
+    path = integrate(lambda x, t: (clean, noise), clean, noise_levels(3, 0.9, "flow"), "flow")
     for t, state in zip(path.levels, path.states, strict=True):
         torch.testing.assert_close(state, (1 - t) * clean + t * noise)
     assert path.evaluations <= 6 and path.residual < 1e-12
@@ -52,7 +61,7 @@ def test_a_linear_field_has_the_closed_form_of_the_ode(schedule: str) -> None:
     spread, errors = 0.7, []
     x = latents() * spread
     for steps in (20, 40):
-        levels = noise_levels(steps, 1.0)
+        levels = noise_levels(steps, 1.0, schedule)
         path = integrate(
             gaussian(schedule, spread), x, levels, schedule, iterations=40, tolerance=1e-13
         )
@@ -68,7 +77,7 @@ def test_a_linear_field_has_the_closed_form_of_the_ode(schedule: str) -> None:
 def test_back_from_noise_is_exact_by_any_number_of_steps(schedule: str, steps: int) -> None:
     predict, x = gaussian(schedule, 0.7), latents()
     solved: dict[str, Any] = {"iterations": 200, "tolerance": 1e-14}
-    there = integrate(predict, x, noise_levels(steps, 0.9), schedule, **solved)
+    there = integrate(predict, x, noise_levels(steps, 0.9, schedule), schedule, **solved)
     back = integrate(predict, there.end, there.levels[::-1], schedule, **solved)
     assert float((there.end - x).abs().max()) > 0.1
     for mine, its in zip(there.states, back.states[::-1], strict=True):
@@ -82,7 +91,7 @@ def test_what_is_kept_replaces_the_state() -> None:
         kept.append(i)
         return torch.full_like(y, i)
 
-    path = integrate(gaussian("flow", 1.0), x, noise_levels(3, 1.0), "flow", keep=keep)
+    path = integrate(gaussian("flow", 1.0), x, noise_levels(3, 1.0, "flow"), "flow", keep=keep)
     assert kept == [1, 2, 3]
     assert [float(state.mean()) for state in path.states[1:]] == [1, 2, 3]
 
@@ -97,10 +106,14 @@ def test_a_real_model_comes_back_under_every_schedule_and_target(
     pipeline = make_pipeline(schedule=schedule, prediction=prediction)
     x = latents(3, (2, 6, 8, 8)).float()
     predict = conditioned(pipeline, "Smiling", None, 2)
+    # What an untrained network says of epsilon is no estimate of it: where little signal is left,
+    # the x_0 that follows is many times too large, and no step can be solved.
+    strength = 0.7 if prediction == "epsilon" else 1.0
     errors = []
     for steps in (2, 8):
-        there = integrate(predict, x, noise_levels(steps, 1.0), schedule, iterations=3)
-        back = integrate(predict, there.end, there.levels[::-1], schedule, iterations=3)
+        levels = noise_levels(steps, strength, schedule)
+        there = integrate(predict, x, levels, schedule, iterations=4)
+        back = integrate(predict, there.end, levels[::-1], schedule, iterations=4)
         assert torch.isfinite(there.end).all()
         errors.append(float((back.end - x).square().mean().sqrt()))
     assert errors[1] < 0.02
