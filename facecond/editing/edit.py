@@ -131,13 +131,14 @@ def edit_face(
     schedule = pipeline.config["schedule"]
     clean = pipeline.first_stage.encode(pictures_to_network(photo[None].copy(), device)).float()
     own = conditioned(pipeline, before, layout)
+    new = conditioned(pipeline, after, plan.layout, guidance=scales)
     levels = noise_levels(num_inference_steps, strength, schedule)
     there = integrate(own, clean, levels, schedule)
     back = integrate(own, there.end, levels[::-1], schedule)
     cells = torch.from_numpy(cells_of(weight, clean.shape[-1])).to(device)  # [h, w]
     source = there.states[::-1]
     drawn = integrate(
-        conditioned(pipeline, after, plan.layout, guidance=scales),
+        new,
         there.end,
         levels[::-1],
         schedule,
