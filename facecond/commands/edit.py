@@ -26,6 +26,9 @@ REAL_CLASSIFIER = (
 WHOLE = "all"
 """The region that needs no layout to be found."""
 
+UNSETTLED = 0.03
+"""Residual of the ODE's steps above which the inversion is said to be inexact."""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
@@ -255,6 +258,9 @@ def _write(
     told = "" if errors.untouched.largest is None else (
         f", largest difference there {errors.untouched.largest} grey levels"
     )  # fmt: skip
+    if errors.residual > UNSETTLED:
+        share = f"{errors.residual:.0%} of the latents' length were still moving"
+        print(f"warning: the inversion did not settle ({share}): more --steps, less --strength")
     print(f"untouched: {errors.untouched_share:.0%} of the pixels{told}")
 
 
