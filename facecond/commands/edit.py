@@ -46,7 +46,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         dest="change",
         metavar="NAMES",
         default="",
-        help='attributes to set: "Smiling,-Eyeglasses"; a minus for absent, Smiling=1.5 emphasises',
+        help='attributes to set: "Smiling,-Eyeglasses"; a minus for absent. Smiling=1.5 says how '
+        "strongly (3)",
     )
     add(
         "--mask",

@@ -34,6 +34,9 @@ from facecond.sampling.outputs import to_uint8
 
 STEPS = 12
 STRENGTH = 0.8
+EMPHASIS = 3.0
+"""Scale of an attribute that is set: noise that was inverted remembers the photo, and with 1 few
+attributes turn below strength 1."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,8 @@ def edit_face(
         pipeline: a `FacePipeline`, on the device to compute on.
         photo: aligned face uint8 [S, S, 3] of the model's size.
         change: attributes to set, `"Smiling=1.5,-Eyeglasses"` or as the pipeline takes them for one
-            face; those that exclude one that is switched on become open.
+            face; those that exclude one that is switched on become open. Without a scale of its
+            own each has `EMPHASIS`, which costs a pass; with 1 none.
         mask: layout of the photo, uint8 [S, S] (0..18, 255 = open). Without one the whole picture
             may change.
         new_mask: layout wanted; None = its own, open where a set attribute changes shapes.
@@ -125,7 +129,8 @@ def edit_face(
         shown = _not_yet(turned, before, emphasis, wanted is not layout)
         plan = plan_edit(layout, shown, wanted, names)
     after = turned_to(before, turned)
-    scales = dict(pipeline.config.guidance if guidance is None else guidance) | emphasis
+    scales = {ATTRIBUTES[column]: EMPHASIS for column in np.flatnonzero(turned != UNSPECIFIED)}
+    scales |= dict(pipeline.config.guidance if guidance is None else guidance) | emphasis
     weight = soft_weight(plan.changed)
 
     schedule = pipeline.config["schedule"]
