@@ -34,6 +34,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "train judge": ("train_judge", "train a judge: the face parser or the attribute classifier"),
     "sample": ("sample", "draw faces that follow attributes and a mask"),
     "reproduce": ("reproduce", "draw a face again from its own file, and compare"),
+    "edit": ("edit", "change attributes or the layout of a photo's face, keep the rest"),
     "explore": ("explore", "grids and interpolations: what each condition changes"),
     "mask random": ("mask_random", "a layout to start from: the mask of a random face"),
     "mask template": ("mask_template", "a layout to start from, by name: frontal, hat, smile, ..."),
@@ -56,7 +57,7 @@ TABLE: dict[str, tuple[str, str]] = {
 }
 """Words of a command -> its module in `facecond.commands` and one line of help."""
 
-NAMES = ("--attributes", "--to")
+NAMES = ("--attributes", "--set", "--to")
 """Options whose value may begin with a minus."""
 USER_ERROR, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
 CHECK_FILE = "Check the path, its permissions and the free space."
