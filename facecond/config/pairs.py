@@ -34,8 +34,12 @@ class PairsConfig:
     """Without identities: cosine of the face embedding above which two faces are one person. With
     MobileFaceNet 0.3 finds 88 % of the pairs of one person on CelebA, and takes 0.5 % of the
     others for one."""
+    one_person: float = 0.5
+    """Without identities: cosine above which two faces are surely one person: a pair of
+    `identity`, or somebody whom the test split shows too. Stricter than `same_person`: nearly all
+    pairs are of two persons, and a small share of them would be most of what is found."""
     max_pairs: int = 200_000
-    """Rows to keep per task, drawn by seed and spread over the targets."""
+    """Rows to keep per task, drawn by seed and spread over the targets; 10,000,000 at most."""
     min_pairs: int = 100
     """Fewer pairs than this are an error."""
     seed: int = 0
