@@ -24,7 +24,7 @@ _RULES: dict[str, tuple[Any, str]] = {
     "min_flips": (non_negative_int, "geometry: attributes that must differ (4)"),
     "min_stated": (share, "share of the attributes that both must state (0.75)"),
     "same_person": (float, "cosine of the embedding above which it may be one person (0.3)"),
-    "one_person": (float, "cosine above which it surely is one: pairs of identity (0.5)"),
+    "one_person": (float, "cosine above which it surely is one: pairs of identity (0.6)"),
     "max_pairs": (positive_int, "rows to keep per task (200000)"),
     "seed": (non_negative_int, "of which are kept (0)"),
 }

@@ -59,10 +59,12 @@ def test_counted_pairs_are_kept_for_a_training(plain, tmp_path, capsys):
 
 def test_persons_are_told_apart_by_the_judge(plain, tmp_path, capsys):
     AttributeClassifier(width=8, image_size=64).save_pretrained(tmp_path / "judge")
-    words = ["--embedder", "judge", "--classifier", tmp_path / "judge", "--same-person", "1"]
-    assert _pairs(plain, *words) == 0
+    words = ["--embedder", "judge", "--classifier", tmp_path / "judge"]
+    assert _pairs(plain, *words, "--same-person", "1", "--one-person", "1") == 0
     told = capsys.readouterr().out
     assert "told apart by an embedding" in told and "warning" not in told
+    assert _pairs(plain, *words, "--one-person", "-1") == 0
+    assert "10 of 10 faces of the test split look like" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ class PairRules:
     unreliable: Sequence[str] = UNRELIABLE
     min_stated: float = 0.75
     same_person: float = 0.3
-    one_person: float = 0.5
+    one_person: float = 0.6
     max_pairs: int = 200_000
     min_pairs: int = 100
     seed: int = 0
