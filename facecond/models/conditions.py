@@ -198,7 +198,8 @@ class ConditionEncoder(ModelMixin, ConfigMixin):
         """int8 [B, 40], uint8 [B, H, W] -> tokens [B, T_s, D] by source.
 
         Args:
-            evidence: of reference faces, [B, N, E]; without it there are no tokens of references.
+            evidence: of reference faces, [B, N, E], or [B, R, N, E] where each source has its own;
+                without it there are no tokens of references.
             instructions: what to take from them, int64 [B, R], a column per source of
                 `references`.
         """
@@ -211,7 +212,8 @@ class ConditionEncoder(ModelMixin, ConfigMixin):
             tokens["mask"] = self.mask(mask)  # [B, T, D]
         if evidence is not None and instructions is not None:
             for column, source in enumerate(self.references):
-                tokens[source] = self.qformer(evidence, instructions[:, column], source)
+                seen = evidence if evidence.ndim == 3 else evidence[:, column]  # [B, N, E]
+                tokens[source] = self.qformer(seen, instructions[:, column], source)
         return {source: tokens[source] for source in self.sources if source in tokens}
 
     @apply_forward_hook

@@ -72,11 +72,14 @@ def train(
 
     # Model, new or with the weights of another.
     shape = setup.latent_shape(config, folder)
-    references = References(config, folder.image_size, shape)
+    references = References(config, folder.image_size, shape, folder)
     model = setup.denoiser_for(config, folder.image_size, shape, references)
     with_reference = bool(model.condition_encoder.references)
+    sources = model.unet.trained_routing.sources
     run["routing_hash"] = hash_of(model.unet.trained_routing.to_dict())
-    session.check_same(before or run, run, out)  # the files that a routing names may have changed
+    if with_reference:
+        run |= references.hashes()
+    session.check_same(before or run, run, out)  # the files that a config names may have changed
     if begin.record is not None and state is None:
         report = begin.fill(model)
         if main:
@@ -98,7 +101,7 @@ def train(
         run["first_stage_hash"] = setup.first_stage_hash(stage_path)
         faces: LatentCache | PairedLatents = cache
         if with_reference:
-            faces = references.dataset(folder, cache, stage, run["first_stage_hash"], out)
+            faces = references.dataset(sources, cache, stage, run["first_stage_hash"], out)
 
     if main and references.report:
         tqdm.write(references.report)
@@ -124,7 +127,7 @@ def train(
     )
 
     batches, micro = steps.batches(faces), knobs.accumulation
-    tasks = references.tasks(model) if with_reference else None
+    tasks = references.tasks_of(sources) if with_reference else None
     perceptual = setup.perceptual_loss_for(config, objective, stage)
     if perceptual is not None:
         stage.to(device)
@@ -151,7 +154,8 @@ def train(
                 if tasks is not None:
                     asked = tasks(batch["task"], batch["attribute"], attributes, mask, randomness)
                     attributes, mask = asked.attributes, asked.mask
-                    evidence, instructions = batch["evidence"], asked.instructions  # [B, N, E]
+                    evidence = tasks.evidence(batch)  # [B, N, E] or [B, R, N, E]
+                    instructions = asked.instructions  # [B, R]
                     gates = gates * asked.weights[:, None]  # [B, L, S]
                 gates = dropout.drop_layers(gates, len(x_0), randomness)
                 x_t = objective.add_noise(x_0, noise, t)
