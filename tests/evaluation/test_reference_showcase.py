@@ -118,7 +118,7 @@ def test_the_page_and_the_picture_hold_all_tiles(folder: PreparedFolder, tmp_pat
 
 def test_real_faces_have_no_truth(folder: PreparedFolder) -> None:
     plain: Any = SimpleNamespace(
-        factors=None, identities=None, image_size=SIZE, root=folder.root, names=folder.names,
+        factors=None, identities=None, source="folder", image_size=SIZE, root=folder.root, names=folder.names,
         attributes=folder.attributes, indices=folder.indices, mask=folder.mask, image=folder.image,
     )  # fmt: skip
     part = shown(plain, "appearance", "geometry")
