@@ -18,7 +18,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from facecond.labels import ANYTHING, ATTRIBUTES, MASK_CLASSES
-from facecond.models.qformer import QFormer
+from facecond.models.qformer import QFormer, instruction_index, source_of
 
 OCCUPANCY = 8
 """A class token knows the share of each cell of an 8 x 8 grid that its class covers."""
@@ -220,3 +220,13 @@ class ConditionEncoder(ModelMixin, ConfigMixin):
     def planes(self, mask: Tensor) -> Tensor | None:
         """uint8 [B, H, W] -> planes [B, D, plane_size, plane_size]; None where it has none."""
         return self.mask_planes(mask) if self.config.plane_size else None
+
+    @apply_forward_hook
+    def read_reference(self, evidence: Tensor, take: str) -> Tensor:
+        """Evidence of reference faces [B, N, E] -> tokens of what is taken from them [B, Q, D].
+
+        Args:
+            take: an instruction of one of the sources in `references`.
+        """
+        asked = torch.full((len(evidence),), instruction_index(take), device=evidence.device)
+        return self.qformer(evidence.to(self.dtype), asked, source_of(take))

@@ -138,13 +138,15 @@ class EvidenceEncoder(ModelMixin, ConfigMixin):
 
     def _classified(self, pictures: Tensor) -> Tensor:
         size = self.model.config.image_size
-        features = self.model.trunk(_resized(pictures, size))  # [B, W, size / 8, size / 8]
+        resized = _resized(pictures, size).to(self.model.dtype)
+        features = self.model.trunk(resized)  # [B, W, size / 8, size / 8]
         return rearrange(features, "b c h w -> b (h w) c")  # [B, N, E]
 
     def _timm(self, pictures: Tensor) -> Tensor:
         pictures = _resized(pictures, dict(self.config.network)["size"])
         normalised = (pictures / 2 + 0.5 - self.pixel_mean) / self.pixel_std
-        features = self.model.forward_features(normalised)
+        dtype = next(self.model.parameters()).dtype
+        features = self.model.forward_features(normalised.to(dtype))
         if features.ndim == 4:  # a convolutional network
             return rearrange(features, "b c h w -> b (h w) c")  # [B, N, E]
         return features[:, getattr(self.model, "num_prefix_tokens", 0) :]  # [B, N, E]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from facecond.diffusion.paths import log_snr_of
 from facecond.errors import UserError
 from facecond.models.routing import Window
 from facecond.models.weights_hash import weights_hash
+from facecond.sampling.conditions import reader_of
 from facecond.sampling.passes import Autocast, Given, Passes, guidance_plan
 
 WEAKER = "weaker"
@@ -86,15 +87,23 @@ def make_guided(
         return Guided(passes, interval=window, rescale=share)
     _check_weaker(pipeline, weaker)
     hidden = {part: w for part, w in scales.items() if bool((torch.as_tensor(w) == 0).any())}
-    return Guided(passes, _passes(weaker, given, hidden, autocast), away, window, share)
+    theirs = _read_again(weaker, given)
+    return Guided(passes, _passes(weaker, theirs, hidden, autocast), away, window, share)
+
+
+def _read_again(weaker: Any, given: Given) -> Given:
+    """The conditions with what the weaker model itself takes of the references: tokens of another
+    Q-Former mean nothing to it. It is without those that it does not know."""
+    reader = reader_of(weaker)
+    known = [reference for reference in given.references if reader.takes(reference.take)]
+    return replace(given, taken=reader(known, len(given.values)))
 
 
 def _passes(
     pipeline: Any, given: Given, scales: Mapping[str, Scale], autocast: Autocast | None
 ) -> Passes:
     unet, encoder = pipeline.unet, pipeline.condition_encoder
-    routed = {source for layer in unet.cross_attentions() for source in layer.plan}
-    rows = guidance_plan(scales, given, encoder, sorted(routed))
+    rows = guidance_plan(scales, given, encoder, sorted(unet.routed))
     return Passes(unet, encoder, rows, given, autocast or pipeline._autocast)
 
 

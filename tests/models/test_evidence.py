@@ -89,6 +89,22 @@ def test_an_encoder_is_saved_whole(
     assert torch.equal(again.mean, encoder.mean) and again.limit == encoder.limit
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("kind", ["latents", "classifier", "timm"])
+def test_an_encoder_of_half_precision_reads_pictures(
+    kind: str, dtype: torch.dtype, classifier: Path, timm_file: Path
+) -> None:
+    spec = {"classifier": f"classifier:{classifier}", "timm": f"timm:test_vit:{timm_file}"}
+    encoder = load_evidence(spec.get(kind, kind), 32, LATENTS)
+    latents = torch.randn(2, *LATENTS, generator=torch.Generator().manual_seed(1))
+    seen = encoder(pictures(), latents)
+    encoder.measure(seen.numpy())
+    half = encoder.to(dtype)(pictures(), latents.to(dtype))
+    assert half.dtype == torch.float32
+    assert (half - seen).abs().mean() < 0.1 * seen.abs().mean()
+    assert torch.isfinite(encoder.distance(half)).all()
+
+
 def test_what_is_unlike_the_faces_seen_is_told() -> None:
     numbers = np.random.default_rng(0)
     faces = (2 + 0.5 * numbers.standard_normal((500, 16, 12))).astype(np.float32)
