@@ -1,4 +1,4 @@
-"""The denoisers that are compared: facecond's and, behind the same interface, those of its peers."""
+"""The denoisers that are compared: facecond's and, behind the same interface, its peers'."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def ddim_sampler(predict: Predict, alphas_cumprod: Tensor, device: torch.device)
 def sample(
     sampler: Any, noise: Tensor, tokens: Tensor, null: Tensor, scale: float, steps: int
 ) -> Tensor:
-    """Latents [B, C, h, w] from noise, guided from `null` to `tokens`; what it prints is dropped."""
+    """Latents [B, C, h, w] from noise, guided from `null` to `tokens`; its prints are dropped."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         found, _ = sampler.sample(
             steps, len(noise), tuple(noise.shape[1:]), conditioning=tokens, x_T=noise, eta=0.0,

@@ -106,7 +106,7 @@ class PeerUNet(ModelMixin, ConfigMixin):
 
     def cross_attentions(self) -> Sequence[Any]:
         """What reads the conditions: the network as a whole."""
-        return [SimpleNamespace(plan=SOURCES)]
+        return [SimpleNamespace(plan=SOURCES, gamma={})]
 
 
 def _stock(architecture: Mapping[str, Any]) -> nn.Module:
@@ -173,4 +173,3 @@ def peer_denoiser(kind: str, work: Work, seed: int) -> Denoiser:
     with seeded(seed, "peer", kind):
         encoder = ConditionEncoder(width, work.image_size, config.mask_grid, SOURCES)
         return Denoiser(encoder, PeerUNet(**options, adapter_width=adapter))
-

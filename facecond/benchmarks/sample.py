@@ -1,8 +1,8 @@
 """Sampling at equal steps: DDIM with one guided pair of predictions per step, noise to latents.
 
-facecond goes through its pipeline; diffusers through the loop of its Stable Diffusion pipeline, with
-its concatenated pair; latent-diffusion through its `DDIMSampler`. Conditions are encoded once per
-image in all of them. First stages are left out: they are the same.
+facecond goes through its pipeline; diffusers through the loop of its Stable Diffusion pipeline,
+with its concatenated pair; latent-diffusion through its `DDIMSampler`. Conditions are encoded once
+per image in all of them. First stages are left out: they are the same.
 """
 
 from __future__ import annotations

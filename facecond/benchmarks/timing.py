@@ -59,19 +59,25 @@ def seconds_of(contender: Contender, given: object, out: torch.Tensor, cuda: boo
 
 
 def interleaved(
-    contenders: Mapping[str, Contender], repeats: int, cuda: bool = False
+    contenders: Mapping[str, Contender],
+    repeats: int,
+    cuda: bool = False,
+    before: Mapping[str, torch.Tensor] | None = None,
 ) -> dict[str, list[float]]:
     """Seconds of every contender in each of the rounds, which begin with another one each.
 
     Every run gets fresh inputs and a result full of NaN; what it wrote is checked after its time
     was taken.
 
+    Args:
+        before: results on other inputs, by contender.
+
     Raises:
         CheckFailed: a result that is unwritten, not finite, or that of the round before.
     """
     names = list(contenders)
     spent: dict[str, list[float]] = {name: [] for name in names}
-    before: dict[str, torch.Tensor] = {}
+    last = dict(before or {})
     for number in range(repeats):
         turn = number % len(names)
         for name in names[turn:] + names[:turn]:
@@ -81,6 +87,6 @@ def interleaved(
             spent[name].append(seconds_of(contender, given, out, cuda))
             written(out, name)
             if contender.fresh:
-                renewed(out, before.get(name), name)
-            before[name] = out
+                renewed(out, last.get(name), name)
+            last[name] = out
     return spent

@@ -33,10 +33,8 @@ def measure(settings: Settings, case: str) -> dict[str, Any]:
     contenders = {name: make() for name, make in entries.items()}
     try:
         work = same_work({name: each.work for name, each in contenders.items()})
-        for name, each in contenders.items():
-            verify(name, each)
-        cuda = bool(contenders) and _is_cuda(settings)
-        spent = interleaved(contenders, settings.repeats, cuda)
+        before = {name: verify(name, each) for name, each in contenders.items()}
+        spent = interleaved(contenders, settings.repeats, _is_cuda(settings), before)
     finally:
         for each in contenders.values():
             each.close()
