@@ -17,18 +17,21 @@ class Case:
             contenders by name, unmade. The first one is what ratios are taken to.
         words: what is measured.
         measures_memory: whether each contender is also run alone, in a process of its own.
+        in_pairs: the first contender meets the others one at a time: together they would not fit
+            into the memory of a small machine.
     """
 
     module: str
     words: str
     measures_memory: bool = True
+    in_pairs: bool = False
 
 
 CASES: dict[str, Case] = {
     "forward-64": Case("forward", "one pass of the denoiser at CPU size (64 px)"),
     "forward-256": Case("forward", "one pass of the denoiser of celebamaskhq_256"),
     "train-64": Case("train", "forward, backward, optimiser, average at CPU size"),
-    "train-256": Case("train", "the same with the denoiser of celebamaskhq_256"),
+    "train-256": Case("train", "the same with the denoiser of celebamaskhq_256", in_pairs=True),
     "sample-64": Case("sample", "faces at equal steps, one guided pair, at CPU size"),
     "sample-256": Case("sample", "the same with the denoiser of celebamaskhq_256"),
     "equal-quality": Case("quality", "faces at equal quality, each with its best solver"),

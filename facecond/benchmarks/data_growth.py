@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -65,7 +66,7 @@ def searching(settings: Settings, count: int) -> Contender:
         return spent * scale
 
     cells = 6 * 4 + 6 * 5
-    facts = {"searched": searched, "blocks": blocks_of(count)}
+    facts: dict[str, Any] = {"searched": searched, "blocks": blocks_of(count)}
     if scale > 1:
         facts["scaled_by"] = round(scale, 1)
     return Contender(prepare, run, (cells,), count, "faces", facts=facts, fresh=False)

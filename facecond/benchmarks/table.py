@@ -26,7 +26,7 @@ Cells = tuple[str, ...]
 def cells_of(found: Mapping[str, Any]) -> list[Cells]:
     """What one case gives, a row per contender."""
     settings = settings_text(found)
-    rows = []
+    rows: list[Cells] = []
     for row in found["rows"]:
         ratio = "1 (first)"
         if "ratio" in row:

@@ -46,11 +46,11 @@ def seconds_of(contender: Contender, given: object, out: torch.Tensor, cuda: boo
     if cuda:
         begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         torch.cuda.synchronize()
-        begin.record()  # type: ignore[no-untyped-call]
+        begin.record()
         told = contender.run(given, out)
-        end.record()  # type: ignore[no-untyped-call]
+        end.record()
         torch.cuda.synchronize()
-        spent = begin.elapsed_time(end) / 1000  # type: ignore[no-untyped-call]
+        spent = begin.elapsed_time(end) / 1000
     else:
         began = timer()
         told = contender.run(given, out)

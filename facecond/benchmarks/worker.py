@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -30,6 +31,28 @@ def measure(settings: Settings, case: str) -> dict[str, Any]:
         `rows`: what was measured of each, as JSON values; `work`: what was equal; `device`.
     """
     entries = _entries(settings, case)
+    first, *others = entries
+    groups = [[first, *others]]
+    if CASES[case].in_pairs and others:
+        groups = [[first, other] for other in others]
+    rows, work = [], ""
+    for group in groups:
+        found, work = _side_by_side(settings, case, {name: entries[name] for name in group})
+        rows += found[1:] if rows else found
+        gc.collect()
+    return {
+        "rows": rows,
+        "work": work,
+        "device": device_name(_is_cuda(settings)),
+        "threads": torch.get_num_threads(),
+        "peers": {name: peers.commit_of(name) for name in settings.peers},
+    }
+
+
+def _side_by_side(
+    settings: Settings, case: str, entries: Entries
+) -> tuple[list[dict[str, Any]], str]:
+    """Rows of contenders that are in memory together, and what is equal between them."""
     contenders = {name: make() for name, make in entries.items()}
     try:
         work = same_work({name: each.work for name, each in contenders.items()})
@@ -43,14 +66,7 @@ def measure(settings: Settings, case: str) -> dict[str, Any]:
         row_of(case, name, each, spent[name], reference, spent[reference])
         for name, each in contenders.items()
     ]
-    peer_commits = {name: peers.commit_of(name) for name in settings.peers}
-    return {
-        "rows": rows,
-        "work": work,
-        "device": device_name(_is_cuda(settings)),
-        "threads": torch.get_num_threads(),
-        "peers": peer_commits,
-    }
+    return rows, work
 
 
 def row_of(

@@ -61,7 +61,7 @@ def test_a_stale_result_is_found() -> None:
 def test_agreement_is_relative() -> None:
     first = torch.tensor([3.0, 4.0])
     assert agree(first, first * 1.001, 0.01, "x") == pytest.approx(0.001, rel=1e-3)
-    with pytest.raises(CheckFailed, match="x: 0.1 apart, 0.01 allowed"):
+    with pytest.raises(CheckFailed, match=r"x: 0\.1 apart, 0\.01 allowed"):
         agree(first, first * 1.1, 0.01, "x")
     with pytest.raises(CheckFailed, match="shapes"):
         agree(first, torch.ones(3), 0.01, "x")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from facecond.benchmarks import start_up, worker
+from facecond.benchmarks.cases import Case
 from facecond.benchmarks.settings import Settings
 
 
@@ -54,3 +55,27 @@ def test_memory_of_one_contender(planted, quick: Settings, monkeypatch: pytest.M
     plant(monkeypatch, {"a": lambda: made, "b": lambda: pytest.fail("is not asked for")})
     found = worker.answer(request(quick, only="a"))
     assert found["peak_mib"] >= found["before_mib"] > 10 and closed == [True]
+
+
+def test_in_pairs_the_first_meets_the_others_in_turn(
+    planted, quick: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive: set[str] = set()
+    met: list[frozenset[str]] = []
+
+    def contender(name: str) -> Any:
+        alive.add(name)
+
+        def run(given: Any, out: Any) -> None:
+            met.append(frozenset(alive))
+            out.copy_(given)
+
+        return planted(run=run, close=lambda: alive.discard(name))
+
+    plant(monkeypatch, {name: lambda name=name: contender(name) for name in "abc"})
+    monkeypatch.setitem(worker.CASES, "start-up", Case("start_up", "", in_pairs=True))
+    rows = worker.answer(request(quick))["rows"]
+    assert set(met) == {frozenset("ab"), frozenset("ac")}
+    assert [(row["contender"], row.get("reference")) for row in rows] == [
+        ("a", None), ("b", "a"), ("c", "a"),
+    ]  # fmt: skip
