@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from facecond.benchmarks import peers
@@ -62,7 +62,7 @@ def rivals(settings: Settings, work: Work, training: bool) -> dict[str, Callable
 
     `ldm-shipped` is added where it differs from `ldm`: in training, and beside bfloat16.
     """
-    found = {OWN: partial(_rival, settings, work, OWN, False)}
+    found: dict[str, Callable[[], Rival]] = {OWN: partial(_rival, settings, work, OWN, False)}
     for peer in settings.peers:
         found[peer] = partial(_rival, settings, work, peer, False)
     if peers.LDM in settings.peers and (training or settings.precision != "fp32"):
@@ -126,6 +126,6 @@ def gigaflops(rival: Rival, batch: Batch, schedule: str) -> float:
     return round(counter.get_total_flops() / len(batch.t) / 1e9, 4)
 
 
-def compiled(module: nn.Module, settings: Settings) -> Any:
-    """The module, compiled where that was asked for."""
-    return torch.compile(module) if settings.compile else module
+def compiled(function: Callable[..., Any], settings: Settings) -> Callable[..., Any]:
+    """A function or module, compiled where that was asked for."""
+    return torch.compile(function) if settings.compile else function

@@ -23,7 +23,7 @@ def ddim_sampler(predict: Predict, alphas_cumprod: Tensor, device: torch.device)
     """
     from ldm.models.diffusion.ddim import DDIMSampler
 
-    class Sampler(DDIMSampler):  # type: ignore[misc]
+    class Sampler(DDIMSampler):
         def register_buffer(self, name: str, attr: Any) -> None:
             setattr(self, name, attr.to(device) if isinstance(attr, Tensor) else attr)
 

@@ -68,8 +68,8 @@ def run_cases(
     about = {"schema": SCHEMA, "commit": commit(), "versions": versions()}
     for case in cases:
         # Read before the case runs: afterwards the load is its own.
-        found = {"case": case, **about, "machine": machine(), "settings": settings.to_dict()}
-        found |= ask(settings, case, "")
+        found: Answer = {"case": case, **about, "machine": machine()}
+        found |= {"settings": settings.to_dict()} | ask(settings, case, "")
         if "failed" not in found:
             if CASES[case].measures_memory:
                 for row in found["rows"]:

@@ -76,8 +76,8 @@ def own_sampler(rival: Rival, work: Work, settings: Settings) -> Sampler:
     """facecond's pipeline."""
     pipeline = pipeline_of(rival.model, work, settings, "ddim", steps=work.steps)
     pipeline.scheduler = stock_scheduler()
-    unet = rival.model.unet
-    unet.forward = compiled(unet.forward, settings)
+    if settings.compile:
+        rival.model.unet.compile()
 
     def sample(batch: Batch, steps: int) -> Tensor:
         return pipeline(

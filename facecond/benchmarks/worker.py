@@ -35,7 +35,8 @@ def measure(settings: Settings, case: str) -> dict[str, Any]:
     groups = [[first, *others]]
     if CASES[case].in_pairs and others:
         groups = [[first, other] for other in others]
-    rows, work = [], ""
+    rows: list[dict[str, Any]] = []
+    work = ""
     for group in groups:
         found, work = _side_by_side(settings, case, {name: entries[name] for name in group})
         rows += found[1:] if rows else found
