@@ -27,7 +27,7 @@ from facecond.benchmarks.equal_quality import (
     scores,
     shipped_setting,
 )
-from facecond.benchmarks.peer_unet import peer_denoiser
+from facecond.benchmarks.peer_unet import peer_denoiser, without_checkpointing
 from facecond.benchmarks.pipelines import open_pipeline
 from facecond.benchmarks.settings import Settings
 from facecond.benchmarks.work import Work, parameters_of, random_batch
@@ -88,10 +88,16 @@ def model_of(name: str, settings: Settings, place: Path) -> Path:
 def build_peer(
     kind: str, config: RunConfig, image_size: int, shape: tuple[int, int, int], *_: Any
 ) -> Denoiser:
-    """A peer's denoiser for a run, in place of `training.setup.denoiser_for`."""
+    """A peer's denoiser for a run, in place of `training.setup.denoiser_for`.
+
+    Without the recomputation of latent-diffusion, which leaves autocast behind in the backward
+    pass: in bfloat16 it fails there.
+    """
     work = Work(config, image_size, config.train.batch_size, FACES, config.sampling.steps)
     assert work.latent_shape == shape
-    return peer_denoiser(kind, work, config.train.seed)
+    made = peer_denoiser(kind, work, config.train.seed)
+    without_checkpointing(made)
+    return made
 
 
 def sweep(name: str, model: Path, settings: Settings, place: Path) -> list[Row]:

@@ -36,13 +36,28 @@ def cells_of(found: Mapping[str, Any]) -> list[Cells]:
         peak = f"{row['peak_mib']:.0f}" if "peak_mib" in row else "–"
         rows.append(
             (
-                found["case"], settings, row["contender"], seconds_text(row["median_s"]),
+                found["case"], settings, contender_text(row), seconds_text(row["median_s"]),
                 f"{seconds_text(row['min_s'])} – {seconds_text(row['max_s'])}", str(row["n"]),
                 f"{_short(row['per_second'])} {row['unit']}", peak, ratio,
                 found["commit"][:9] + ("+" if found["commit"].endswith("+") else ""),
             )
         )  # fmt: skip
     return rows
+
+
+def contender_text(row: Mapping[str, Any]) -> str:
+    """Its name; where quality was measured, its setting and its scores with their intervals."""
+    facts = row.get("facts", {})
+    if "solver" not in facts:
+        return str(row["contender"])
+    words = {"mask_miou": "mIoU", "attribute_bacc": "attributes", "frechet_judge": "FD"}
+    told = [f"{facts['solver']}-{facts['steps']}"]
+    for score, word in words.items():
+        value, low, high = facts[score]
+        told.append(f"{word} {_short(value)} [{_short(low)}, {_short(high)}]")
+    if not facts.get("as_good_as_all", True):
+        told.append("not as good as its peers")
+    return f"{row['contender']} ({'; '.join(told)})"
 
 
 def settings_text(found: Mapping[str, Any]) -> str:

@@ -109,7 +109,8 @@ def report(found: Mapping[str, Any]) -> list[str]:
     lines += [f"  same work: {told}"] if told else []
     width = max(len(row["contender"]) for row in found["rows"])
     for row, cells in zip(found["rows"], cells_of(found), strict=True):
-        _, _, name, median, spread, n, rate, peak, ratio, _ = cells
+        name = row["contender"]
+        _, _, _, median, spread, n, rate, peak, ratio, _ = cells
         facts = " ".join(f"{key}={value}" for key, value in row["facts"].items())
         lines.append(
             f"  {name:<{width}}  {median} ({spread}, n = {n})  {rate}/s  peak {peak} MiB  "

@@ -26,13 +26,24 @@ def found(**changes: Any) -> dict[str, Any]:
 def test_cells_of_planted_figures() -> None:
     own, peer = cells_of(found())
     assert own == (
-        "forward-64", "bf16, 2 threads", "facecond", "20.0 ms".replace("20.0", "20.00"),
+        "forward-64", "bf16, 2 threads", "facecond", "20.00 ms",
         "19.00 ms – 25.00 ms", "7", "800 images", "512", "1 (first)", "aaaaaaaaa",
     )  # fmt: skip
     assert peer[8] == "1.30 (1.20–1.44)"
     compiled = found(settings={"precision": "fp32", "compile": True, "quick": True})
     assert cells_of(compiled)[0][1] == "fp32, 2 threads, compiled, quick"
     assert cells_of(found(commit="b" * 40 + "+"))[0][9] == "bbbbbbbbb+"
+
+
+def test_scores_stand_beside_the_time() -> None:
+    facts = {"solver": "ddim", "steps": 50, "mask_miou": [0.7, 0.69, 0.71],
+             "attribute_bacc": [0.9, 0.89, 0.91], "frechet_judge": [9.5, 9.0, 10.0]}  # fmt: skip
+    measured = found()
+    measured["rows"][0]["facts"] = facts | {"as_good_as_all": False}
+    assert cells_of(measured)[0][2] == (
+        "facecond (ddim-50; mIoU 0.7 [0.69, 0.71]; attributes 0.9 [0.89, 0.91]; "
+        "FD 9.50 [9.00, 10.00]; not as good as its peers)"
+    )
 
 
 @pytest.mark.parametrize(
