@@ -53,6 +53,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "attribute-split": ("attribute_split", "measure which attributes the mask alone tells"),
     "sensitivity": ("sensitivity", "measure which layer answers to which source of conditions"),
     "ablate": ("ablate", "run a study: variants x seeds -> one table with error bars"),
+    "benchmark": ("benchmark", "speed, side by side with peers: training, sampling, data, start"),
     "routing": ("routing", "show which source of conditions reaches which layer"),
 }
 """Words of a command -> its module in `facecond.commands` and one line of help."""

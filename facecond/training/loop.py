@@ -7,6 +7,7 @@ been. The state is the weights, their average, the optimisers and the step.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from facecond.diffusion.paths import log_snr
 from facecond.diffusion.schedulers import scheduler
 from facecond.errors import UserError
 from facecond.models.condition_dropout import ConditionDropout
+from facecond.models.denoiser import Denoiser
 from facecond.pipeline import GUIDED
 from facecond.seeding import torch_generator
 from facecond.storage import hash_of
@@ -35,7 +37,11 @@ from facecond.training.updates import Updates
 
 
 def train(
-    config: RunConfig, out: str | Path, resume: str = "auto", init: str | Path | None = None
+    config: RunConfig,
+    out: str | Path,
+    resume: str = "auto",
+    init: str | Path | None = None,
+    build: Callable[..., Denoiser] = setup.denoiser_for,
 ) -> Path:
     """Train a denoiser into the run folder `out` and return the model folder `out/model`.
 
@@ -46,6 +52,7 @@ def train(
             a checkpoint folder.
         init: model folder (or finished run) whose weights a new run begins with; a run that goes on
             from a checkpoint keeps its own.
+        build: makes the new denoiser, with the arguments of `setup.denoiser_for`.
 
     Raises:
         UserError: a fault in config or data; a checkpoint of another run; a loss that stays
@@ -73,7 +80,7 @@ def train(
     # Model, new or with the weights of another.
     shape = setup.latent_shape(config, folder)
     references = References(config, folder.image_size, shape, folder)
-    model = setup.denoiser_for(config, folder.image_size, shape, references)
+    model = build(config, folder.image_size, shape, references)
     with_reference = bool(model.condition_encoder.references)
     sources = model.unet.trained_routing.sources
     run["routing_hash"] = hash_of(model.unet.trained_routing.to_dict())
