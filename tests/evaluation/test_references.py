@@ -19,7 +19,7 @@ from facecond.evaluation.counts import image_counts
 from facecond.evaluation.judges import Judges
 from facecond.evaluation.protocol import PROTOCOLS, Protocol
 from facecond.evaluation.reference_pairs import face_pairs
-from facecond.evaluation.reference_rows import LEAKS, LOWER, SCORES
+from facecond.evaluation.reference_scores import LEAKS, LOWER, SCORES
 from facecond.evaluation.references import REFERENCES, instructions, taught
 from facecond.evaluation.tables import meaning
 from facecond.labels import ATTRIBUTES
