@@ -1,5 +1,5 @@
-"""What is taken from a reference, in counts of pairs of faces: the score of each row, and what makes
-the counts of a leak."""
+"""Counts of pairs of faces -> what is taken from a reference: the score of each row, and what makes
+a leak of counts."""
 
 from __future__ import annotations
 

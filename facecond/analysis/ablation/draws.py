@@ -11,7 +11,7 @@ import numpy as np
 
 from facecond import metrics
 from facecond.evaluation.generation import Arrays
-from facecond.evaluation.reference_rows import SCORES
+from facecond.evaluation.reference_scores import SCORES
 from facecond.evaluation.selectivity import off_target
 from facecond.seeding import numpy_generator
 
