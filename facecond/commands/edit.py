@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from facecond.boxed import NAME as BOXED
 from facecond.commands.arguments import sampling_steps, share_of_one, source_scales
 from facecond.commands.parse import REAL_PARSER, check_reads_photos
 from facecond.commands.photos import check_choice, face_cutter, photo_arguments
@@ -40,7 +41,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "                       --set Blond_Hair --model RUN/model"
     )
     add("photo", metavar="PHOTO", help="a picture with a face")
-    add("--model", metavar="DIR", required=True, help="a folder that `facecond train` wrote")
+    add(
+        "--model",
+        metavar="DIR",
+        default=BOXED,
+        help="a folder that `facecond train` wrote; without one, the small model of drawn faces "
+        "that comes with facecond",
+    )
     add(
         "--set",
         dest="change",

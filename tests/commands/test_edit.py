@@ -244,8 +244,6 @@ def test_photos_and_models_that_cannot_be_read(
     assert edit(tmp_path, crop, tmp_path / "out", "--set", "-Young", "--region", "all") == 2
     assert "not a model folder" in capsys.readouterr().err
     words = ["--set", "-Young", "--mask", str(crop["mask"]), "--out", str(tmp_path / "out")]
-    assert main(["edit", str(crop["photo"]), "--aligned-already", *words]) == 2
-    assert "--model" in capsys.readouterr().err
     assert main(["edit", str(crop["photo"]), "--model", str(model), *words]) == 2
     assert "--detector: no face detector is given" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
