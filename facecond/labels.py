@@ -36,6 +36,15 @@ APPEARANCE: frozenset[str] = frozenset(
 and with it make-up and beards, of most people; yet a given mask can be given either.
 """
 
+EXCLUSIVE: tuple[tuple[str, ...], ...] = (
+    ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair", "Bald"),
+    ("Straight_Hair", "Wavy_Hair"),
+    ("Bangs", "Receding_Hairline"),
+    ("Oval_Face", "Chubby"),
+    *(("No_Beard", name) for name in ("Goatee", "Mustache", "5_o_Clock_Shadow")),
+)
+"""At most one attribute of each group is present; switching one leaves the others open."""
+
 MASK_CLASSES: tuple[str, ...] = (
     "background", "skin", "nose", "eye_g", "l_eye", "r_eye", "l_brow", "r_brow", "l_ear", "r_ear",
     "mouth", "u_lip", "l_lip", "hair", "hat", "ear_r", "neck_l", "neck", "cloth",
@@ -84,6 +93,21 @@ def attribute_index(name: str) -> int:
     if name not in ATTRIBUTES:
         raise UserError(f"unknown attribute '{name}'", "attributes", nearest(name, ATTRIBUTES))
     return ATTRIBUTES.index(name)
+
+
+def exclusive_with(name: str) -> list[int]:
+    """Columns of the attributes that exclude `name` or are excluded by it, without its own."""
+    others = {other for group in EXCLUSIVE if name in group for other in group} - {name}
+    return sorted(ATTRIBUTES.index(other) for other in others)
+
+
+def check_exclusive(values: np.ndarray, where: str = "attributes") -> None:
+    """Raise `UserError` where two attributes of int8 [40] are present that exclude each other."""
+    for group in EXCLUSIVE:
+        on = [name for name in group if values[ATTRIBUTES.index(name)] == PRESENT]
+        if len(on) > 1:
+            what = f"{on[0]} and {on[1]} exclude each other"
+            raise UserError(what, where, f"Leave one out, or write -{on[1]}.")
 
 
 def parse_attributes(text: str) -> np.ndarray:

@@ -89,3 +89,13 @@ def test_colour_mask_is_the_palette():
     for index in range(19):
         assert (coloured[mask == index] == labels.PALETTE[index]).all()
     assert (coloured[mask == labels.ANYTHING] == labels.ANYTHING_COLOUR).all()
+
+
+def test_attributes_that_exclude_each_other():
+    for group in labels.EXCLUSIVE:
+        assert set(group) <= set(labels.ATTRIBUTES) and len(set(group)) == len(group) > 1
+    labels.check_exclusive(labels.parse_attributes("Blond_Hair,-Black_Hair,Wavy_Hair"))
+    with pytest.raises(UserError, match=r"--set: Black_Hair and Blond_Hair exclude each other"):
+        labels.check_exclusive(labels.parse_attributes("Blond_Hair,Black_Hair"), "--set")
+    with pytest.raises(UserError, match="No_Beard and Goatee"):
+        labels.check_exclusive(labels.parse_attributes("No_Beard,Goatee"))

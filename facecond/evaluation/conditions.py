@@ -6,18 +6,19 @@ import numpy as np
 
 from facecond.data.prepared import PreparedFolder
 from facecond.errors import UserError
-from facecond.labels import ABSENT, ANYTHING, ATTRIBUTES, MASK_CLASSES, PRESENT, UNSPECIFIED
+from facecond.labels import (
+    ABSENT,
+    ANYTHING,
+    ATTRIBUTES,
+    EXCLUSIVE,
+    MASK_CLASSES,
+    PRESENT,
+    UNSPECIFIED,
+    exclusive_with,
+)
 from facecond.seeding import key_of, numpy_generator
 
-HAIR = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair", "Bald")
-EXCLUSIVE: tuple[tuple[str, ...], ...] = (
-    HAIR,
-    ("Straight_Hair", "Wavy_Hair"),
-    ("Bangs", "Receding_Hairline"),
-    ("Oval_Face", "Chubby"),
-    *(("No_Beard", name) for name in ("Goatee", "Mustache", "5_o_Clock_Shadow")),
-)
-"""At most one attribute of each group is present; switching one leaves the others open."""
+HAIR = EXCLUSIVE[0]
 
 OPENED = (("hair", "hat"), ("nose", "mouth", "u_lip", "l_lip"), ("eye_g", "l_eye", "r_eye"))
 """Groups of classes that a partial mask leaves open; one more variant opens its left half."""
@@ -63,12 +64,6 @@ def masks_of(folder: PreparedFolder, rows: np.ndarray) -> np.ndarray:
 def images_of(folder: PreparedFolder, rows: np.ndarray) -> np.ndarray:
     """Pictures of rows, uint8 [n, S, S, 3]."""
     return np.stack([folder.image(int(row)) for row in rows])
-
-
-def exclusive_with(name: str) -> list[int]:
-    """Columns of the attributes that exclude `name` or are excluded by it, without its own."""
-    others = {other for group in EXCLUSIVE if name in group for other in group} - {name}
-    return sorted(ATTRIBUTES.index(other) for other in others)
 
 
 def switched(values: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:

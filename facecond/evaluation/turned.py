@@ -8,11 +8,11 @@ import numpy as np
 
 from facecond import metrics
 from facecond.evaluation.adherence import scored_by_judges
-from facecond.evaluation.conditions import exclusive_with, masks_of, noise_seed, switched
+from facecond.evaluation.conditions import masks_of, noise_seed, switched
 from facecond.evaluation.context import Context, TooFew
 from facecond.evaluation.generation import Arrays, Requests
 from facecond.evaluation.verdicts import parse, probabilities
-from facecond.labels import ATTRIBUTES, PRESENT, UNSPECIFIED
+from facecond.labels import ATTRIBUTES, PRESENT, UNSPECIFIED, exclusive_with
 
 RELATED = 0.3
 """Attributes whose correlation with the turned one is stronger than this in the test split are not

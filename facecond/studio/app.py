@@ -11,8 +11,14 @@ import os
 from typing import Any
 
 from facecond.errors import UserError
-from facecond.evaluation.conditions import EXCLUSIVE
-from facecond.labels import ANYTHING_COLOUR, ATTRIBUTES, MASK_CLASSES, MIRRORED_CLASSES, PALETTE
+from facecond.labels import (
+    ANYTHING_COLOUR,
+    ATTRIBUTES,
+    EXCLUSIVE,
+    MASK_CLASSES,
+    MIRRORED_CLASSES,
+    PALETTE,
+)
 from facecond.studio import limits
 from facecond.studio.attributes import GROUPS, PRESETS, spoken
 from facecond.studio.endpoints import Endpoints

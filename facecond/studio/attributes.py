@@ -8,8 +8,7 @@ import numpy as np
 
 from facecond.data.rendered import render
 from facecond.errors import UserError
-from facecond.evaluation.conditions import EXCLUSIVE
-from facecond.labels import ABSENT, ATTRIBUTES, PRESENT, UNSPECIFIED, attribute_index
+from facecond.labels import ABSENT, ATTRIBUTES, EXCLUSIVE, PRESENT, UNSPECIFIED, attribute_index
 from facecond.seeding import numpy_generator
 
 GROUPS: dict[str, tuple[str, ...]] = {

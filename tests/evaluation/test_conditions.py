@@ -12,12 +12,11 @@ from facecond.errors import UserError
 from facecond.evaluation.conditions import (
     OPENED,
     condition_rows,
-    exclusive_with,
     noise_seed,
     partly_open,
     switched,
 )
-from facecond.labels import ANYTHING, APPEARANCE, ATTRIBUTES, MASK_CLASSES
+from facecond.labels import ANYTHING, APPEARANCE, ATTRIBUTES, MASK_CLASSES, exclusive_with
 
 
 def test_conditions_are_complete_and_never_come_twice(world: Any, faces: PreparedFolder) -> None:

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from facecond.errors import UserError
-from facecond.evaluation.conditions import EXCLUSIVE
-from facecond.labels import ATTRIBUTES, parse_attributes
+from facecond.labels import ATTRIBUTES, EXCLUSIVE, parse_attributes
 from facecond.studio.attributes import (
     GROUPS,
     PRESETS,
