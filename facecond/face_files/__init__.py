@@ -3,7 +3,7 @@
 - `record`: what a face was made from, and the PNG that carries it;
 - `drawing`: requests -> faces with their records;
 - `rows`: requests from a CSV or JSON Lines file; `bulk`: thousands of them, by several processes;
-- `reproducing`: a file -> the same face again.
+- `checking`: whether a record is whole; `reproducing`: a file -> the same face again.
 """
 
 from facecond.face_files.record import face_png, face_record
