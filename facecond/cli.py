@@ -34,6 +34,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "train judge": ("train_judge", "train a judge: the face parser or the attribute classifier"),
     "sample": ("sample", "draw faces that follow attributes and a mask"),
     "reproduce": ("reproduce", "draw a face again from its own file, and compare"),
+    "edit": ("edit", "change attributes or the layout of a photo's face, keep the rest"),
     "explore": ("explore", "grids and interpolations: what each condition changes"),
     "mask random": ("mask_random", "a layout to start from: the mask of a random face"),
     "mask template": ("mask_template", "a layout to start from, by name: frontal, hat, smile, ..."),
@@ -52,11 +53,12 @@ TABLE: dict[str, tuple[str, str]] = {
     "attribute-split": ("attribute_split", "measure which attributes the mask alone tells"),
     "sensitivity": ("sensitivity", "measure which layer answers to which source of conditions"),
     "ablate": ("ablate", "run a study: variants x seeds -> one table with error bars"),
+    "benchmark": ("benchmark", "speed, side by side with peers: training, sampling, data, start"),
     "routing": ("routing", "show which source of conditions reaches which layer"),
 }
 """Words of a command -> its module in `facecond.commands` and one line of help."""
 
-NAMES = ("--attributes", "--to")
+NAMES = ("--attributes", "--set", "--to")
 """Options whose value may begin with a minus."""
 USER_ERROR, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
 CHECK_FILE = "Check the path, its permissions and the free space."

@@ -28,7 +28,6 @@ from facecond.errors import UserError
 from facecond.models.conditions import ConditionEncoder
 from facecond.models.evidence import EvidenceEncoder
 from facecond.models.first_stage import FirstStage
-from facecond.models.reference import Reference
 from facecond.models.routing import Routing, named_routing, narrowed
 from facecond.models.unet import FaceUNet
 from facecond.sampling.checksums import write_checksums
@@ -36,6 +35,7 @@ from facecond.sampling.conditions import read_batch
 from facecond.sampling.guided import Guided, Interval, make_guided
 from facecond.sampling.inputs import (
     Attributes,
+    References,
     given_noise,
     noise_of_generators,
     noise_of_seeds,
@@ -103,6 +103,10 @@ class FacePipeline(DiffusionPipeline):
         self.register_to_config(
             schedule=schedule, prediction=prediction, steps=steps, guidance=dict(guidance or {})
         )
+        if evidence_encoder is None or not list(evidence_encoder.parameters()):
+            # Parts are offloaded by their parameters; one without any stays on the device.
+            self._exclude_from_cpu_offload = ["evidence_encoder"]
+            self.model_cpu_offload_seq = "condition_encoder->unet->first_stage"
 
     @property
     def image_size(self) -> int:
@@ -149,7 +153,7 @@ class FacePipeline(DiffusionPipeline):
         guidance: Mapping[str, Scale] | None = None,
         num_inference_steps: int | None = None,
         progress: bool = False,
-        reference: Reference | Sequence[Reference] = (),
+        reference: References | None = None,
         callback_on_step_end: Callable[[FacePipeline, int, Tensor, dict[str, Tensor]], dict]
         | None = None,
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
@@ -177,7 +181,9 @@ class FacePipeline(DiffusionPipeline):
                 place of the model's own; one not named has 1.
             num_inference_steps: 1 to 1000; the default is the model's own.
             progress: show a bar over the steps.
-            reference: faces to take something from; their guidance scale is that of `reference`.
+            reference: a `Reference`, a picture uint8 [S, S, 3] or one per face [B, S, S, 3] to take
+                the appearance of, or a list of such, all of which each face takes from. Their
+                guidance scale is that of `reference`.
             callback_on_step_end: called as `callback(pipeline, step, timestep, {"latents": ...})`
                 after each step; the `latents` [B, C, h, w] that it returns replace them. What it
                 raises ends the sampling; where it sets `pipeline._interrupt` the rest is skipped.
@@ -191,7 +197,7 @@ class FacePipeline(DiffusionPipeline):
             guidance_rescale: share 0..1 by which the spread of the guided prediction is brought
                 back to that of the full one.
             weaker: a worse model of the same latents to lead away from; its scale in `guidance` has
-                the name `weaker`.
+                the name `weaker`. Of references it takes what it was itself taught to.
             blend: other conditions that the tokens are led towards, a share of the way.
             output_type: `np` (uint8 [B, H, W, 3]), `pil` (a list), `pt` (float [B, 3, H, W] in
                 [0, 1]) or `latent`.

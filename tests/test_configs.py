@@ -197,7 +197,7 @@ def test_reference_and_pairs_sections_are_what_they_feed() -> None:
     default_values(config.ReferenceConfig, QFormer.__init__, qformer - {"dim"})
     default_values(config.ReferenceConfig, ReferenceTasks.__init__, {"dropout", "keep"})
     assert names(config.ReferenceConfig) - qformer - {"dropout", "keep"} == {
-        "embedder", "evidence", "freeze", "grid", "mix", "same_picture",
+        "embedder", "evidence", "freeze", "grid", "mix", "pairs", "same_picture",
     }  # fmt: skip
     assert names(config.PairsConfig) == names(PairRules)
     rules = PairRules(**asdict(config.PairsConfig()))

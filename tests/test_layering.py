@@ -24,6 +24,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
         "pipeline",
         "training evaluation editing face_files",
         "analysis studio",
+        "benchmarks",
         "commands",
         "cli",
         "__main__",

@@ -15,6 +15,7 @@ DOORS = {
     "plant_faults": "data faults",
     "attribute_split": "attribute-split",
     "sensitivity": "sensitivity",
+    "benchmark": "benchmark",
 }
 TOOLS = sorted((Path(__file__).resolve().parent.parent / "tools").glob("*.py"))
 

@@ -23,7 +23,8 @@ _RULES: dict[str, tuple[Any, str]] = {
     "min_mask_miou": (share, "geometry: masks overlap by at least this (0.6)"),
     "min_flips": (non_negative_int, "geometry: attributes that must differ (4)"),
     "min_stated": (share, "share of the attributes that both must state (0.75)"),
-    "same_person": (float, "cosine of the embedding above which it is one person (0.3)"),
+    "same_person": (float, "cosine of the embedding above which it may be one person (0.3)"),
+    "one_person": (float, "cosine above which it surely is one: pairs of identity (0.6)"),
     "max_pairs": (positive_int, "rows to keep per task (200000)"),
     "seed": (non_negative_int, "of which are kept (0)"),
 }
@@ -51,6 +52,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="tell persons apart by mobilefacenet:FILE, or by the features of the judge: judge",
     )
     parser.add_argument("--classifier", metavar="DIR", help="the judge of `--embedder judge`")
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        metavar="FILE",
+        help="keep the pairs for a training with reference.pairs=FILE, and read them again",
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write counts and pairs as JSON")
 
 
@@ -64,8 +71,9 @@ def run(args: argparse.Namespace) -> int:
     ):
         if value not in known:
             raise UserError(f"unknown word '{value}'", option, nearest(value, known))
-    if args.out:
-        check_file_target(args.out)
+    for file in (args.out, args.cache):
+        if file:
+            check_file_target(file)
     from facecond.data.pairs import PairRules, build_pairs
     from facecond.data.prepared import PreparedFolder
 
@@ -74,7 +82,11 @@ def run(args: argparse.Namespace) -> int:
         given["attributes"] = tuple(name.strip() for name in args.attributes.split(","))
     rules = PairRules(**given)
     folder = PreparedFolder.open(args.folder, labels=args.labels)
-    pairs = build_pairs(folder, args.split, rules, tasks=(), embed=_embedder(args))
+    embed = _embedder(args)
+    name = "" if embed is None else embed.hash
+    pairs = build_pairs(
+        folder, args.split, rules, tasks=(), embed=embed, embed_hash=name, cache=args.cache
+    )
     print(pairs.describe())
     if pairs.identity != "factors":
         print(f"compared: {', '.join(pairs.attributes)}")
@@ -91,7 +103,7 @@ def as_json(folder: PreparedFolder, rules: PairRules, pairs: Pairs) -> dict[str,
     names = [folder.names[index] for index in folder.indices(pairs.split)]
     kept = {
         task: [[names[reference], names[target]] for reference, target in pairs.rows[task].tolist()]
-        for task in ("appearance", "geometry")
+        for task in ("appearance", "geometry", "identity")
     }
     return {
         "schema": "facecond.pairs.json/1",

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    import numpy as np
+from facecond.commands.photos import check_choice, face_cutter, photo_arguments
 
+if TYPE_CHECKING:
     from facecond.evaluation.judges import Judge
-    from facecond.models.judges import FaceParser
 
 REAL_PARSER = (
     "Train one on real faces: `facecond data prepare celebamask --root CelebAMask-HQ --out DATA "
@@ -31,22 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--out", default="mask.png", metavar="FILE", help="the mask to write (mask.png)")
     add("--aligned", metavar="FILE", help="also write the aligned crop that the mask belongs to")
     add("--overlay", metavar="FILE", help="also write the crop with the mask over it")
-    way = parser.add_mutually_exclusive_group()
-    way.add_argument(
-        "--detector", metavar="FILE", help="YuNet's weights, for OpenCV to find the face with"
-    )
-    way.add_argument(
-        "--aligned-already",
-        action="store_true",
-        help="the photo is a CelebA-HQ-like crop: take its central square, look for no face",
-    )
-    add(
-        "--face",
-        type=_face,
-        default="largest",
-        metavar="largest|N",
-        help="which face; N counts from 0, the largest",
-    )
+    photo_arguments(parser)
     add("--size", type=_size, metavar="S", help="side of the mask (default: the parser's)")
 
 
@@ -75,7 +59,9 @@ def run(args: argparse.Namespace) -> int:
     parser = open_parser(args.parser, "cuda" if torch.cuda.is_available() else "cpu")
     photo = read_photo(Path(args.photo))
     size = args.size or parser.image_size or DEFAULT_SIZE
-    face = parse_face(_crop(args, photo, parser, size), parser)
+    check_choice(args)
+    check_reads_photos(parser, args.aligned_already)
+    face = parse_face(face_cutter(args, photo)(size), parser)
     pictures = {args.out: palette_picture(face.mask)}
     if args.aligned:
         pictures[args.aligned] = Image.fromarray(face.aligned)
@@ -86,36 +72,17 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _crop(
-    args: argparse.Namespace, photo: np.ndarray, parser: Judge[FaceParser], size: int
-) -> np.ndarray:
-    """The aligned face, uint8 [size, size, 3]."""
-    from facecond.data.face_finder import SOURCE, WEIGHTS, load_finder
+def check_reads_photos(judge: Judge[Any], aligned: bool, fix: str = REAL_PARSER) -> None:
+    """Refuse a judge of drawings for photos; warn where the picture may be a drawing."""
     from facecond.errors import UserError
-    from facecond.evaluation.photo import align, central_square, choose_face
 
-    drawn = parser.scores.get("source") == "rendered"
-    if args.aligned_already:
-        if args.face != "largest":
-            raise UserError("no faces are looked for", "--face", "Leave out --aligned-already.")
-        if drawn:
-            print("warning: this parser learned from rendered faces; on a photo it guesses")
-        return central_square(photo, size)
-    if drawn:
-        what = "this parser learned from rendered faces and cannot read photos"
-        raise UserError(what, args.parser, REAL_PARSER)
-    if not args.detector:
-        fix = (
-            f"Get {WEIGHTS} (230 kB, MIT licence) from {SOURCE} and give it with --detector, or "
-            "give a CelebA-HQ-like crop with --aligned-already."
-        )
-        raise UserError("no face detector is given", "--detector", fix)
-    faces = load_finder(args.detector).find(photo)
-    chosen = choose_face(faces, args.face, args.photo)
-    if len(faces) > 1:
-        which = "the largest" if args.face == "largest" else f"number {args.face}"
-        print(f"{args.photo}: {len(faces)} faces found; this is {which} (choose with --face)")
-    return align(photo, chosen, size)
+    if judge.scores.get("source") != "rendered":
+        return
+    kind = "classifier" if judge.scores.get("kind") == "attributes" else "parser"
+    if not aligned:
+        what = f"this {kind} learned from rendered faces and cannot read photos"
+        raise UserError(what, judge.path, fix)
+    print(f"warning: this {kind} learned from rendered faces; on a photo it guesses")
 
 
 def _save(pictures: Mapping[str, Any]) -> None:
@@ -128,12 +95,6 @@ def _save(pictures: Mapping[str, Any]) -> None:
         for path, picture in pictures.items():
             make_folder(Path(path).parent)
             picture.save(stack.enter_context(atomic_file(path)), "PNG")
-
-
-def _face(text: str) -> str:
-    if text != "largest" and not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"must be largest or a number from 0 up, not '{text}'")
-    return text
 
 
 def _size(text: str) -> int:

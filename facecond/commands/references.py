@@ -68,8 +68,10 @@ def read_references(args: argparse.Namespace, size: int) -> list[tuple[str, Refe
     found = []
     for file, take, weight in zip(args.reference, takes, weights, strict=True):
         picture = _square(Path(file), size, finder)
-        words = [word.strip() for word in take.split(",")]
-        found += [(file, Reference(picture, word, weight)) for word in words if word]
+        words = [word for word in map(str.strip, take.split(",")) if word]
+        if not words:
+            raise UserError("it names nothing", "--take", "Write appearance, or leave it out.")
+        found += [(file, Reference(picture, word, weight)) for word in words]
     return found
 
 
@@ -121,10 +123,9 @@ def _one_each(values: list[Any], references: list[str], option: str) -> list[Any
 
 def _square(path: Path, size: int, finder: Any) -> np.ndarray:
     """The face, or the central square, uint8 [size, size, 3]."""
-    from facecond.data.pictures import read_photo
     from facecond.evaluation.photo import align, central_square
 
-    photo = read_photo(path)
+    photo = _photo(path)
     faces = finder.find(photo) if finder is not None else []
     if finder is not None and not faces:
         print(f"warning: {path}: no face found; its central square is taken")
@@ -132,3 +133,19 @@ def _square(path: Path, size: int, finder: Any) -> np.ndarray:
         print(f"{path}: {len(faces)} faces found; the largest is taken")
     square = align(photo, faces[0], size) if faces else central_square(photo, size)
     return np.array(square)  # Pillow's own memory is read-only, which torch warns of
+
+
+def _photo(path: Path) -> np.ndarray:
+    """A photo upright, uint8 [H, W, 3]; grey values of more than 8 bits are rounded to 8."""
+    from PIL import ImageOps
+
+    from facecond.data.pictures import decoded, opened, read_bytes, read_photo
+    from facecond.models.pixels import eight_bits
+
+    content = read_bytes(path)
+    if opened(path, content).mode.split(";")[0] not in ("I", "F"):
+        return read_photo(path, content)
+    grey = np.asarray(ImageOps.exif_transpose(decoded(path, content)))  # [H, W]
+    if grey.dtype == np.int32 and grey.min() >= 0 and grey.max() < 2**16:
+        grey = grey.astype(np.uint16)  # some files of 16 bits are decoded to 32
+    return np.stack([eight_bits(grey, path)] * 3, -1)

@@ -18,8 +18,8 @@ RANGES: dict[str, str] = {
     "denoiser.layers_per_block denoiser.attention_head_dim denoiser.norm_num_groups "
     "denoiser.mask_grid reference.grid reference.queries reference.dim reference.depth "
     "reference.heads perceptual.layers judge.steps autoencoder.block_out_channels "
-    "autoencoder.layers_per_block autoencoder.latent_channels autoencoder.norm_num_groups "
-    "pairs.max_pairs",
+    "autoencoder.layers_per_block autoencoder.latent_channels autoencoder.norm_num_groups",
+    "[1, 10000000]": "pairs.max_pairs",
     "[1, 2]": "reference.trunks",
     "[1, 6]": "discriminator.layers",
     "[2, inf)": "evaluate.n evaluate.samples evaluate.turned evaluate.references "
@@ -36,7 +36,7 @@ RANGES: dict[str, str] = {
     "(0, 1]": "optim.decay_share dropout.layer_keep routing.fraction",
     "[0, 1)": "data.judges_fraction data.test_fraction "
     "optim.ema_decay judge.ema_decay judge.label_smoothing",
-    "[-1, 1]": "pairs.same_person",
+    "[-1, 1]": "pairs.same_person pairs.one_person",
     "[-10, 10]": "objective.density_mean",
 }
 """Interval -> the keys whose value (or every item of it) must lie in it."""

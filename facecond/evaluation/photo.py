@@ -1,4 +1,4 @@
-"""The mask of somebody's own photo: face found, aligned as the training faces, parsed."""
+"""Mask and attributes of somebody's own photo: face found, aligned as the training faces, read."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from PIL import Image
 from facecond.data.alignment import cut_square, face_square
 from facecond.data.face_finder import FoundFace
 from facecond.errors import UserError
+from facecond.evaluation.annotate import MIN_CONFIDENCE
+from facecond.evaluation.attribute_check import check_attributes
 from facecond.evaluation.inference import resized
 from facecond.evaluation.judges import Judge
-from facecond.labels import colour_mask
-from facecond.models.judges import FaceParser
+from facecond.evaluation.label_attributes import TRAIN_ANEW
+from facecond.labels import ATTRIBUTES, colour_mask
+from facecond.models.judges import AttributeClassifier, FaceParser
 from facecond.models.pixels import pictures_to_network
 
 OVERLAY_SHARE = 0.5
@@ -75,6 +78,39 @@ def parse_face(aligned: np.ndarray, parser: Judge[FaceParser]) -> ParsedFace:
     logits = parser.model(resized(pixels, size)).float()  # [1, 19, S, S]
     sure, mask = resized(logits, len(aligned)).softmax(1).max(1)  # [1, S, S]
     return ParsedFace(aligned, mask[0].to(torch.uint8).cpu().numpy(), float(sure.mean()))
+
+
+@torch.inference_mode()
+def judge_attributes(
+    aligned: np.ndarray, judge: Judge[AttributeClassifier], least: float = MIN_CONFIDENCE
+) -> np.ndarray:
+    """Read the attributes of an aligned face uint8 [S, S, 3].
+
+    Only those that the judge read well enough on its own held-out faces, with a confidence of
+    `least` or more; the others stay open.
+
+    Returns:
+        int8 [40].
+
+    Raises:
+        UserError: the judge does not say how well it reads.
+    """
+    pixels = pictures_to_network(aligned[None].copy(), judge.model.device)  # [1, 3, S, S]
+    logits = judge.model(resized(pixels, judge.image_size or len(aligned))).float().cpu().numpy()
+    trained = np.array([name in set(judge.model.config["attributes"]) for name in ATTRIBUTES])
+    nothing = np.empty((0, len(ATTRIBUTES)))
+    thresholds = np.array(judge.model.config["thresholds"], np.float32)
+    try:
+        check = check_attributes(
+            nothing, nothing.astype(np.int8), thresholds, trained, judge.scores
+        )
+    except (KeyError, TypeError, ValueError):
+        what = "'calibration' is damaged"
+        raise UserError(what, judge.path / "scores.json", TRAIN_ANEW) from None
+    if not check.used.any():
+        what = "no scores.json that tells how often its values are right"
+        raise UserError(what, judge.path, TRAIN_ANEW)
+    return check.answers(logits, least, np.ones(logits.shape, bool)).values[0]
 
 
 def overlay(face: ParsedFace) -> np.ndarray:

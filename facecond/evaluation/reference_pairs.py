@@ -9,8 +9,8 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from facecond.data.appearance import appearance_attributes
 from facecond.data.prepared import PreparedFolder
-from facecond.data.rendered import APPEARANCE_ATTRIBUTES
 from facecond.evaluation.conditions import condition_rows
 from facecond.labels import APPEARANCE, ATTRIBUTES, UNSPECIFIED
 from facecond.seeding import numpy_generator
@@ -29,6 +29,7 @@ class FacePairs:
         mirrored_looks, mirrored_layouts: likewise, where the target gives the appearance and the
             layout is taken from the reference.
         groups: pairs of one number share a factor, and are not independent.
+        appearance: which attributes count as appearance, bool [40].
         planted: whether the true answers are known.
     """
 
@@ -39,6 +40,7 @@ class FacePairs:
     mirrored_looks: np.ndarray
     mirrored_layouts: np.ndarray
     groups: np.ndarray
+    appearance: np.ndarray
     planted: bool
 
     def __len__(self) -> int:
@@ -46,15 +48,9 @@ class FacePairs:
 
     def first(self, count: int) -> FacePairs:
         """The first pairs."""
-        parts = {name: part[:count] for name, part in vars(self).items() if name != "planted"}
-        return FacePairs(**parts, planted=self.planted)
-
-    @property
-    def appearance(self) -> np.ndarray:
-        """Attributes that count as appearance, bool [40]: those planted as such in rendered faces,
-        else those that a mask leaves open."""
-        names = APPEARANCE_ATTRIBUTES if self.planted else APPEARANCE
-        return np.array([name in names for name in ATTRIBUTES])
+        shared = ("appearance", "planted")
+        cut = {name: part[:count] for name, part in vars(self).items() if name not in shared}
+        return FacePairs(**cut, appearance=self.appearance, planted=self.planted)
 
     def asked(self, folder: PreparedFolder, asking: str) -> np.ndarray:
         """Attributes that are given, int8 [n, 40].
@@ -87,12 +83,13 @@ def face_pairs(folder: PreparedFolder, rows: Sequence[int] | np.ndarray, seed: i
     found = _planted(folder, rows, seed) if planted else _others(folder, rows, seed)
     columns = np.array(found, np.int64).reshape(-1, 4).T
     targets, references, truths, mirrored = columns
-    groups = _groups(folder, targets) if planted else np.arange(len(targets))
+    named = appearance_attributes(folder)
+    appearance = np.array([name in named for name in ATTRIBUTES])
     if planted:
-        return FacePairs(targets, references, truths, truths, mirrored, mirrored, groups, True)
-    return FacePairs(
-        targets, references, references, targets, targets, references, groups, planted=False
-    )
+        roles = targets, references, truths, truths, mirrored, mirrored
+        return FacePairs(*roles, _groups(folder, targets), appearance, planted=True)
+    roles = targets, references, references, targets, targets, references
+    return FacePairs(*roles, np.arange(len(targets)), appearance, planted=False)
 
 
 def _planted(

@@ -28,7 +28,7 @@ from facecond.evaluation.rows import Row
 from facecond.evaluation.survey import reconstruct
 from facecond.evaluation.verdicts import judge_attributes, parse
 from facecond.labels import ANYTHING
-from facecond.models.qformer import WHOLE
+from facecond.models.qformer import WHOLE, source_of
 from facecond.models.reference import Reference
 
 ASKINGS: dict[str, tuple[str, ...]] = {
@@ -40,10 +40,14 @@ ASKINGS: dict[str, tuple[str, ...]] = {
 
 
 def taught(pipeline: Any) -> tuple[str, ...]:
-    """What a pipeline was taught to take from a reference; empty where it knows none."""
+    """What a pipeline was taught to take from a reference, and its routing leads somewhere; empty
+    where it knows none."""
     encoder = getattr(pipeline, "condition_encoder", None)
     known = getattr(encoder, "references", ())
-    return tuple(encoder.config.instructions) if encoder is not None and known else ()
+    if encoder is None or not known:
+        return ()
+    routed = pipeline.unet.routed
+    return tuple(take for take in encoder.config.instructions if source_of(take) in routed)
 
 
 def instructions(pipeline: Any, asking: str) -> tuple[str, ...]:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 TEXT_FIELD = "facecond"
 """Text field of the PNG that holds the record as JSON."""
 SCHEMA = "facecond.face/1"
+EDIT_SCHEMA = "facecond.edit/1"
+"""Of an edited photo (`edit_record`)."""
 ORIGIN = "synthetic face, drawn by facecond"
 REQUEST = (
     "seed", "attribute_values", "mask_sha256", "model_hash", "guidance", "guidance_interval",
@@ -190,6 +192,9 @@ def read_face(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
         schema = record["schema"]
     except (ValueError, KeyError, TypeError):
         schema = record = None
+    if record is not None and schema == EDIT_SCHEMA:
+        fix = "Run `facecond edit` again as its record says."
+        raise UserError("it is an edited photo, and its file does not hold the photo", path, fix)
     if record is None or schema != SCHEMA:
         told = "of another version" if schema else "damaged, or of an earlier version"
         raise UserError(f"what it says of its making is {told}", path, f"It must be {SCHEMA}.")

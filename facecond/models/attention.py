@@ -109,7 +109,9 @@ class MultiSourceAttention(nn.Module, AttentionModuleMixin):
             }
         )
         for source, to_kv in self.to_kv.items():
-            if source.split(":")[0] == "reference":  # values of zero: at first it adds nothing
+            # Values of zero: at first a reference adds nothing to a sum. Where sources share a
+            # softmax it takes attention from the others even so (a little: see its tests).
+            if source.split(":")[0] == "reference":
                 nn.init.zeros_(cast(nn.Linear, to_kv).weight[dim:])
         self.gamma = nn.ParameterDict({s: nn.Parameter(torch.zeros(())) for s in sorted(learned)})
         self.to_out = nn.Linear(dim, dim)

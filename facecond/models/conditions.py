@@ -18,7 +18,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from facecond.labels import ANYTHING, ATTRIBUTES, MASK_CLASSES
-from facecond.models.qformer import QFormer
+from facecond.models.qformer import QFormer, instruction_index, source_of
 
 OCCUPANCY = 8
 """A class token knows the share of each cell of an 8 x 8 grid that its class covers."""
@@ -198,7 +198,8 @@ class ConditionEncoder(ModelMixin, ConfigMixin):
         """int8 [B, 40], uint8 [B, H, W] -> tokens [B, T_s, D] by source.
 
         Args:
-            evidence: of reference faces, [B, N, E]; without it there are no tokens of references.
+            evidence: of reference faces, [B, N, E], or [B, R, N, E] where each source has its own;
+                without it there are no tokens of references.
             instructions: what to take from them, int64 [B, R], a column per source of
                 `references`.
         """
@@ -211,10 +212,21 @@ class ConditionEncoder(ModelMixin, ConfigMixin):
             tokens["mask"] = self.mask(mask)  # [B, T, D]
         if evidence is not None and instructions is not None:
             for column, source in enumerate(self.references):
-                tokens[source] = self.qformer(evidence, instructions[:, column], source)
+                seen = evidence if evidence.ndim == 3 else evidence[:, column]  # [B, N, E]
+                tokens[source] = self.qformer(seen, instructions[:, column], source)
         return {source: tokens[source] for source in self.sources if source in tokens}
 
     @apply_forward_hook
     def planes(self, mask: Tensor) -> Tensor | None:
         """uint8 [B, H, W] -> planes [B, D, plane_size, plane_size]; None where it has none."""
         return self.mask_planes(mask) if self.config.plane_size else None
+
+    @apply_forward_hook
+    def read_reference(self, evidence: Tensor, take: str) -> Tensor:
+        """Evidence of reference faces [B, N, E] -> tokens of what is taken from them [B, Q, D].
+
+        Args:
+            take: an instruction of one of the sources in `references`.
+        """
+        asked = torch.full((len(evidence),), instruction_index(take), device=evidence.device)
+        return self.qformer(evidence.to(self.dtype), asked, source_of(take))

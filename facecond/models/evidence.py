@@ -7,12 +7,17 @@
 | `timm:NAME:PATH` | patch tokens or feature map of a timm model (DINOv2, CLIP, ...) |
 | `timm:NAME` | the same, weights from the hub |
 
+Maps that are finer than the grid are averaged to it: DINOv2's 37 x 37 patches, kept for 30,000
+faces, would take 32 GB, and 1.5 GB as 8 x 8.
+
 The encoder is saved with the model, so the licence of its weights holds for the model (DINOv2's is
 Apache-2.0; a classifier's is that of its data). It must not be the classifier that scores.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from math import isqrt
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +31,14 @@ from torch.nn import functional
 
 from facecond.errors import UserError, nearest, reason
 from facecond.models.judges import AttributeClassifier, load_classifier, weights_file
+from facecond.models.weights_hash import weights_hash
 from facecond.storage import sha256
 
 KINDS = ("latents", "classifier", "timm")
 MARGIN = 1.1
 """On the distance that a thousandth of the training's faces exceed."""
+
+_BATCH = 64
 
 
 class EvidenceEncoder(ModelMixin, ConfigMixin):
@@ -40,12 +48,15 @@ class EvidenceEncoder(ModelMixin, ConfigMixin):
         kind: one of `KINDS`.
         grid: side of the grid of cells that latents are cut into.
         network: arguments of the classifier, or `{"name", "size"}` of a timm model.
-        weights: SHA-256 of the file that the weights came from; empty for latents.
+        weights: SHA-256 of the file that the weights came from, or of the hub's weights; empty for
+            latents.
         tokens: number and width of the tokens, N and E.
+        pooled: side of the grid that a finer map is averaged to; 0 keeps it as it is.
 
     Attributes:
         mean, std: of the evidence of the training's faces, [N, E].
-        limit: distance from them (`distance`) beyond which nearly none of those faces lies.
+        limit: distance from them (`distance`) beyond which nearly none of those faces lies;
+            infinite before `measure`.
     """
 
     @register_to_config
@@ -56,6 +67,7 @@ class EvidenceEncoder(ModelMixin, ConfigMixin):
         network: dict[str, Any] | None = None,
         weights: str = "",
         tokens: tuple[int, int] = (1, 1),
+        pooled: int = 0,
     ) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(*tokens))
@@ -87,14 +99,33 @@ class EvidenceEncoder(ModelMixin, ConfigMixin):
         tokens = (
             self._classified(pictures) if self.config.kind == "classifier" else self._timm(pictures)
         )
-        return functional.layer_norm(tokens.float(), tokens.shape[-1:])  # [B, N, E]
+        tokens = _averaged(tokens.float(), self.config.pooled)  # [B, N, E]
+        return functional.layer_norm(tokens, tokens.shape[-1:])  # [B, N, E]
 
     def measure(self, evidence: np.ndarray) -> None:
-        """Learn what the evidence of faces [n, N, E] is like."""
-        known = torch.from_numpy(np.asarray(evidence, np.float32)).to(self.device)
-        self.mean.copy_(known.mean(0))
-        self.std.copy_(known.std(0).clamp(min=1e-3))
-        self.limit.copy_(MARGIN * torch.quantile(self.distance(known), 0.999))
+        """Learn what the evidence of faces [n, N, E] is like, a batch of them at a time.
+
+        One face tells nothing of others: then no picture counts as strange.
+        """
+        count = len(evidence)
+        if count < 2:
+            return
+
+        def batches() -> Iterator[Tensor]:
+            for start in range(0, count, _BATCH):
+                part = np.asarray(evidence[start : start + _BATCH], np.float32)
+                yield torch.from_numpy(part).to(self.device)  # [B, N, E]
+
+        mean = torch.zeros_like(self.mean, dtype=torch.double)  # [N, E]
+        squares = mean.clone()
+        for part in batches():
+            mean += part.sum(0, dtype=torch.double) / count
+        for part in batches():
+            squares += (part - mean).square().sum(0)
+        self.mean.copy_(mean)
+        self.std.copy_((squares / (count - 1)).sqrt().clamp(min=1e-3))
+        distances = torch.cat([self.distance(part) for part in batches()])
+        self.limit.copy_(MARGIN * torch.quantile(distances, 0.999))
 
     def distance(self, evidence: Tensor) -> Tensor:
         """How far evidence [B, N, E] is from that of the training's faces, [B]; for those about 1.
@@ -107,13 +138,15 @@ class EvidenceEncoder(ModelMixin, ConfigMixin):
 
     def _classified(self, pictures: Tensor) -> Tensor:
         size = self.model.config.image_size
-        features = self.model.trunk(_resized(pictures, size))  # [B, W, size / 8, size / 8]
+        resized = _resized(pictures, size).to(self.model.dtype)
+        features = self.model.trunk(resized)  # [B, W, size / 8, size / 8]
         return rearrange(features, "b c h w -> b (h w) c")  # [B, N, E]
 
     def _timm(self, pictures: Tensor) -> Tensor:
         pictures = _resized(pictures, dict(self.config.network)["size"])
         normalised = (pictures / 2 + 0.5 - self.pixel_mean) / self.pixel_std
-        features = self.model.forward_features(normalised)
+        dtype = next(self.model.parameters()).dtype
+        features = self.model.forward_features(normalised.to(dtype))
         if features.ndim == 4:  # a convolutional network
             return rearrange(features, "b c h w -> b (h w) c")  # [B, N, E]
         return features[:, getattr(self.model, "num_prefix_tokens", 0) :]  # [B, N, E]
@@ -126,7 +159,8 @@ def load_evidence(
 
     Args:
         latent_shape: channels, height, width of their latents.
-        grid: see `EvidenceEncoder`; at most the latents' side, and a divisor of it.
+        grid: side of the grid of tokens. Of latents a divisor of their side, or it is that side; a
+            map of features that is finer is averaged to it.
 
     Raises:
         UserError: an unknown spec, a grid that does not fit, weights that cannot be read.
@@ -139,14 +173,15 @@ def load_evidence(
     elif kind == "classifier" and rest:
         classifier = load_classifier(rest)
         settings["network"] = {k: v for k, v in classifier.config.items() if k[0] != "_"}
-        settings["weights"] = _hash_of_weights(rest)
+        settings["weights"], settings["pooled"] = _hash_of_weights(rest), grid
         weights = classifier.state_dict()
     elif kind == "timm" and rest:
         name, _, path = rest.partition(":")
         network = _trained_timm(name, path)
         side = int(_timm_options(network)["input_size"][-1])
         settings["network"] = {"name": name, "size": side}
-        settings["weights"] = sha256(path) if path else ""
+        settings["weights"] = sha256(path) if path else weights_hash(network)
+        settings["pooled"] = grid
         weights = network.state_dict()
     else:
         words = "latents, classifier:PATH, timm:NAME:PATH or timm:NAME"
@@ -208,6 +243,15 @@ def _timm_options(network: nn.Module) -> dict[str, Any]:
     import timm
 
     return timm.data.resolve_model_data_config(network)
+
+
+def _averaged(tokens: Tensor, grid: int) -> Tensor:
+    """Tokens [B, N, E] of a square map, averaged to a grid that is coarser; 0 is none."""
+    side = isqrt(tokens.shape[1])
+    if not 0 < grid < side or side**2 != tokens.shape[1]:
+        return tokens
+    cells = rearrange(tokens, "b (h w) c -> b c h w", h=side)
+    return rearrange(functional.adaptive_avg_pool2d(cells, grid), "b c h w -> b (h w) c")
 
 
 def _resized(pictures: Tensor, size: int) -> Tensor:

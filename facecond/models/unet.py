@@ -148,6 +148,11 @@ class FaceUNet(UNet2DConditionModel):
         """The cross-attention layers in order of execution."""
         return [self.get_submodule(f"{layer.id}.attn2") for layer in self.trained_routing.layers]
 
+    @property
+    def routed(self) -> frozenset[str]:
+        """Sources that the routing in use leads to some layer."""
+        return frozenset(s for attention in self.cross_attentions() for s in attention.plan)
+
     def conditions(
         self,
         tokens: dict[str, Tensor],

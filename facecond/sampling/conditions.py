@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,13 +11,16 @@ from torch import Tensor
 
 from facecond.diffusion.guidance import Scale
 from facecond.errors import UserError
-from facecond.models.reference import Reference, reference_tokens
+from facecond.models.reference import ReferenceReader
 from facecond.sampling.inputs import (
     Attributes,
+    References,
     attribute_values,
     batch_of,
     mask_labels,
     read_attributes,
+    read_references,
+    reference_faces,
 )
 from facecond.sampling.passes import Blend, Given
 
@@ -27,7 +29,7 @@ def read_batch(
     pipeline: Any,
     attributes: Attributes | None,
     mask: Tensor | np.ndarray | None,
-    reference: Reference | Sequence[Reference],
+    reference: References | None,
     blend: Blend | None,
     noise: tuple[Any, Any, Any],
     copies: int,
@@ -43,17 +45,16 @@ def read_batch(
     """
     device, size = pipeline._execution_device, pipeline.image_size
     read, emphasis = read_attributes(attributes)
-    batch = batch_of(read, mask, *noise, copies)
+    faces = read_references(reference)
+    batch = batch_of(read, mask, *noise, copies, faces)
     if batch < 1:
         fix = "Give seeds, or num_images_per_condition from 1 up."
         raise UserError("there is no face to draw", "num_images_per_condition", fix)
-    faces = [reference] if isinstance(reference, Reference) else list(reference)
+    faces = reference_faces(faces, batch, copies)
     values = attribute_values(read, batch, copies, device)
     labels = mask_labels(mask, size, batch, copies, device)
-    taken = reference_tokens(
-        faces, batch, pipeline.condition_encoder, pipeline.evidence_encoder, pipeline.first_stage
-    )
-    given = Given(values, labels, taken)
+    taken = reader_of(pipeline)(faces, batch)
+    given = Given(values, labels, taken, tuple(faces))
     if blend is None:
         return given, emphasis
     there, scaled = read_attributes(blend.attributes)
@@ -65,3 +66,14 @@ def read_batch(
     labels = mask_labels(blend.mask, size, batch, copies, device)
     share = torch.as_tensor(blend.share, dtype=torch.float32).expand(batch)
     return replace(given, towards=(Given(values, labels, taken), share)), emphasis
+
+
+def reader_of(pipeline: Any) -> ReferenceReader:
+    """What a pipeline reads references with, under the routing in use."""
+    return ReferenceReader(
+        pipeline.condition_encoder,
+        pipeline.evidence_encoder,
+        pipeline.first_stage,
+        pipeline.unet.routed,
+        pipeline._execution_device,
+    )

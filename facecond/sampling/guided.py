@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -14,7 +14,8 @@ from facecond.diffusion.paths import log_snr_of
 from facecond.errors import UserError
 from facecond.models.routing import Window
 from facecond.models.weights_hash import weights_hash
-from facecond.sampling.passes import Given, Passes, guidance_plan
+from facecond.sampling.conditions import reader_of
+from facecond.sampling.passes import Autocast, Given, Passes, guidance_plan
 
 WEAKER = "weaker"
 """Name of the scale of autoguidance."""
@@ -58,6 +59,7 @@ def make_guided(
     scales: Mapping[str, Scale],
     interval: Interval | None,
     share: float,
+    autocast: Autocast | None = None,
 ) -> Guided:
     """Read the conditions of a batch for all passes.
 
@@ -66,6 +68,7 @@ def make_guided(
         weaker: another one of the same latents and objective, or None.
         scales: by part, and `weaker`.
         interval, share: see `Guided`.
+        autocast: number format of the denoiser; None = the pipeline's.
 
     Raises:
         UserError: an unknown part, a scale or interval out of range, a weaker model that does not
@@ -78,20 +81,30 @@ def make_guided(
         what = "a weaker model and its scale go together"
         raise UserError(what, "guidance", f"Give both weaker=MODEL and {{'{WEAKER}': 1.5}}.")
     away = plan({WEAKER: scales.pop(WEAKER, 1.0)}, [WEAKER], len(given.values)).scales.get(WEAKER)
-    passes = _passes(pipeline, given, scales)
+    passes = _passes(pipeline, given, scales, autocast)
     window = interval_window(interval, pipeline.config["schedule"])
     if weaker is None or away is None:
         return Guided(passes, interval=window, rescale=share)
     _check_weaker(pipeline, weaker)
     hidden = {part: w for part, w in scales.items() if bool((torch.as_tensor(w) == 0).any())}
-    return Guided(passes, _passes(weaker, given, hidden), away, window, share)
+    theirs = _read_again(weaker, given)
+    return Guided(passes, _passes(weaker, theirs, hidden, autocast), away, window, share)
 
 
-def _passes(pipeline: Any, given: Given, scales: Mapping[str, Scale]) -> Passes:
+def _read_again(weaker: Any, given: Given) -> Given:
+    """The conditions with what the weaker model itself takes of the references: tokens of another
+    Q-Former mean nothing to it. It is without those that it does not know."""
+    reader = reader_of(weaker)
+    known = [reference for reference in given.references if reader.takes(reference.take)]
+    return replace(given, taken=reader(known, len(given.values)))
+
+
+def _passes(
+    pipeline: Any, given: Given, scales: Mapping[str, Scale], autocast: Autocast | None
+) -> Passes:
     unet, encoder = pipeline.unet, pipeline.condition_encoder
-    routed = {source for layer in unet.cross_attentions() for source in layer.plan}
-    rows = guidance_plan(scales, given, encoder, sorted(routed))
-    return Passes(unet, encoder, rows, given, pipeline._autocast)
+    rows = guidance_plan(scales, given, encoder, sorted(unet.routed))
+    return Passes(unet, encoder, rows, given, autocast or pipeline._autocast)
 
 
 def interval_window(interval: Interval | None, schedule: str) -> Window | None:

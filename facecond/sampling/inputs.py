@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,11 +24,14 @@ from facecond.labels import (
     attribute_index,
     parse_emphasis,
 )
+from facecond.models.reference import Reference
 from facecond.seeding import torch_generator
 
 Attributes = Tensor | np.ndarray | str | Mapping[str, Any] | Sequence[Any]
 """int8 [B, 40] or [40]; `"Smiling=1.5,-Eyeglasses"`; `{"Smiling": True}`; or a list of such, one
 per face."""
+References = Reference | np.ndarray | Sequence[Reference | np.ndarray]
+"""A reference, a picture whose appearance is taken, or several of either."""
 
 
 def read_attributes(
@@ -76,6 +80,7 @@ def batch_of(
     generator: torch.Generator | Sequence[torch.Generator] | None,
     latents: Tensor | None,
     copies: int,
+    references: Sequence[Reference] = (),
 ) -> int:
     """Number of faces: of what is given one per face, the first; else `copies`."""
     if seeds is not None:
@@ -84,7 +89,7 @@ def batch_of(
         return len(generator)
     if latents is not None:
         return len(latents)
-    for given, single in ((values, 1), (mask, 2)):
+    for given, single in ((values, 1), (mask, 2), *((each.image, 3) for each in references)):
         if given is not None and np.ndim(given) > single:
             return len(given) * copies
     return copies
@@ -166,6 +171,28 @@ def mask_labels(
     if bad := sorted(set(labels.unique().tolist()) - set(range(len(MASK_CLASSES))) - {ANYTHING}):
         raise UserError(f"unknown classes {bad}", "mask", "Use 0..18, and 255 for anything.")
     return labels.to(device, torch.uint8)
+
+
+def read_references(references: References | None) -> list[Reference]:
+    """References in any form -> a list; a picture or a stack of pictures is one reference.
+
+    Raises:
+        UserError: what is given is no picture.
+    """
+    if references is None:
+        return []
+    several = references if isinstance(references, Sequence) else [references]
+    return [one if isinstance(one, Reference) else Reference(one) for one in several]
+
+
+def reference_faces(references: Sequence[Reference], batch: int, copies: int) -> list[Reference]:
+    """References of one picture per condition -> of one per face; others stay as they are."""
+    return [
+        replace(each, image=each.image.repeat(copies, 0))
+        if each.image.ndim == 4 and len(each.image) > 1 and len(each.image) * copies == batch
+        else each
+        for each in references
+    ]
 
 
 def _repeated(given: Tensor, batch: int, copies: int) -> Tensor:

@@ -15,7 +15,7 @@ from facecond.diffusion.guidance import GuidancePlan, Scale, plan
 from facecond.labels import ANYTHING, ATTRIBUTES, UNSPECIFIED
 from facecond.models.attention import Conditions
 from facecond.models.conditions import ConditionEncoder
-from facecond.models.reference import ReferenceTokens
+from facecond.models.reference import Reference, ReferenceTokens
 from facecond.models.routing import SOURCES
 from facecond.models.unet import FaceUNet
 
@@ -47,13 +47,15 @@ class Given:
     Attributes:
         values: attributes int8 [B, 40].
         labels: masks uint8 [B, S, S].
-        taken: of references.
+        taken: of references, by the model that the passes are of.
+        references: what it was taken from.
         towards: conditions whose tokens are mixed in, and the share of them, [B].
     """
 
     values: Tensor
     labels: Tensor
     taken: ReferenceTokens
+    references: tuple[Reference, ...] = ()
     towards: tuple[Given, Tensor] | None = None
 
     def has(self, part: str) -> Tensor:

@@ -26,6 +26,7 @@ from facecond.storage import atomic_folder, hash_of, write_json, write_text
 NOT_TRAINING = (
     "sampling", "data.root", "routing.file", "routing.sensitivity", "train.num_workers",
     "train.log_every", "train.checkpoint_every_s", "train.keep_checkpoints", "train.sample_every",
+    "reference.pairs",
 )  # fmt: skip
 """Config that may change between the parts of a run: it does not touch the weights. (What the files
 of a routing say is in `routing_hash`.)"""

@@ -7,6 +7,7 @@ been. The state is the weights, their average, the optimisers and the step.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from facecond.diffusion.paths import log_snr
 from facecond.diffusion.schedulers import scheduler
 from facecond.errors import UserError
 from facecond.models.condition_dropout import ConditionDropout
+from facecond.models.denoiser import Denoiser
 from facecond.pipeline import GUIDED
 from facecond.seeding import torch_generator
 from facecond.storage import hash_of
@@ -35,7 +37,11 @@ from facecond.training.updates import Updates
 
 
 def train(
-    config: RunConfig, out: str | Path, resume: str = "auto", init: str | Path | None = None
+    config: RunConfig,
+    out: str | Path,
+    resume: str = "auto",
+    init: str | Path | None = None,
+    build: Callable[..., Denoiser] = setup.denoiser_for,
 ) -> Path:
     """Train a denoiser into the run folder `out` and return the model folder `out/model`.
 
@@ -46,6 +52,7 @@ def train(
             a checkpoint folder.
         init: model folder (or finished run) whose weights a new run begins with; a run that goes on
             from a checkpoint keeps its own.
+        build: makes the new denoiser, with the arguments of `setup.denoiser_for`.
 
     Raises:
         UserError: a fault in config or data; a checkpoint of another run; a loss that stays
@@ -72,11 +79,14 @@ def train(
 
     # Model, new or with the weights of another.
     shape = setup.latent_shape(config, folder)
-    references = References(config, folder.image_size, shape)
-    model = setup.denoiser_for(config, folder.image_size, shape, references)
+    references = References(config, folder.image_size, shape, folder)
+    model = build(config, folder.image_size, shape, references)
     with_reference = bool(model.condition_encoder.references)
+    sources = model.unet.trained_routing.sources
     run["routing_hash"] = hash_of(model.unet.trained_routing.to_dict())
-    session.check_same(before or run, run, out)  # the files that a routing names may have changed
+    if with_reference:
+        run |= references.hashes()
+    session.check_same(before or run, run, out)  # the files that a config names may have changed
     if begin.record is not None and state is None:
         report = begin.fill(model)
         if main:
@@ -98,7 +108,7 @@ def train(
         run["first_stage_hash"] = setup.first_stage_hash(stage_path)
         faces: LatentCache | PairedLatents = cache
         if with_reference:
-            faces = references.dataset(folder, cache, stage, run["first_stage_hash"], out)
+            faces = references.dataset(sources, cache, stage, run["first_stage_hash"], out)
 
     if main and references.report:
         tqdm.write(references.report)
@@ -124,7 +134,7 @@ def train(
     )
 
     batches, micro = steps.batches(faces), knobs.accumulation
-    tasks = references.tasks(model) if with_reference else None
+    tasks = references.tasks_of(sources) if with_reference else None
     perceptual = setup.perceptual_loss_for(config, objective, stage)
     if perceptual is not None:
         stage.to(device)
@@ -151,7 +161,8 @@ def train(
                 if tasks is not None:
                     asked = tasks(batch["task"], batch["attribute"], attributes, mask, randomness)
                     attributes, mask = asked.attributes, asked.mask
-                    evidence, instructions = batch["evidence"], asked.instructions  # [B, N, E]
+                    evidence = tasks.evidence(batch)  # [B, N, E] or [B, R, N, E]
+                    instructions = asked.instructions  # [B, R]
                     gates = gates * asked.weights[:, None]  # [B, L, S]
                 gates = dropout.drop_layers(gates, len(x_0), randomness)
                 x_t = objective.add_noise(x_0, noise, t)

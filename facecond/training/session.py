@@ -110,11 +110,17 @@ def state_to_resume(out: Path, resume: str, main: bool) -> dict[str, Any] | None
 
 
 def check_same(before: dict[str, Any], run: dict[str, Any], out: Path) -> None:
-    """Raise `UserError` unless the run that is to go on has the same data and config."""
-    kinds = {"data_hash": "data", "config_hash": "config", "routing_hash": "routing"}
-    for key, what in kinds.items():
-        if key == "routing_hash" and not (key in before and key in run):
-            continue  # it is known once the network is built, after the first of two calls
+    """Raise `UserError` unless the run that is to go on has the same data, config, and weights of
+    others."""
+    kinds = {"data_hash": "data", "config_hash": "config"}
+    late = {
+        "routing_hash": "routing",
+        "evidence_hash": "evidence encoder",
+        "embedder_hash": "face embedding",
+    }
+    for key, what in (kinds | late).items():
+        if key in late and not (key in before and key in run):
+            continue  # they are known once the network is built, after the first of two calls
         if before.get(key) != run[key]:
             raise UserError(
                 f"the run was begun with another {what}",

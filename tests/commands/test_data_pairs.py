@@ -47,12 +47,24 @@ def test_planted_factors_need_no_tables(tmp_path, capsys):
     assert "appearance                24          48                16" in told
 
 
+def test_counted_pairs_are_kept_for_a_training(plain, tmp_path, capsys):
+    words = ["--min-flips", 2, "--cache", tmp_path / "pairs.safetensors"]
+    assert _pairs(plain, *words) == 0
+    first = capsys.readouterr()
+    assert "pair/s" in first.err and (tmp_path / "pairs.safetensors").is_file()
+    assert _pairs(plain, *words) == 0
+    again = capsys.readouterr()
+    assert again.out == first.out and again.err == ""
+
+
 def test_persons_are_told_apart_by_the_judge(plain, tmp_path, capsys):
     AttributeClassifier(width=8, image_size=64).save_pretrained(tmp_path / "judge")
-    words = ["--embedder", "judge", "--classifier", tmp_path / "judge", "--same-person", "1"]
-    assert _pairs(plain, *words) == 0
+    words = ["--embedder", "judge", "--classifier", tmp_path / "judge"]
+    assert _pairs(plain, *words, "--same-person", "1", "--one-person", "1") == 0
     told = capsys.readouterr().out
     assert "told apart by an embedding" in told and "warning" not in told
+    assert _pairs(plain, *words, "--one-person", "-1") == 0
+    assert "10 of 10 faces of the test split look like" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import hashlib
 import json
 from pathlib import Path
 
@@ -10,6 +12,8 @@ import pytest
 from PIL import Image
 
 from facecond.cli import main
+from facecond.commands.references import read_references
+from facecond.errors import UserError
 
 TINY = [
     "train.steps=2", "train.batch_size=8", "train.sample_every=0", "sampling.steps=2",
@@ -55,21 +59,81 @@ def test_what_was_taken_is_recorded(reader: Path, photo: Path, tmp_path: Path) -
     assert len({r["sha256"] for r in records[0]["references"]}) == 1
 
 
-@pytest.mark.parametrize("kind", ["grey", "palette", "cmyk", "wide", "alpha", "turned"])
-def test_photos_of_any_size_mode_and_orientation(
-    reader: Path, photo: Path, tmp_path: Path, kind: str
-) -> None:
-    picture = Image.open(photo).convert("RGB")
-    modes = {"grey": "L", "palette": "P", "cmyk": "CMYK", "alpha": "RGBA"}
-    picture = (
-        picture.resize((200, 90)) if kind == "wide" else picture.convert(modes.get(kind, "RGB"))
-    )
-    suffix = ".tif" if kind == "cmyk" else ".png"
+def asked(file: Path, **options: list) -> argparse.Namespace:
+    """The command line of one reference."""
+    settings = {"take": [], "weight": [], "detector": None} | options
+    return argparse.Namespace(reference=[str(file)], **settings)
+
+
+def upright() -> Image.Image:
+    """A picture without any symmetry, 64 x 64 RGB."""
+    at = np.linspace(0, 255, 64)
+    planes = [np.tile(at, (64, 1)), np.tile(at[:, None], (1, 64)), np.full((64, 64), 90)]
+    return Image.fromarray(np.stack(planes, -1).astype(np.uint8))
+
+
+@pytest.mark.parametrize("kind", ["L", "1", "P", "CMYK", "RGBA", "LA"])
+def test_photos_of_any_mode(tmp_path: Path, kind: str) -> None:
+    picture = upright().convert(kind)
+    file = tmp_path / ("photo.tif" if kind == "CMYK" else "photo.png")
+    picture.save(file)
+    ((_, reference),) = read_references(asked(file), 64)
+    assert np.array_equal(reference.image, np.asarray(picture.convert("RGB")))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("deep", [False, True])
+def test_photos_of_any_orientation(tmp_path: Path, orientation: int, deep: bool) -> None:
+    turn = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # Pillow's names of the inverse turns
+    picture = upright().convert("L")
+    lying = picture.transpose(Image.Transpose(turn[orientation])) if orientation > 1 else picture
+    if deep:
+        lying = Image.fromarray(np.asarray(lying).astype(np.uint16) * 257)
     exif = Image.Exif()
-    if kind == "turned":
-        exif[0x0112], suffix = 6, ".jpg"
-    picture.save(tmp_path / f"photo{suffix}", exif=exif)
-    assert sample(reader, tmp_path / "out", "--reference", tmp_path / f"photo{suffix}") == 0
+    exif[0x0112] = orientation
+    lying.save(tmp_path / "photo.png", exif=exif)
+    ((_, reference),) = read_references(asked(tmp_path / "photo.png"), 64)
+    assert np.array_equal(reference.image[..., 0], np.asarray(picture))
+
+
+@pytest.mark.parametrize("kind", ["I;16", "I", "F"])
+def test_photos_of_more_than_eight_bits(tmp_path: Path, kind: str) -> None:
+    grey = np.asarray(upright().convert("L"))
+    scale, dtype = {"I;16": (257, "u2"), "I": (257, "i4"), "F": (1 / 255, "f4")}[kind]
+    picture = Image.fromarray((grey * np.float64(scale)).astype(dtype))
+    assert picture.mode == kind
+    picture.save(tmp_path / "photo.tif")
+    ((_, reference),) = read_references(asked(tmp_path / "photo.tif"), 64)
+    assert np.array_equal(reference.image, np.stack([grey] * 3, -1))
+    Image.fromarray(np.full((64, 64), 3.5, np.float32)).save(tmp_path / "bright.tif")
+    with pytest.raises(UserError, match=r"bright.tif: .* got float32 from 3.5 to 3.5"):
+        read_references(asked(tmp_path / "bright.tif"), 64)
+
+
+def test_the_central_square_of_a_wide_photo_is_taken(tmp_path: Path) -> None:
+    wide = Image.new("RGB", (160, 64), "red")
+    wide.paste(upright(), (48, 0))
+    wide.save(tmp_path / "wide.png")
+    ((_, reference),) = read_references(asked(tmp_path / "wide.png"), 64)
+    assert np.array_equal(reference.image, np.asarray(upright()))
+
+
+def test_a_lying_photo_is_recorded_as_the_upright_one(
+    reader: Path, photo: Path, tmp_path: Path
+) -> None:
+    picture, exif = Image.open(photo).convert("RGB"), Image.Exif()
+    exif[0x0112] = 6
+    picture.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "lying.png", exif=exif)
+    assert sample(reader, tmp_path / "out", "--reference", tmp_path / "lying.png") == 0
+    (told,) = json.loads((tmp_path / "out" / "samples.json").read_text())[0]["references"]
+    assert told["sha256"] == hashlib.sha256(np.asarray(picture).tobytes()).hexdigest()
+
+
+@pytest.mark.parametrize("take", ["", ",", " , "])
+def test_nothing_to_take_is_told(tmp_path: Path, take: str) -> None:
+    upright().save(tmp_path / "photo.png")
+    with pytest.raises(UserError, match="--take: it names nothing"):
+        read_references(asked(tmp_path / "photo.png", take=[take]), 64)
 
 
 def test_no_reference_and_weight_zero_draw_the_same(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections import namedtuple
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +43,7 @@ def test_evidence_is_that_of_the_split_in_order(folder: PreparedFolder, tmp_path
     assert encoder.count == len(rows) and np.array_equal(found, again)
 
 
-@pytest.mark.parametrize("fault", ["stale", "damaged", "missing"])
+@pytest.mark.parametrize("fault", ["stale", "damaged", "damaged manifest", "missing"])
 def test_a_stale_or_damaged_cache_is_built_anew(
     folder: PreparedFolder, tmp_path: Path, fault: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -52,6 +54,8 @@ def test_a_stale_or_damaged_cache_is_built_anew(
         content = bytearray(file.read_bytes())
         content[-1] ^= 1
         file.write_bytes(content)
+    elif fault == "damaged manifest":
+        (tmp_path / "e" / "manifest.json").write_text('{"identity": ')
     elif fault == "missing":
         file.unlink()
     name = "b" if fault == "stale" else "a"
@@ -60,12 +64,34 @@ def test_a_stale_or_damaged_cache_is_built_anew(
     assert ("anew" in capsys.readouterr().out) == (fault != "missing")
 
 
+@pytest.mark.parametrize("value", [np.nan, 1e6], ids=["never", "not in half precision"])
 def test_evidence_that_is_not_finite_is_refused_and_leaves_nothing(
-    folder: PreparedFolder, tmp_path: Path
+    folder: PreparedFolder, tmp_path: Path, value: float
 ) -> None:
     def broken(pictures: np.ndarray) -> np.ndarray:
-        return np.full((len(pictures), 4, 3), np.nan, np.float32)
+        return np.full((len(pictures), 4, 3), value, np.float32)
 
     with pytest.raises(UserError, match="not finite"):
         evidence_cache(folder, "generator", broken, tmp_path / "e", {})
     assert not (tmp_path / "e").exists()
+
+
+def test_the_size_is_told_and_a_full_disk_before_anything_is_written(
+    folder: PreparedFolder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def wide(pictures: np.ndarray) -> np.ndarray:
+        return np.zeros((len(pictures), 500, 1000), np.float32)
+
+    count = len(folder.indices("generator"))
+    size = f"{count} faces x 500 tokens x 1000 numbers = {count / 1000:.2f} GB"
+    disk = namedtuple("disk", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: disk(2e9, 2e9, 1000 * count))
+    with pytest.raises(UserError, match=f"{size} of evidence, 0.00 GB are free.*reference.grid"):
+        evidence_cache(folder, "generator", wide, tmp_path / "e", {})
+    assert not (tmp_path / "e").exists()
+    monkeypatch.undo()
+    evidence_cache(folder, "generator", wide, tmp_path / "e", {})
+    assert f"evidence: {size}" in capsys.readouterr().out

@@ -21,10 +21,12 @@ from facecond.evaluation.photo import (
     align,
     central_square,
     choose_face,
+    judge_attributes,
     overlay,
     parse_face,
 )
-from facecond.labels import ANYTHING, PALETTE, colour_mask
+from facecond.labels import ANYTHING, ATTRIBUTES, PALETTE, UNSPECIFIED, colour_mask
+from facecond.metrics.attribute_calibration import calibrate
 from facecond.models.judges import FaceParser
 from facecond.seeding import key_of
 
@@ -102,3 +104,39 @@ def test_palette_files_keep_the_ids_and_show_the_colours(tmp_path: Path) -> None
 def test_the_overlay_is_half_face_half_classes() -> None:
     face = ParsedFace(np.full((4, 4, 3), 100, np.uint8), np.full((4, 4), 13, np.uint8), 0.5)
     np.testing.assert_array_equal(overlay(face)[2, 2], (50 + PALETTE[13] / 2).round())
+
+
+class Fixed(torch.nn.Module):
+    """A classifier of fixed logits."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, logits: dict[str, float]) -> None:
+        super().__init__()
+        self.config = {"image_size": 32, "attributes": list(logits), "thresholds": [0.0] * 40}
+        self.logits = torch.zeros(1, 40)
+        for name, value in logits.items():
+            self.logits[0, ATTRIBUTES.index(name)] = value
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        assert images.shape == (1, 3, 32, 32)
+        return self.logits
+
+
+def test_attributes_that_are_read_well_and_surely() -> None:
+    present = np.arange(200) % 2 == 0
+    told = calibrate(np.where(present, 3.0, -3.0), present).as_json()
+    scores = {
+        "per_attribute": {"Male": 0.98, "Young": 0.97, "Smiling": 0.99, "Bald": 0.51},
+        "calibration": dict.fromkeys(("Male", "Young", "Smiling", "Bald"), told),
+    }
+    network = Fixed({"Male": 3.0, "Young": -3.0, "Smiling": 0.01, "Bald": 3.0})
+    judge = Judge(network, Path("judge"), scores)
+    values = judge_attributes(np.zeros((64, 64, 3), np.uint8), judge)
+    known = {ATTRIBUTES[i]: int(values[i]) for i in np.flatnonzero(values != UNSPECIFIED)}
+    assert known == {"Male": 1, "Young": 0}  # Smiling is not sure, Bald is not read well
+    with pytest.raises(UserError, match=r"judge: no scores\.json"):
+        judge_attributes(np.zeros((64, 64, 3), np.uint8), Judge(network, Path("judge"), {}))
+    damaged = {"per_attribute": {"Male": 0.98}, "calibration": {"Male": {"slope": 1}}}
+    with pytest.raises(UserError, match="'calibration' is damaged"):
+        judge_attributes(np.zeros((64, 64, 3), np.uint8), Judge(network, Path("judge"), damaged))

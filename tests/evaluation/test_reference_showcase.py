@@ -19,6 +19,7 @@ from facecond.evaluation.report import render_report
 from facecond.evaluation.report_parts import FromReferences, Report
 from facecond.evaluation.showcase import Sampler
 from facecond.labels import ATTRIBUTES
+from facecond.models.qformer import source_of
 from facecond.models.reference import Reference
 
 SIZE, SIDE = 16, 3
@@ -30,6 +31,7 @@ class Recording:
     def __init__(self, *instructions: str) -> None:
         config = SimpleNamespace(instructions=instructions)
         self.condition_encoder = SimpleNamespace(references=instructions, config=config)
+        self.unet = SimpleNamespace(routed={source_of(take) for take in instructions})
 
     def __call__(
         self,
@@ -118,8 +120,9 @@ def test_the_page_and_the_picture_hold_all_tiles(folder: PreparedFolder, tmp_pat
 
 def test_real_faces_have_no_truth(folder: PreparedFolder) -> None:
     plain: Any = SimpleNamespace(
-        factors=None, identities=None, image_size=SIZE, root=folder.root, names=folder.names,
-        attributes=folder.attributes, indices=folder.indices, mask=folder.mask, image=folder.image,
+        factors=None, identities=None, source="folder", image_size=SIZE, root=folder.root,
+        names=folder.names, attributes=folder.attributes, indices=folder.indices,
+        mask=folder.mask, image=folder.image,
     )  # fmt: skip
     part = shown(plain, "appearance", "geometry")
     assert part is not None

@@ -23,6 +23,7 @@ from facecond.evaluation.reference_rows import LEAKS, LOWER, SCORES
 from facecond.evaluation.references import REFERENCES, instructions, taught
 from facecond.evaluation.tables import meaning
 from facecond.labels import ATTRIBUTES
+from facecond.models.qformer import source_of
 from facecond.models.reference import Reference
 
 BLOCKS, SIDE = 6, 3
@@ -68,6 +69,7 @@ def taker(world: Any, faces: PreparedFolder, **habits: bool) -> Any:
             references=("reference:appearance", "reference:geometry"),
             config=SimpleNamespace(instructions=("appearance", "geometry")),
         )
+        unet = SimpleNamespace(routed={"reference:appearance", "reference:geometry"})
 
         def __call__(
             self, attributes: np.ndarray, mask: np.ndarray, seeds: Sequence[int], **options: Any
@@ -235,11 +237,12 @@ def test_every_row_has_a_score_a_meaning_and_its_counts(found: Any) -> None:
 
 
 def test_instructions_are_those_that_were_taught() -> None:
-    def pipeline(*instructions: str) -> Any:
+    def pipeline(*instructions: str, off: Sequence[str] = ()) -> Any:
         encoder = SimpleNamespace(
             references=instructions, config=SimpleNamespace(instructions=instructions)
         )
-        return SimpleNamespace(condition_encoder=encoder)
+        routed = {source_of(take) for take in instructions} - set(off)
+        return SimpleNamespace(condition_encoder=encoder, unet=SimpleNamespace(routed=routed))
 
     taught_both = pipeline("appearance", "geometry")
     assert instructions(taught_both, "geometry") == ("geometry",)
@@ -248,5 +251,7 @@ def test_instructions_are_those_that_were_taught() -> None:
     assert instructions(pipeline("everything"), "both") == ()
     assert instructions(pipeline("appearance"), "geometry") == ()
     assert instructions(pipeline("appearance"), "both") == ()
+    dark = pipeline("appearance", "geometry", off=["reference:geometry"])
+    assert taught(dark) == ("appearance",)
     assert taught(pipeline()) == taught(SimpleNamespace()) == ()
     assert "references" in PROTOCOLS["full"].probes

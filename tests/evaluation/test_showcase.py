@@ -11,7 +11,7 @@ import pytest
 
 from facecond.data.prepared import PreparedFolder
 from facecond.data.writing import PreparedWriter
-from facecond.evaluation.conditions import HAIR, OPENED, exclusive_with
+from facecond.evaluation.conditions import HAIR, OPENED
 from facecond.evaluation.report import render_report
 from facecond.evaluation.report_parts import Report, describe
 from facecond.evaluation.showcase import (
@@ -22,7 +22,7 @@ from facecond.evaluation.showcase import (
     shared_attributes,
     toggles,
 )
-from facecond.labels import ANYTHING, ATTRIBUTES, MASK_CLASSES
+from facecond.labels import ANYTHING, ATTRIBUTES, MASK_CLASSES, exclusive_with
 
 SIZE = 16
 HAT, GLASSES, BALD, FIRST_BARE, SECOND_BARE = range(5)

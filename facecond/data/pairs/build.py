@@ -12,9 +12,9 @@ import numpy as np
 from tqdm import tqdm
 
 from facecond.data.pairs.compare import merged_labels
-from facecond.data.pairs.persons import Embed, Persons, leaks
+from facecond.data.pairs.persons import Embed, Persons, check_shown_twice, leaks, likenesses
 from facecond.data.pairs.result import SCHEMA, Pairs, read_pairs, write_pairs
-from facecond.data.pairs.rules import TASKS, PairRules
+from facecond.data.pairs.rules import TASKS, USUAL, PairRules
 from facecond.data.pairs.search import Found, search_faces, search_factors
 from facecond.data.pictures import resize_mask
 from facecond.data.prepared import PreparedFolder
@@ -29,6 +29,7 @@ _KNOBS = {
     "appearance": "Raise pairs.max_appearance_distance or pairs.max_mask_miou, lower "
     "pairs.min_stated",
     "geometry": "Lower pairs.min_mask_miou or pairs.min_flips, compare the merged classes",
+    "identity": "Use data with more pictures per person, raise pairs.max_mask_miou",
     "reconstruction": "Use a larger split",
 }
 
@@ -38,7 +39,7 @@ def build_pairs(
     split: str,
     rules: PairRules,
     *,
-    tasks: Sequence[str] = TASKS,
+    tasks: Sequence[str] = USUAL,
     embed: Embed | None = None,
     embed_hash: str = "",
     cache: str | Path | None = None,
@@ -50,6 +51,8 @@ def build_pairs(
       `max_mask_miou`;
     - geometry: different persons whose masks have at least `min_mask_miou` and of whose compared
       attributes at least `min_flips` differ;
+    - identity: two pictures of one person, by the file or a cosine above `one_person`, whose masks
+      have a mean IoU below `max_mask_miou`: no copies;
     - reconstruction: each face with itself.
 
     Where the folder has planted factors, they decide instead: the same appearance and another
@@ -66,12 +69,14 @@ def build_pairs(
             says so. None keeps nothing.
 
     Raises:
-        UserError: the split is empty, a task is unknown or has too few pairs, or `cache` cannot be
-            written.
+        UserError: the split is empty, a task is unknown or has too few pairs, nobody is known to
+            be shown twice (`identity` alone), or `cache` cannot be written.
     """
     for task in tasks:
         if task not in TASKS:
             raise UserError(f"unknown task '{task}'", "pairs", nearest(task, TASKS))
+    if "identity" in tasks:
+        check_shown_twice(folder, embed is not None)
     asked = embed is not None and folder.identities is None and folder.factors is None
     made_from = {
         "schema": SCHEMA,
@@ -116,12 +121,14 @@ def _built(folder: PreparedFolder, split: str, rules: PairRules, embed: Embed | 
         identity = "factors"
     else:
         usable = np.flatnonzero(folder.has_mask[indices])
-        persons = Persons.of(folder, indices[usable], embed, rules.same_person)
+        persons = Persons.of(folder, indices[usable], embed)
         masks = small_masks(folder, indices[usable])
         masks = merged_labels(masks) if rules.classes == "merged" else masks
         found = search_faces(masks, attributes[usable], persons, rules)
         identity = persons.known_by
         notes += _unsure(folder, indices, identity)
+        if embed is not None and persons.vectors is not None:
+            notes += likenesses(folder, split, persons.vectors, embed, rules.one_person)
     each = np.arange(len(indices), dtype=np.int64)
     return Pairs(
         split=split,

@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from facecond.data.prepared import PreparedFolder
 from facecond.data.writing import SPLITS
+from facecond.errors import UserError
 
 Embed = Callable[[np.ndarray], np.ndarray]
 """Pictures uint8 [B, H, W, 3] -> unit vectors float32 [B, D]: alike where the person is the same.
@@ -22,6 +23,7 @@ class Persons:
 
     Attributes:
         known_by: "file", "embedding" or "unknown" (everybody counts as another person).
+        vectors: of the faces where an embedding decides, float32 [n, D]; else None.
     """
 
     def __init__(
@@ -29,35 +31,44 @@ class Persons:
         known_by: str,
         numbers: np.ndarray | None = None,
         vectors: np.ndarray | None = None,
-        threshold: float = 1.0,
     ) -> None:
-        self.known_by = known_by
-        self._numbers, self._vectors, self._threshold = numbers, vectors, threshold
+        self.known_by, self.vectors = known_by, vectors
+        self._numbers = numbers
 
     @classmethod
-    def of(
-        cls, folder: PreparedFolder, indices: np.ndarray, embed: Embed | None, threshold: float
-    ) -> Persons:
+    def of(cls, folder: PreparedFolder, indices: np.ndarray, embed: Embed | None) -> Persons:
         """The persons of the faces `indices` (int64 [n], rows of the folder).
 
         identities.csv decides where there is one, and a face that it does not name is a person of
-        its own; else an embedding: a cosine above `threshold` is the same person.
+        its own; else an embedding, by the cosine.
         """
         if folder.identities is not None:
             return cls("file", numbers=_numbered(folder.identities, folder.names, indices))
         if embed is not None:
-            return cls("embedding", vectors=_embedded(folder, indices, embed), threshold=threshold)
+            return cls("embedding", vectors=embedded(folder, indices, embed))
         return cls("unknown")
 
-    def same(self, rows: slice, columns: slice) -> np.ndarray | bool:
-        """bool [rows, columns], or False where nothing is known."""
+    def same(self, rows: slice, columns: slice, *thresholds: float) -> list[np.ndarray]:
+        """bool [rows, columns] for each threshold on the cosine, which is for embeddings alone."""
+        if self.vectors is not None:
+            cosine = self.vectors[rows] @ self.vectors[columns].T
+            return [cosine > threshold for threshold in thresholds]
         if self._numbers is not None:
-            equal: np.ndarray = self._numbers[rows, None] == self._numbers[columns]
-            return equal
-        if self._vectors is not None:
-            alike: np.ndarray = self._vectors[rows] @ self._vectors[columns].T > self._threshold
-            return alike
-        return False
+            equal = self._numbers[rows, None] == self._numbers[columns]
+        else:
+            equal = np.zeros((rows.stop - rows.start, columns.stop - columns.start), bool)
+        return [equal for _ in thresholds]
+
+
+def check_shown_twice(folder: PreparedFolder, has_embedding: bool) -> None:
+    """Raise `UserError` where no two faces can be known to show one person."""
+    if folder.factors is not None or folder.source == "rendered":
+        what = "rendered faces show nobody twice: there are no pairs of 'identity'"
+        raise UserError(what, folder.root, "Leave 'identity' out.")
+    if folder.identities is None and not has_embedding:
+        what = "who is who is not known: there are no pairs of 'identity'"
+        fix = "Prepare the data with --identities, or set reference.embedder."
+        raise UserError(what, folder.root, fix)
 
 
 def leaks(folder: PreparedFolder) -> list[str]:
@@ -78,6 +89,26 @@ def leaks(folder: PreparedFolder) -> list[str]:
     return said
 
 
+def likenesses(
+    folder: PreparedFolder, split: str, vectors: np.ndarray, embed: Embed, threshold: float
+) -> list[str]:
+    """A sentence on the test faces that look like a face of `split`, whose embeddings are given.
+
+    Where no file says who is who, splits may share persons, and only an embedding can tell.
+    """
+    tests = np.flatnonzero(folder.splits == "test")
+    tests = np.array([row for row in tests if folder.names[row] not in folder.excluded], np.int64)
+    if split == "test" or not len(vectors) or not len(tests):
+        return []
+    others = embedded(folder, tests, embed)
+    parts = [others[start : start + _BATCH] for start in range(0, len(others), _BATCH)]
+    count = sum(int(((part @ vectors.T).max(1) > threshold).sum()) for part in parts)
+    if not count:
+        return []
+    what = f"{count} of {len(others)} faces of the test split look like persons of {split}"
+    return [f"{what} (cosine above {threshold:g}): scores on the test split are flattered"]
+
+
 def _numbered(identities: dict[str, str], names: Sequence[str], indices: np.ndarray) -> np.ndarray:
     """int64 [n]: equal for the same person."""
     numbers: dict[tuple[str, str], int] = {}
@@ -88,7 +119,8 @@ def _numbered(identities: dict[str, str], names: Sequence[str], indices: np.ndar
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
 
 
-def _embedded(folder: PreparedFolder, indices: np.ndarray, embed: Embed) -> np.ndarray:
+def embedded(folder: PreparedFolder, indices: np.ndarray, embed: Embed) -> np.ndarray:
+    """Embeddings of the faces `indices`, float32 [n, D]."""
     parts = [np.zeros((0, 1), np.float32)] if not len(indices) else []
     with tqdm(total=len(indices), desc="embedding faces", unit="img") as bar:
         for start in range(0, len(indices), _BATCH):

@@ -17,7 +17,7 @@ from facecond.data.pairs.search import DISTANCES, FLIPS, MIOUS
 from facecond.errors import UserError
 from facecond.storage import atomic_file
 
-SCHEMA = "facecond.pairs/1"
+SCHEMA = "facecond.pairs/2"
 
 _TOLD_BY = {
     "file": "identities.csv",

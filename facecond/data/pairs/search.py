@@ -54,7 +54,7 @@ def search_faces(
     count = len(masks)
     overlap, distance = MaskOverlap(masks), AttributeDistance(attributes)
     enough = rules.min_stated * attributes.shape[1]
-    counts = {"appearance": 0, "geometry": 0}
+    counts = {"appearance": 0, "geometry": 0, "identity": 0}
     kept = {task: KeptPairs(count, rules.max_pairs) for task in counts}
     tables = {
         "appearance": np.zeros((len(MIOUS) + 1, len(DISTANCES)), np.int64),
@@ -65,15 +65,16 @@ def search_faces(
         for rows, columns in blocks(count, BLOCK):
             miou = overlap.block(rows, columns)
             differing, stated = distance.block(rows, columns)
-            others = np.broadcast_to(~np.asarray(persons.same(rows, columns)), miou.shape)
+            alike, one = persons.same(rows, columns, rules.same_person, rules.one_person)
+            others = ~alike
             if rows == columns:
-                others = np.triu(others, 1)
+                others, one = np.triu(others, 1), np.triu(one, 1)
             comparable = others & (stated >= enough)  # what differs says so by itself
-            alike = differing <= rules.max_appearance_distance
-            unlike = differing >= rules.min_flips
+            few, many = differing <= rules.max_appearance_distance, differing >= rules.min_flips
             found = {
-                "appearance": comparable & alike & (miou < rules.max_mask_miou),
-                "geometry": others & unlike & (miou >= rules.min_mask_miou),
+                "appearance": comparable & few & (miou < rules.max_mask_miou),
+                "geometry": others & many & (miou >= rules.min_mask_miou),
+                "identity": one & (miou < rules.max_mask_miou),
             }
             close, near = differing <= DISTANCES[-1], miou >= MIOUS[0]
             _tally(tables["appearance"], miou, differing, comparable & close)
@@ -101,12 +102,12 @@ def search_faces(
 
 def search_factors(factors: Sequence[Factors], rules: PairRules) -> Found:
     """Pair faces by the factors they were drawn from, which decide alone: one appearance and two
-    geometries, or one geometry and two appearances."""
+    geometries, or one geometry and two appearances. Nobody is drawn twice."""
     ids = {
         "appearance": _numbers([face.appearance for face in factors]),
         "geometry": _numbers([face.geometry for face in factors]),
     }
-    found = Found({}, {})
+    found = Found({"identity": 0}, {"identity": np.zeros((0, 2), np.int64)})
     for task, other in (("appearance", "geometry"), ("geometry", "appearance")):
         kept, total = KeptPairs(len(factors), rules.max_pairs), 0
         order = np.argsort(ids[task], kind="stable")

@@ -49,6 +49,8 @@ RULES: dict[str, list[dict[str, Any]]] = {
     ],
     "mask_cut": [_ATTRIBUTES | {"layers": "*"}, _MASK | {"layers": "*", "tau": [0.85, 1]}],
 }
+EXCLUSIVE = {"deadiff": ("reference:appearance", "reference:geometry")}
+"""Sources that a preset promises to lead to different layers."""
 RANKED = {"rank_topk": "top", "rank_bottomk": "bottom", "rank_randk": "random"}
 PRESETS: tuple[str, ...] = (*RULES, *RANKED)
 
@@ -120,4 +122,6 @@ def preset(
             raise UserError(f"it does not route '{source}'", here, nearest(source, named))
     kept = [rule for rule in rules if rule["source"] in wanted]
     parsed = parse_rules(kept, layers, here, log_snr_of)
+    reached = [i for rule in parsed if rule.source in EXCLUSIVE.get(name, ()) for i in rule.layers]
+    assert len(reached) == len(set(reached)), f"{here}: its exclusive sources share a layer"
     return Routing(name, tuple(layers), parsed, wanted, combine)

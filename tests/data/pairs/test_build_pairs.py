@@ -64,16 +64,18 @@ def facts(folder: PreparedFolder, split: str) -> list[tuple[int, int, float, int
 
 
 def expected(folder: PreparedFolder, split: str, rules: PairRules) -> dict[str, set]:
-    geometry, appearance = set(), set()
+    geometry, appearance, identity = set(), set(), set()
     for i, j, miou, differing, stated, same in facts(folder, split):
         if same:
+            if miou < rules.max_mask_miou:
+                identity.add((i, j))
             continue
         if miou >= rules.min_mask_miou and differing >= rules.min_flips:
             geometry.add((i, j))
         enough = stated >= rules.min_stated * len(NAMES)
         if enough and miou < rules.max_mask_miou and differing <= rules.max_appearance_distance:
             appearance.add((i, j))
-    return {"appearance": appearance, "geometry": geometry}
+    return {"appearance": appearance, "geometry": geometry, "identity": identity}
 
 
 def unordered(rows: np.ndarray) -> set[tuple[int, int]]:
@@ -147,7 +149,8 @@ def test_planted_factors_decide(tmp_path):
         assert pairs.identity == "factors" and pairs.tables == {} and pairs.choices() == ""
         # Of a block of 3 x 3, each of 9 faces has 2 partners.
         assert pairs.counts == {
-            "appearance": 9 * blocks, "geometry": 9 * blocks, "reconstruction": 9 * blocks
+            "appearance": 9 * blocks, "geometry": 9 * blocks, "identity": 0,
+            "reconstruction": 9 * blocks,
         }  # fmt: skip
         for task, same, other in (
             ("appearance", "appearance", "geometry"), ("geometry", "geometry", "appearance")
@@ -203,6 +206,36 @@ def test_an_embedding_keeps_persons_apart(tmp_path):
     told = build_pairs(folder, "generator", rules, embed=one_person)
     assert told.identity == "embedding" and told.notes == ()
     assert free.counts["appearance"] == 30 * 29 // 2 and told.counts["appearance"] == 0
+
+
+def test_one_person_takes_a_higher_cosine_than_to_be_kept_apart(tmp_path):
+    folder = render_prepared(tmp_path / "a", 30, 64, 1, True, 0.0, 0.2, workers=1)
+    folder.source = "folder"  # drawn faces are nobody's
+    rules = PairRules(min_pairs=1, max_mask_miou=1.0, same_person=0.5, one_person=0.9)
+    middle = np.median([folder.image(i).mean() for i in range(30)])
+
+    def embed(images: np.ndarray) -> np.ndarray:
+        return np.stack([[1.0, 0.0] if image.mean() > middle else [0.8, 0.6] for image in images])
+
+    pairs = build_pairs(folder, "generator", rules, tasks=["identity"], embed=embed)
+    bright = np.array([folder.image(i).mean() > middle for i in folder.indices("generator")])
+    for reference, target in pairs.rows["identity"].tolist():
+        assert bright[reference] == bright[target] and reference != target
+    n = int(bright.sum())
+    assert pairs.counts["identity"] == n * (n - 1) // 2 + (24 - n) * (23 - n) // 2
+    assert pairs.counts["appearance"] == 0  # all may be one person
+    assert "6 of 6 faces of the test split look like persons of generator" in pairs.describe()
+
+
+def test_identity_needs_persons_that_are_shown_twice(folder, tmp_path):
+    drawn = render_prepared(tmp_path / "a", 6, 64, 1, True, 0.0, 0.0, workers=1)
+    with pytest.raises(UserError, match="rendered faces show nobody twice"):
+        build_pairs(drawn, "generator", RULES, tasks=["identity"], embed=lambda images: images)
+    drawn.source = "folder"
+    with pytest.raises(UserError, match=r"who is who is not known.*reference\.embedder"):
+        build_pairs(drawn, "generator", RULES, tasks=["identity"])
+    with pytest.raises(UserError, match=r"task identity.*more pictures per person"):
+        build_pairs(folder, "test", replace(RULES, min_pairs=50), tasks=["identity"])
 
 
 def test_a_cache_is_read_again_and_a_stale_or_damaged_one_built_anew(folder, tmp_path, capsys):
@@ -263,6 +296,6 @@ def test_a_split_without_masks_has_no_pairs(tmp_path):
             writer.add(f"n{index}", image, None, np.zeros(40, np.int8), "test")
     folder = PreparedFolder.open(tmp_path / "a")
     pairs = build_pairs(folder, "test", PairRules(min_pairs=0), embed=lambda images: images)
-    assert pairs.counts == {"appearance": 0, "geometry": 0, "reconstruction": 3}
+    assert pairs.counts == {"appearance": 0, "geometry": 0, "identity": 0, "reconstruction": 3}
     with pytest.raises(UserError, match="of 3 faces 0 have a mask"):
         build_pairs(folder, "test", PairRules(min_pairs=1))

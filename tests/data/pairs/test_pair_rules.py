@@ -38,6 +38,8 @@ def test_the_compared_attributes_are_reliable_and_fit_the_data(tmp_path):
         ("max_mask_miou", -1, "pairs.max_mask_miou: -1 is out of range"),
         ("min_stated", 2, "pairs.min_stated: 2 is out of range"),
         ("same_person", 2, "pairs.same_person: 2 is out of range"),
+        ("one_person", -2, "pairs.one_person: -2 is out of range"),
+        ("max_pairs", 10**9, "pairs.max_pairs: 1,000,000,000 is out of range"),
         ("min_flips", -1, "pairs.min_flips: -1 is out of range"),
         ("max_pairs", 0, "pairs.max_pairs: 0 is out of range"),
     ],

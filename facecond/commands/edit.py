@@ -1,0 +1,269 @@
+"""`facecond edit PHOTO --set "Smiling,-Eyeglasses" --model MODEL`: change a face, keep the rest."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from facecond.commands.arguments import sampling_steps, share_of_one, source_scales
+from facecond.commands.parse import REAL_PARSER, check_reads_photos
+from facecond.commands.photos import check_choice, face_cutter, photo_arguments
+from facecond.errors import UserError
+from facecond.labels import check_exclusive, parse_attributes, parse_emphasis
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+
+    from facecond.editing import EditedFace
+
+REAL_CLASSIFIER = (
+    "Train one on real faces: `facecond train judge attributes CONFIG --set data.root=DATA --out "
+    "CLASSIFIER`; or name what the photo shows with --attributes."
+)
+WHOLE = "all"
+"""The region that needs no layout to be found."""
+
+UNSETTLED = 0.03
+"""Residual of the ODE's steps above which the inversion is said to be inexact."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add = parser.add_argument
+    parser.epilog = (
+        'example: facecond edit crop.png --aligned-already --set "Smiling,-Eyeglasses" \\\n'
+        "                       --parser PARSER --model RUN/model --out edited\n"
+        "         facecond edit photo.jpg --detector YUNET --parser PARSER --region hair \\\n"
+        "                       --set Blond_Hair --model RUN/model"
+    )
+    add("photo", metavar="PHOTO", help="a picture with a face")
+    add("--model", metavar="DIR", required=True, help="a folder that `facecond train` wrote")
+    add(
+        "--set",
+        dest="change",
+        metavar="NAMES",
+        default="",
+        help='attributes to set: "Smiling,-Eyeglasses"; a minus for absent. Smiling=1.5 says how '
+        "strongly (3)",
+    )
+    add(
+        "--mask",
+        metavar="auto|FILE",
+        default="auto",
+        help="layout of the new face (PNG of classes 0-18, 255 = anything): what differs from the "
+        "photo's own is changed. Without --parser and --photo-mask, the photo has it already. "
+        "auto (default): the photo's own",
+    )
+    add("--parser", metavar="PATH", help="face parser that reads the photo's own layout")
+    add("--photo-mask", metavar="FILE", help="the photo's own layout, in place of --parser")
+    add("--classifier", metavar="DIR", help="attribute judge that reads what the photo shows")
+    add("--attributes", metavar="NAMES", help="what the photo shows, as far as you know it")
+    add(
+        "--region",
+        metavar="NAMES",
+        help="change these alone: mask classes, or eyes, brows, ears, mouth, face, head; all: the "
+        "whole picture (default: where each attribute shows)",
+    )
+    add(
+        "--strength",
+        type=share_of_one,
+        metavar="S",
+        help="how far back in noise, above 0 and up to 1 = all noise (0.8); more changes more",
+    )
+    add(
+        "--guidance",
+        type=source_scales,
+        metavar="mask=2,attributes=3",
+        help="scale per source on the way back, in place of the model's own",
+    )
+    add("--steps", type=sampling_steps, metavar="K", help="steps there, and as many back (12)")
+    add("--routing", metavar="FILE|PRESET", help="route the conditions in another way")
+    photo_arguments(parser)
+    add("--out", metavar="DIR", default="edited", help="folder for the pictures (edited)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Edit; write the new face with its record, the crop, its layout, and all side by side."""
+    _check_words(args)
+    import torch
+
+    from facecond.data.pictures import read_photo
+    from facecond.editing import edit_face
+    from facecond.editing.edit import STEPS, STRENGTH
+    from facecond.editing.regions import region_names
+    from facecond.pipeline import load_pipeline
+    from facecond.storage import check_folder_target
+
+    region = region_names(args.region) if args.region else None
+    check_folder_target(args.out)
+    photo = read_photo(Path(args.photo))
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    pipeline = load_pipeline(args.model).to(device)
+    if args.routing is not None:
+        pipeline.use_routing(args.routing)
+    cut, size = face_cutter(args, photo), pipeline.image_size
+    layout, new_layout, read_by = _layouts(args, cut, size, device, region)
+    shown, judged_by = _attributes(args, cut, size, device)
+    strength, steps = args.strength or STRENGTH, args.steps or STEPS
+    edited = edit_face(
+        pipeline,
+        cut(size),
+        args.change,
+        mask=layout,
+        new_mask=new_layout,
+        attributes=shown,
+        region=None if layout is None else region,
+        strength=strength,
+        guidance=args.guidance,
+        num_inference_steps=steps,
+    )
+    asked = {**_asked(args), "layout_from": read_by, "attributes_from": judged_by}
+    _write(args, pipeline, edited, asked, {"strength": strength, "steps": steps})
+    return 0
+
+
+def _check_words(args: argparse.Namespace) -> None:
+    """Raise `UserError` for what the options alone say wrongly, before anything is loaded."""
+    check_exclusive(parse_emphasis(args.change)[0], "--set")
+    if args.attributes is not None:
+        check_exclusive(parse_attributes(args.attributes), "--attributes")
+    if args.parser and args.photo_mask:
+        what = "both say what the photo's layout is"
+        raise UserError(what, "--parser and --photo-mask", "Leave one out.")
+    has_own = bool(args.parser or args.photo_mask)
+    if not args.change.strip(" ,") and (args.mask == "auto" or not has_own):
+        fix = "Name attributes with --set, or a layout to draw with --mask FILE beside --parser."
+        raise UserError("there is nothing to change", "facecond edit", fix)
+    check_choice(args)
+    if not has_own and args.mask == "auto" and args.region != WHOLE:
+        what = "no parser is given, so the regions of the photo cannot be found"
+        fix = f"{REAL_PARSER} Or give the photo's layout yourself: --mask FILE."
+        raise UserError(what, "--parser", fix)
+
+
+def _layouts(
+    args: argparse.Namespace,
+    cut: Callable[[int], np.ndarray],
+    size: int,
+    device: str,
+    region: tuple[str, ...] | None,
+) -> tuple[np.ndarray | None, np.ndarray | None, dict[str, Any]]:
+    """The photo's own layout, the one wanted (None = its own), uint8 [size, size] each, and where
+    the first is from."""
+    from facecond.commands.parse import DEFAULT_SIZE
+    from facecond.data.masks import read_mask
+    from facecond.data.pictures import resize_mask
+    from facecond.evaluation.judges import open_parser
+    from facecond.evaluation.photo import parse_face
+
+    given = None if args.mask == "auto" else read_mask(Path(args.mask), size)
+    if args.photo_mask:
+        return read_mask(Path(args.photo_mask), size), given, {"file": args.photo_mask}
+    if not args.parser:
+        return given, None, {"file": args.mask} if given is not None else {"none": WHOLE}
+    judge = open_parser(args.parser, device)
+    check_reads_photos(judge, args.aligned_already)
+    read = parse_face(cut(judge.image_size or max(DEFAULT_SIZE, size)), judge)
+    told = {"parser": args.parser, "weights": judge.weights, "confidence": read.confidence}
+    return resize_mask(read.mask, size), given, told
+
+
+def _attributes(
+    args: argparse.Namespace, cut: Callable[[int], np.ndarray], size: int, device: str
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """What the photo shows, int8 [40], and where that is from; what is said goes before what is
+    read."""
+    import numpy as np
+
+    from facecond.evaluation.judges import open_classifier
+    from facecond.evaluation.photo import judge_attributes
+    from facecond.labels import UNSPECIFIED
+
+    said = parse_attributes(args.attributes or "")
+    if not args.classifier:
+        return said, {}
+    judge = open_classifier(args.classifier, device)
+    check_reads_photos(judge, args.aligned_already, REAL_CLASSIFIER)
+    read = judge_attributes(cut(judge.image_size or size), judge)
+    told = {"classifier": args.classifier, "weights": judge.weights}
+    return np.where(said != UNSPECIFIED, said, read).astype(np.int8), told
+
+
+def _asked(args: argparse.Namespace) -> dict[str, Any]:
+    """What a record says of the command line."""
+    from facecond.storage import sha256
+
+    return {
+        "photo": args.photo,
+        "photo_sha256": sha256(args.photo),
+        "aligned_already": args.aligned_already,
+        "detector": args.detector,
+        "face": args.face,
+        "change": args.change,
+        "region": args.region,
+        "mask": args.mask,
+    }
+
+
+def _write(
+    args: argparse.Namespace,
+    pipeline: Any,
+    edited: EditedFace,
+    asked: dict[str, Any],
+    solved: dict[str, Any],
+) -> None:
+    """Write the pictures and the record, and say what was lost and kept."""
+    import numpy as np
+    from PIL import Image
+
+    from facecond.data.masks import mask_png
+    from facecond.editing.inversion import ITERATIONS, TOLERANCE
+    from facecond.face_files.edit_record import edit_record
+    from facecond.face_files.record import face_png
+    from facecond.figures import image_grid
+    from facecond.storage import atomic_file, make_folder, write_json
+
+    out = make_folder(args.out)
+    solved |= {"solver": "implicit midpoint", "iterations": ITERATIONS, "tolerance": TOLERANCE}
+    record = edit_record(pipeline, args.model, edited, asked, solved) | {"file": "edited.png"}
+    for name, content in (
+        ("edited.png", face_png(edited.image, record)),
+        ("mask.png", mask_png(edited.layout)),
+    ):
+        with atomic_file(out / name) as temporary:
+            temporary.write_bytes(content)
+    shown = {
+        "photo": edited.photo,
+        "edited": edited.image,
+        "there and back": edited.reconstruction,
+        "changed": np.repeat(np.rint(edited.weight * 255).astype(np.uint8)[..., None], 3, 2),
+        "its layout": edited.layout,
+        "drawn under": edited.drawn_layout,
+    }
+    scale = max(1, 192 // pipeline.image_size)
+    sheet = image_grid([list(shown.values())], column_labels=list(shown), scale=scale)
+    for name, picture in (("original.png", Image.fromarray(edited.photo)), ("sheet.png", sheet)):
+        with atomic_file(out / name) as temporary:
+            picture.save(temporary, "PNG")
+    write_json(out / "edit.json", record)
+    errors = edited.errors
+    print(f"{out}: edited.png beside original.png, mask.png, sheet.png and edit.json")
+    print(
+        f"there and back: {_decibels(errors.reconstruction.psnr)} from the photo (the first stage "
+        f"alone {_decibels(errors.first_stage.psnr)}, the inversion alone "
+        f"{_decibels(errors.inversion.psnr)})"
+    )
+    told = "" if errors.untouched.largest is None else (
+        f", largest difference there {errors.untouched.largest} grey levels"
+    )  # fmt: skip
+    if errors.residual > UNSETTLED:
+        share = f"{errors.residual:.0%} of the latents' length were still moving"
+        print(f"warning: the inversion did not settle ({share}): more --steps, less --strength")
+    print(f"untouched: {errors.untouched_share:.0%} of the pixels{told}")
+
+
+def _decibels(psnr: float | None) -> str:
+    return "no difference" if psnr is None else f"{psnr:.1f} dB"
