@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,6 @@ import pytest
 from PIL import Image
 
 from facecond.cli import main
-from facecond.commands.references import described
 from facecond.commands.reproduce import reference_at
 from facecond.errors import UserError
 
@@ -61,10 +61,13 @@ def test_a_face_is_written_as_png(
 
 
 def test_pictures_of_references_that_moved(tmp_path: Path) -> None:
-    from facecond.models.reference import Reference
-
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3)).astype(np.uint8)
-    told = described([(str(tmp_path / "anna.png"), Reference(pixels, "appearance", 0.5))])[0]
+    told = {
+        "file": str(tmp_path / "anna.png"),
+        "sha256": hashlib.sha256(pixels.tobytes()).hexdigest(),
+        "take": "appearance",
+        "weight": 0.5,
+    }
     moved = tmp_path / "moved"
     moved.mkdir()
     Image.fromarray(pixels).save(moved / "anna.png")
