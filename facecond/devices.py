@@ -1,6 +1,11 @@
-"""What a device is good at."""
+"""What a device is good at, and what decides how it rounds."""
 
 from __future__ import annotations
+
+import os
+import platform
+from functools import cache
+from pathlib import Path
 
 
 def has_fast_bf16(device: str) -> bool:
@@ -13,3 +18,29 @@ def has_fast_bf16(device: str) -> bool:
         tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
         return any(getattr(torch.cpu, test)() for test in tests if hasattr(torch.cpu, test))
     return False
+
+
+def machine(device: str) -> dict[str, str]:
+    """What decides the order of sums on a device (`cuda:0`, `cpu`, ...), beside the versions of
+    packages: the processor, its instructions, the build of torch."""
+    import torch
+
+    build = torch.version.cuda or torch.version.hip or "cpu"
+    told = {"torch_build": f"{torch.__version__} {build}"}
+    if device.startswith("cuda"):
+        return told | {"processor": torch.cuda.get_device_name(device)}
+    instructions = torch.backends.cpu.get_cpu_capability()
+    if limit := os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA"):
+        instructions += f", oneDNN up to {limit}"
+    return told | {"processor": _processor(), "instructions": instructions}
+
+
+@cache
+def _processor() -> str:
+    """Name of the processor; where the system does not tell it, its kind."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

@@ -22,7 +22,7 @@ from torch import Tensor
 from facecond.devices import has_fast_bf16
 from facecond.diffusion.guidance import Scale
 from facecond.diffusion.paths import log_snr, log_snr_of, t_of_timestep
-from facecond.diffusion.schedulers import for_sampler
+from facecond.diffusion.schedulers import for_sampler, takes_generator
 from facecond.diffusion.schedulers import scheduler as make_scheduler
 from facecond.errors import UserError
 from facecond.models.conditions import ConditionEncoder
@@ -39,6 +39,9 @@ from facecond.sampling.inputs import (
     given_noise,
     noise_of_generators,
     noise_of_seeds,
+    read_seeds,
+    scales_per_face,
+    step_count,
 )
 from facecond.sampling.loading import loaded
 from facecond.sampling.outputs import as_output, check_output_type, to_uint8
@@ -146,7 +149,7 @@ class FacePipeline(DiffusionPipeline):
         self,
         attributes: Attributes | None = None,
         mask: Tensor | np.ndarray | None = None,
-        seeds: Sequence[int] | None = None,
+        seeds: Sequence[int] | np.ndarray | None = None,
         guidance: Mapping[str, Scale] | None = None,
         num_inference_steps: int | None = None,
         progress: bool = False,
@@ -174,9 +177,9 @@ class FacePipeline(DiffusionPipeline):
             seeds: one per face; noise depends on the seed alone, not on the batch. Pixels are equal
                 bit for bit at the same batch, within one grey level at another (in float32). By
                 default 0, 1, ...: as many as there are conditions, or one.
-            guidance: scale per source or attribute, a number or one per face [B], in place of the
-                model's own; one not named has 1.
-            num_inference_steps: the default is the model's own.
+            guidance: scale per source or attribute, a number or one per face or condition [B], in
+                place of the model's own; one not named has 1.
+            num_inference_steps: 1 to 1000; the default is the model's own.
             progress: show a bar over the steps.
             reference: a `Reference`, a picture uint8 [S, S, 3] or one per face [B, S, S, 3] to take
                 the appearance of, or a list of such, all of which each face takes from. Their
@@ -186,7 +189,8 @@ class FacePipeline(DiffusionPipeline):
                 raises ends the sampling; where it sets `pipeline._interrupt` the rest is skipped.
             callback_on_step_end_tensor_inputs: what it is given, of `_callback_tensor_inputs`.
             generator: draws the noise in place of seeds; one for all faces, or one each.
-            latents: noise to begin with, float [B, C, h, w], in place of both.
+            latents: noise to begin with, float [B, C, h, w], in place of both; what a sampler adds
+                is still drawn by them.
             num_images_per_condition: faces of each condition.
             guidance_interval: (lo, hi) in tau, or a window in logSNR. Outside of it all scales but
                 0 are 1, and only the full pass is computed.
@@ -211,15 +215,16 @@ class FacePipeline(DiffusionPipeline):
                 f"unknown tensors {sorted(unknown)}", "callback_on_step_end_tensor_inputs", fix
             )
         device = self._execution_device
+        seeds, steps = read_seeds(seeds), step_count(num_inference_steps, self.config.steps)
         scales = dict(self.config.guidance if guidance is None else guidance)
         given, emphasis = read_batch(
             self, attributes, mask, reference, blend, (seeds, generator, latents),
             num_images_per_condition,
         )  # fmt: skip
-        scales |= emphasis
-        guided = make_guided(self, weaker, given, scales, guidance_interval, guidance_rescale)
         batch, shape = len(given.values), self._latent_shape
-        seeds = range(batch) if seeds is None else seeds
+        scales = scales_per_face(scales | emphasis, batch, num_images_per_condition)
+        guided = make_guided(self, weaker, given, scales, guidance_interval, guidance_rescale)
+        seeds = list(range(batch)) if seeds is None else seeds
         if latents is not None:
             latents = given_noise(latents, (batch, *shape)).to(device)
         elif generator is not None:
@@ -227,8 +232,8 @@ class FacePipeline(DiffusionPipeline):
         else:
             latents = self._noise(seeds)  # [B, C, h, w]
         generators = [torch_generator(seed, "sampler") for seed in seeds]
-        extra = {"generator": generator or generators} if self._is_stochastic() else {}
-        self.scheduler.set_timesteps(num_inference_steps or self.config.steps, device=device)
+        extra = {"generator": generator or generators} if takes_generator(self.scheduler) else {}
+        self.scheduler.set_timesteps(steps, device=device)
         latents = latents * getattr(self.scheduler, "init_noise_sigma", 1.0)
         self._interrupt = False
         self.set_progress_bar_config(disable=not progress, leave=False)
@@ -299,11 +304,6 @@ class FacePipeline(DiffusionPipeline):
     def _noise(self, seeds: Sequence[int]) -> Tensor:
         """Float32 whatever the weights are, [B, C, h, w]."""
         return noise_of_seeds(seeds, self._latent_shape).to(self._execution_device)
-
-    def _is_stochastic(self) -> bool:
-        import inspect
-
-        return "generator" in inspect.signature(self.scheduler.step).parameters
 
 
 def load_pipeline(path: str | Path) -> FacePipeline:

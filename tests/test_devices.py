@@ -1,4 +1,4 @@
-"""Which devices multiply bfloat16 in hardware."""
+"""Which devices multiply bfloat16 in hardware, and what decides how they round."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from facecond.devices import has_fast_bf16
+from facecond.devices import has_fast_bf16, machine
 
 CPU_FLAGS = Path("/proc/cpuinfo")
 
@@ -27,3 +27,11 @@ def test_cuda_needs_a_card() -> None:
 
 def test_other_devices_are_not_fast() -> None:
     assert not has_fast_bf16("meta") and not has_fast_bf16("xla")
+
+
+def test_a_machine_says_what_decides_its_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = machine("cpu")
+    assert told["torch_build"].startswith(torch.__version__) and told["processor"]
+    assert told["instructions"] == torch.backends.cpu.get_cpu_capability()
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    assert machine("cpu")["instructions"].endswith("oneDNN up to AVX2")

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from facecond import pipeline as pipelines
+from facecond.attribute_split import appearance, geometry
 from facecond.diffusion.objective import Objective
 from facecond.diffusion.paths import alpha_sigma, t_of_timestep
 from facecond.diffusion.schedulers import scheduler
@@ -263,13 +264,22 @@ def test_a_broken_model_is_one_clear_error(
         ({"mask": np.full((2, SIZE, SIZE), 3.5)}, r"unknown classes \[3\.5\]"),
         ({"guidance": {"masks": 2.0}}, "Did you mean 'mask'"),
         ({"guidance": {"mask": -1.0}}, "out of range"),
+        ({"num_inference_steps": 0}, "0 is no number of steps.*1 to 1000"),
+        ({"num_inference_steps": -4}, "-4 is no number of steps"),
+        ({"num_inference_steps": 1001}, "1001 is no number of steps"),
+        ({"num_inference_steps": 4.5}, "4.5 is no number of steps"),
+        ({"seeds": 3}, r"3 is no list of whole numbers.*seeds=\[0, 1\]"),
+        ({"seeds": []}, "no list of whole numbers"),
+        ({"seeds": [0.5, 1]}, "no list of whole numbers"),
+        ({"seeds": None, "num_images_per_condition": 0}, "there is no face to draw"),
+        ({"blend": Blend("Smiling=2")}, "blend: 'Smiling' has a scale"),
     ],
 )
 def test_bad_conditions_are_user_errors(
     pipeline: FacePipeline, given: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
-        pipeline(seeds=[0, 1], **given)
+        pipeline(**{"seeds": [0, 1]} | given)
 
 
 def test_uint8_rounds_and_clamps() -> None:
@@ -407,6 +417,26 @@ def test_a_window_closes_a_source_and_spares_its_pass(pipeline: FacePipeline) ->
     assert np.array_equal(windowed(**given).images, pipeline(**given).images)
 
 
+def test_a_window_of_one_part_spares_the_passes_of_its_attributes(
+    make_pipeline: Callable[..., FacePipeline],
+) -> None:
+    parts = {"geometry": "Smiling", "appearance": "Blond_Hair"}
+    for part, name in parts.items():
+        assert name in (geometry() if part == "geometry" else appearance())
+    sources = ("attributes:geometry", "attributes:appearance", "mask")
+    rules = [{"source": source, "layers": "*"} for source in sources]
+    split = make_pipeline(
+        {"route": lambda of: Routing("split", of, parse_rules(rules, of, "here"), sources)}
+    )
+    split.use_windows({"attributes:geometry": (0.6, 1.0)})
+    given = {"attributes": ",".join(parts.values()), "seeds": [0]}
+    rows = count_rows(split, **given, guidance={"Smiling": 2.0})
+    times = (split.scheduler.timesteps / 1000).tolist()
+    assert rows == [2 if time >= 0.6 else 1 for time in times] and 1 in rows
+    assert count_rows(split, **given, guidance={"Blond_Hair": 2.0}) == [2] * len(times)
+    assert count_rows(split, **given, guidance={"attributes": 2.0}) == [2] * len(times)
+
+
 @pytest.mark.usefixtures("in_float32")
 def test_a_weaker_model_is_led_away_from(pipeline: FacePipeline) -> None:
     weaker = copy.deepcopy(pipeline)
@@ -424,6 +454,16 @@ def test_a_weaker_model_is_led_away_from(pipeline: FacePipeline) -> None:
         weaker.first_stage.autoencoder.encoder.weight.mul_(2)
     with pytest.raises(UserError, match="another first stage"):
         pipeline(**given, weaker=weaker, guidance={"weaker": 2.0})
+
+
+def test_a_weaker_model_may_lie_in_another_folder(pipeline: FacePipeline, tmp_path: Path) -> None:
+    models = []
+    for name in ("one", "other"):
+        pipeline.save_pretrained(tmp_path / name)
+        models.append(load_pipeline(tmp_path / name))
+    guidance = {"weaker": 1.5}
+    led = models[0](seeds=[0], weaker=models[1], guidance=guidance).images
+    assert np.array_equal(led, models[0](seeds=[0]).images)  # equal models: nowhere to lead
 
 
 @pytest.mark.usefixtures("in_float32")
@@ -477,6 +517,26 @@ def test_copies_of_each_condition(pipeline: FacePipeline) -> None:
     assert np.array_equal(copies, pipeline(**twice, seeds=range(4)).images)
     assert len(pipeline(num_images_per_condition=3).images) == 3
     assert len(pipeline(**given).images) == 2
+
+
+@pytest.mark.usefixtures("in_float32")
+def test_copies_have_the_scales_of_their_condition(pipeline: FacePipeline) -> None:
+    words = ["Smiling=1.5", "Male"]
+    copies = pipeline(words, num_images_per_condition=2).images
+    each = [words[0], words[0], words[1], words[1]]
+    assert np.array_equal(copies, pipeline(each, seeds=range(4)).images)
+    given = {"attributes": words, "mask": some_conditions(2)["mask"]}
+    scales = torch.tensor([1.0, 3.0])
+    copies = pipeline(**given, num_images_per_condition=2, guidance={"mask": scales}).images
+    given = {"attributes": each, "mask": np.repeat(given["mask"], 2, 0)}
+    scales = torch.tensor([1.0, 1.0, 3.0, 3.0])
+    assert np.array_equal(copies, pipeline(**given, seeds=range(4),
+                                           guidance={"mask": scales}).images)  # fmt: skip
+
+
+def test_seeds_of_numpy(pipeline: FacePipeline) -> None:
+    first, second = (pipeline(seeds=seeds).images for seeds in (np.arange(2), [0, 1]))
+    assert np.array_equal(first, second)
 
 
 def test_callbacks_are_those_of_diffusers(pipeline: FacePipeline) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from facecond.seeding import key_of, numpy_generator, torch_generator
@@ -53,3 +54,9 @@ def test_torch_generator():
     first = torch.randn(8, generator=torch_generator(0, "noise", 1))
     assert torch.equal(first, torch.randn(8, generator=torch_generator(0, "noise", 1)))
     assert not torch.equal(first, torch.randn(8, generator=torch_generator(0, "noise", 2)))
+
+
+def test_whole_numbers_of_numpy_are_those_of_python():
+    assert key_of(np.int64(3), "latents", np.uint8(2)) == key_of(3, "latents", 2)
+    with pytest.raises(TypeError):
+        key_of(1.5)

@@ -36,7 +36,7 @@ from facecond.data.prepared import PreparedFolder
 from facecond.diffusion.schedulers import FLOW, VARIANCE_PRESERVING
 from facecond.errors import UserError
 from facecond.evaluation.judges import Judges
-from facecond.evaluation.step_table import step_rows
+from facecond.evaluation.step_table import StepTable, step_rows
 from facecond.models.denoiser import Denoiser
 from facecond.storage import make_folder, read_json, read_json_lines, write_text
 from facecond.training.loop import train
@@ -110,20 +110,16 @@ def sweep(name: str, model: Path, settings: Settings, place: Path) -> list[Row]:
         raise UserError(f"none of them samples {model}", "--solvers", f"Add {next(iter(known))}.")
     file = place / f"{name}.jsonl"
     rows = read_json_lines(file) if file.is_file() else []
-    measured = step_rows(
+    table = StepTable(
         pipeline, PreparedFolder.open(wanted.data), Judges.load(wanted.judges, pipeline.device),
-        solvers, wanted.steps, n=wanted.conditions, seed=settings.seed, known=rows,
+        solvers, wanted.steps, wanted.conditions, settings.seed,
     )  # fmt: skip
-    for row in measured:
+    for row in step_rows(table, rows):
         rows.append(row)
         write_text(file, "".join(json.dumps(each) + "\n" for each in rows))
-    # Rows of another model or other conditions may stand in the file: the newest identity counts.
-    newest = rows[-1]["identity"]
+    # Rows of another model or other conditions may stand in the file.
     asked = [(solver, steps) for solver in solvers for steps in wanted.steps]
-    return [
-        row for row in rows
-        if row["identity"] == newest and (row["scheduler"], row["steps"]) in asked
-    ]  # fmt: skip
+    return [row for row in table.own(rows) if (row["scheduler"], row["steps"]) in asked]
 
 
 def _contender(model: Path, setting: Row, settings: Settings, told: dict[str, Any]) -> Contender:

@@ -122,7 +122,8 @@ def tau_windows(text: str) -> dict[str, tuple[float, float]]:
 
 
 def weaker_model(text: str) -> tuple[str, float]:
-    """`"DIR:1.5"` -> (`"DIR"`, 1.5); without a scale it is 2."""
+    """`"DIR:1.5"` -> (`"DIR"`, 1.5), a scale from 1 up: below, it would lead towards the model.
+    Without a scale it is 2."""
     path, colon, scale = text.rpartition(":")
     try:
         value = _number(scale) if colon else None
@@ -130,8 +131,8 @@ def weaker_model(text: str) -> tuple[str, float]:
         value = None
     if value is None:
         return text, 2.0
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"its scale must be 0 or above, not '{scale}'")
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"its scale must be 1 or above, not '{scale}'")
     return path, value
 
 

@@ -38,7 +38,10 @@ def _steps(text: str) -> list[int]:
 
 
 def _names(text: str) -> list[str]:
-    return list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+    names = list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+    if not names:
+        raise argparse.ArgumentTypeError(f"must name a solver, not '{text}'")
+    return names
 
 
 def run(args: argparse.Namespace) -> int:
@@ -48,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     from facecond.data.prepared import PreparedFolder
     from facecond.evaluation.generation import Processes
     from facecond.evaluation.judges import Judges
-    from facecond.evaluation.step_table import step_rows, step_table, table_path
+    from facecond.evaluation.step_table import StepTable, step_rows, step_table, table_path
     from facecond.pipeline import load_pipeline
     from facecond.storage import make_folder, read_json_lines, write_text
 
@@ -59,12 +62,15 @@ def run(args: argparse.Namespace) -> int:
     out = make_folder(args.out)
     path = table_path(out)
     rows = read_json_lines(path) if path.is_file() else []
-    for row in step_rows(
-        pipeline, folder, judges, args.schedulers, args.steps, n=args.n, seed=args.seed,
-        guidance=args.guidance, batch_size=args.batch_size, known=rows,
-    ):  # fmt: skip
+    table = StepTable(
+        pipeline, folder, judges, args.schedulers, args.steps, args.n, args.seed, args.guidance,
+        args.batch_size,
+    )  # fmt: skip
+    for row in step_rows(table, rows):
         rows.append(row)
         write_text(path, "".join(json.dumps(each) + "\n" for each in rows))
-        write_text(out / "steps.md", step_table(rows))
-    print(step_table(rows), end="")
+        write_text(out / "steps.md", step_table(table.own(rows)))
+    told = step_table(table.own(rows))
+    write_text(out / "steps.md", told)
+    print(told, end="")
     return 0

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import re
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,8 +20,11 @@ from facecond.commands.arguments import (
 from facecond.commands.references import read_references, reference_arguments
 from facecond.commands.sample import sampling_arguments, scales_of, settings_of
 from facecond.errors import UserError
-from facecond.labels import ANYTHING, parse_attributes
+from facecond.labels import ANYTHING, check_exclusive, format_attributes, parse_attributes
 from facecond.storage import atomic_file, make_folder, write_json
+
+if TYPE_CHECKING:
+    from facecond.editing.grids import Axis
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -56,16 +61,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Draw the grids and the path; write labelled pictures and what they were drawn from."""
     attributes = parse_attributes(args.attributes)
+    check_exclusive(attributes, "--attributes")
     aim = None if args.to is None else parse_attributes(args.to)
+    if aim is not None:
+        check_exclusive(aim, "--to")
     moves = aim is not None or args.to_mask or args.to_seed is not None
     if not (args.grid or moves):
         raise UserError("there is nothing to draw", "explore", "Give --grid, or --to for a path.")
-    from facecond.editing.grids import Cell, draw_grid, parse_grid
+    from facecond.editing.grids import Cell, cells_of, draw_grid, parse_grid
     from facecond.face_files.drawing import Artist
     from facecond.figures import image_grid
     from facecond.models.routing import SOURCES
 
     grids = [parse_grid(text, args.seed, (*SOURCES, "reference")) for text in args.grid]
+    for rows, columns in grids:
+        cells_of(rows, columns, Cell(attributes, args.seed, {}))
     out = make_folder(args.out)
     artist = Artist(settings_of(args, []))
     pipeline, size = artist.pipeline, artist.pipeline.image_size
@@ -81,21 +91,47 @@ def run(args: argparse.Namespace) -> int:
         "guidance_rescale": args.rescale,
         "weaker": artist.weaker,
     }
-    written = []
+    written: list[dict[str, Any]] = []
     for text, (rows, columns) in zip(args.grid, grids, strict=True):
         start = Cell(attributes, args.seed, scales)
         faces = draw_grid(pipeline, rows, columns, start, mask, args.batch_size, **options)
-        name = f"grid_{re.sub(r'[^A-Za-z0-9]+', '_', text).strip('_')[:80]}.png"
+        name = _file_name(text, [one["files"][0] for one in written])
         sheet = image_grid(faces, row_labels=rows.labels, column_labels=columns.labels, scale=scale)
         with atomic_file(out / name) as temporary:
             sheet.save(temporary, "PNG")
-        written.append(name)
+        axes = {"rows": _told(rows), "columns": _told(columns)}
+        written.append({"files": [name], "grid": text, **axes})
     if moves:
-        written += _path(args, pipeline, attributes, aim, mask, scales, scale, out, options)
-    told = {"model": str(args.model), "arguments": {k: v for k, v in vars(args).items() if v}}
-    write_json(out / "explored.json", told | {"files": written})
-    print(f"{out}: {', '.join(written)}")
+        files = _path(args, pipeline, attributes, aim, mask, scales, scale, out, options)
+        end = {"to": None if aim is None else format_attributes(aim), "to_mask": args.to_mask,
+               "to_seed": args.to_seed, "frames": args.frames}  # fmt: skip
+        written.append({"files": files, **end})
+    files = [file for one in written for file in one["files"]]
+    record = {
+        "files": files,
+        "drawn": written,
+        "attributes": format_attributes(attributes),
+        "mask": args.mask or "open",
+        "mask_sha256": hashlib.sha256(mask.tobytes()).hexdigest(),
+        "seed": args.seed,
+        **artist.shared(scales),
+        "batch_size": args.batch_size,
+    }
+    write_json(out / "explored.json", record)
+    print(f"{out}: {', '.join(files)}")
     return 0
+
+
+def _file_name(text: str, taken: list[str]) -> str:
+    """`grid_Smiling_x_Male.png`; where that is taken, with a number."""
+    stem = f"grid_{re.sub(r'[^A-Za-z0-9]+', '_', text).strip('_')[:80]}"
+    folded = {name.casefold() for name in taken}  # on some systems, a and A are one file
+    names = (f"{stem}{'' if n == 1 else f'_{n}'}.png" for n in count(1))
+    return next(name for name in names if name.casefold() not in folded)
+
+
+def _told(axis: Axis) -> dict[str, Any]:
+    return {"name": axis.name, "kind": axis.kind, "values": list(axis.values)}
 
 
 def _path(
@@ -132,10 +168,6 @@ def _mask(given: str | None, size: int, seed: int) -> np.ndarray:
     """The layout uint8 [size, size] that an option names; open without one."""
     if given is None:
         return np.full((size, size), ANYTHING, np.uint8)
-    if given == "random":
-        from facecond.data.rendered import render
+    from facecond.data.masks import random_mask, read_mask
 
-        return render(seed, 0, size).mask
-    from facecond.data.masks import read_mask
-
-    return read_mask(Path(given), size)
+    return random_mask(seed, size) if given == "random" else read_mask(Path(given), size)

@@ -22,12 +22,14 @@ from facecond.commands.arguments import (
 from facecond.commands.references import described, read_references, reference_arguments
 from facecond.commands.sample_conditions import sample_conditions
 from facecond.errors import UserError
-from facecond.labels import ANYTHING, colour_mask, parse_emphasis
+from facecond.labels import ANYTHING, check_exclusive, colour_mask, parse_emphasis
 from facecond.storage import atomic_file, make_folder, write_json
 
 if TYPE_CHECKING:
     from facecond.face_files.drawing import Artist, FaceRequest, Settings
 
+FACES = 16
+"""Drawn where no number is asked for."""
 SHOWN = 64
 """Faces on the contact sheet."""
 
@@ -54,7 +56,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     reference_arguments(parser)
     add("--data", metavar="DIR", help="prepared folder that random masks and attributes come from")
-    add("--n", type=positive_int, default=16, help="number of faces (16)")
+    add("--n", type=positive_int, help=f"number of faces ({FACES})")
     add("--seed", type=non_negative_int, default=0, help="face i has the seed SEED + i (0)")
     add(
         "--batch",
@@ -143,10 +145,15 @@ def scales_of(args: argparse.Namespace, own: dict[str, float]) -> dict[str, floa
 def run(args: argparse.Namespace) -> int:
     """Sample; write a PNG per face with its provenance, a contact sheet and samples.json."""
     given, emphasis = parse_emphasis(args.attributes) if args.attributes else (None, {})
+    if given is not None:
+        check_exclusive(given, "--attributes")
     if args.batch:
         for option in ("attributes", "mask", "data"):
             if getattr(args, option):
                 raise UserError("it does not go with --batch", f"--{option}", "Write it per row.")
+        if args.n is not None:
+            fix = "Leave it out: there is a face for each row."
+            raise UserError("it does not go with --batch", "--n", fix)
     elif args.workers > 1:
         raise UserError("it goes with --batch", "--workers", "Leave it out.")
     out = make_folder(args.out)
@@ -165,7 +172,7 @@ def run(args: argparse.Namespace) -> int:
         parts = GUIDED if args.weaker is None else (*GUIDED, WEAKER)
         requests = read_rows(Path(args.batch), size, args.seed, scales, parts)
         return _write(args, artist, settings, requests, out, resume=True)
-    seeds = list(range(args.seed, args.seed + args.n))
+    seeds = list(range(args.seed, args.seed + (args.n or FACES)))
     attributes, masks = sample_conditions(args, given, size, seeds)
     requests = [
         FaceRequest(f"{i:05d}", seed, attributes[i], masks[i], args.mask or "open",

@@ -15,8 +15,8 @@ def sample_conditions(
     args: argparse.Namespace, given: np.ndarray | None, size: int, seeds: list[int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Attributes int8 [n, 40] and masks uint8 [n, size, size] of the faces to draw."""
-    attributes = np.full((args.n, len(ATTRIBUTES)), UNSPECIFIED, np.int8)
-    masks = np.full((args.n, size, size), ANYTHING, np.uint8)
+    attributes = np.full((len(seeds), len(ATTRIBUTES)), UNSPECIFIED, np.int8)
+    masks = np.full((len(seeds), size, size), ANYTHING, np.uint8)
     if args.mask == "random" and args.data:
         from facecond.data.prepared import PreparedFolder
         from facecond.seeding import key_of
@@ -34,19 +34,18 @@ def sample_conditions(
             masks[index] = folder.mask(row)
             attributes[index] = folder.attributes[row] if given is None else given
     elif args.mask == "random":
-        from facecond.data.rendered import render
+        from facecond.data.masks import random_face
 
         for index, seed in enumerate(seeds):
-            face = render(seed, 0, size)
-            masks[index] = face.mask
-            attributes[index] = face.attributes if given is None else given
+            masks[index], drawn = random_face(seed, size)
+            attributes[index] = drawn if given is None else given
     else:
         if args.data:
             raise UserError("--data goes with --mask random", "--data", "Add --mask random.")
         if args.mask:
-            from facecond.data.pictures import square_mask
+            from facecond.data.masks import read_mask
 
-            masks[:] = square_mask(Path(args.mask), size, "celebamask", (size, size))
+            masks[:] = read_mask(Path(args.mask), size)
         if given is not None:
             attributes[:] = given
     return attributes, masks

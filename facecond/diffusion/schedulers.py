@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import diffusers
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from facecond.diffusion.objective import convert
 from facecond.diffusion.paths import NUM_TRAIN_TIMESTEPS, alpha_sigma, t_of_timestep
-from facecond.errors import UserError, nearest
+from facecond.errors import UserError, nearest, reason
 
 FLOW: dict[str, tuple[str, dict[str, Any]]] = {
     "euler": ("FlowMatchEulerDiscreteScheduler", {}),
@@ -57,30 +58,70 @@ def scheduler(name: str, schedule: str = "flow", prediction: str = "flow") -> An
     Raises:
         UserError: no such scheduler, or one that cannot sample this schedule.
     """
+    fix = f"Choose from: {', '.join(FLOW if schedule == 'flow' else VARIANCE_PRESERVING)}."
     known = FLOW if schedule == "flow" else VARIANCE_PRESERVING
     of_class = {each[0]: each for each in known.values()}
     class_name, settings = known.get(name) or of_class.get(name, (name, {}))
-    kind = getattr(diffusers, class_name, None)
-    if kind is None or not hasattr(kind, "set_timesteps"):
+    try:
+        kind: Any = getattr(diffusers, class_name, None)
+        accepted = set(kind._get_init_keys(kind)) if hasattr(kind, "set_timesteps") else None
+    except Exception as error:  # a stand-in for a class whose package is missing
+        raise _unusable(name, error, fix) from None
+    if kind is None or accepted is None:
         raise UserError(f"unknown scheduler '{name}'", "scheduler", nearest(name, known))
-    accepted = set(kind._get_init_keys(kind))
+    if "Inverse" in class_name:
+        raise UserError(f"'{name}' goes from a picture to noise", "scheduler", fix)
     wanted: dict[str, Any] = {"num_train_timesteps": NUM_TRAIN_TIMESTEPS, **settings}
     if schedule != "flow":
         if not {"beta_schedule", "prediction_type"} <= accepted:
-            raise UserError(
-                f"'{name}' cannot sample a variance-preserving model",
-                "scheduler",
-                f"Choose from: {', '.join(known)}.",
-            )
+            raise UserError(f"'{name}' cannot sample a variance-preserving model", "scheduler", fix)
         sampled = PREDICTION_TYPES[_sampled_as(schedule, prediction)]
         wanted |= BETAS[schedule] | {"prediction_type": sampled}
     elif "use_flow_sigmas" in accepted:
         wanted |= {"use_flow_sigmas": True, "prediction_type": "flow_prediction"}
     elif not class_name.startswith("FlowMatch"):
-        raise UserError(
-            f"'{name}' cannot sample a flow model", "scheduler", f"Choose from: {', '.join(FLOW)}."
-        )
-    return kind(**{key: value for key, value in wanted.items() if key in accepted})
+        raise UserError(f"'{name}' cannot sample a flow model", "scheduler", fix)
+    settings = {key: value for key, value in wanted.items() if key in accepted}
+    if class_name in of_class:
+        return kind(**settings)
+    try:
+        made = kind(**settings)
+        foreign = _has_noise_of_its_own(made)
+    except Exception as error:  # settings that do not fit, steps of another kind
+        raise _unusable(name, error, fix) from None
+    if foreign:
+        raise UserError(f"'{name}' adds noise that no seed decides", "scheduler", fix)
+    return kind(**settings)
+
+
+def takes_generator(sampler: Any) -> bool:
+    """Whether a scheduler may add noise, and lets us draw it."""
+    return "generator" in inspect.signature(sampler.step).parameters
+
+
+def _unusable(name: str, error: Exception, fix: str) -> UserError:
+    told = f"'{name}' cannot be used here ({type(error).__name__}: {reason(error)})"
+    return UserError(told, "scheduler", fix)
+
+
+def _has_noise_of_its_own(sampler: Any) -> bool:
+    """Whether a scheduler adds noise that is not drawn from the generators it is given; raises
+    whatever goes wrong in its steps."""
+    drawn = []
+    with torch.random.fork_rng(devices=[]):
+        for _ in range(2):  # without noise of its own, both ways are the same
+            generator = torch.Generator()  # of one fixed seed
+            extra = {"generator": generator} if takes_generator(sampler) else {}
+            sampler.set_timesteps(4)
+            x = torch.ones(1, 1, 2, 2)
+            for timestep in sampler.timesteps:
+                x_t = x
+                if hasattr(sampler, "scale_model_input"):
+                    x_t = sampler.scale_model_input(x, timestep)
+                x = sampler.step(x_t / 2, timestep, x, **extra).prev_sample
+            drawn.append(x)
+    first, second = map(torch.nan_to_num, drawn)
+    return hasattr(sampler, "noise_sampler") or not torch.equal(first, second)
 
 
 def _sampled_as(schedule: str, prediction: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from facecond.errors import UserError, nearest
-from facecond.labels import ABSENT, ATTRIBUTES, PRESENT, UNSPECIFIED
+from facecond.labels import ABSENT, ATTRIBUTES, PRESENT, UNSPECIFIED, check_exclusive
 
 SEED_COUNT = 6
 STATES = {"off": ABSENT, "open": UNSPECIFIED, "on": PRESENT}
@@ -48,7 +48,7 @@ class Axis:
     """
 
     name: str
-    values: tuple[float, ...]
+    values: tuple[int | float, ...]
     kind: str
 
     @property
@@ -58,7 +58,8 @@ class Axis:
             words = {ABSENT: f"not {self.name}", UNSPECIFIED: f"{self.name} open",
                      PRESENT: self.name}  # fmt: skip
             return [words[int(value)].replace("_", " ") for value in self.values]
-        return [f"{self.name.replace('_', ' ')} {value:g}" for value in self.values]
+        numbers = [str(v) if isinstance(v, int) else f"{v:.15g}" for v in self.values]
+        return [f"{self.name.replace('_', ' ')} {number}" for number in numbers]
 
     def at(self, index: int, cell: Cell) -> Cell:
         """The cell with the value of this axis; an emphasised attribute is present."""
@@ -103,16 +104,17 @@ def _axis(text: str, first_seed: int, sources: Sequence[str]) -> Axis:
     if not words:
         if name == "seed":
             seeds = range(first_seed, first_seed + SEED_COUNT)
-            return Axis(name, tuple(map(float, seeds)), "seed")
+            return Axis(name, tuple(seeds), "seed")
         if name in ATTRIBUTES:
             return Axis(name, (ABSENT, PRESENT), "state")
         raise UserError(f"'{name}' has no values", "--grid", f"Write {name}=0,1,2,4.")
     if name in ATTRIBUTES and set(words) <= set(STATES):
         return Axis(name, tuple(STATES[word] for word in words), "state")
-    values = tuple(_number(word, name) for word in words)
-    if name == "seed" and any(value != int(value) for value in values):
-        raise UserError("a seed is a whole number", "--grid", "Write seed=1,5,9.")
-    return Axis(name, values, "seed" if name == "seed" else "scale")
+    if name == "seed":
+        if not all(word.isdecimal() for word in words):
+            raise UserError("a seed is a whole number from 0 up", "--grid", "Write seed=1,5,9.")
+        return Axis(name, tuple(map(int, words)), "seed")
+    return Axis(name, tuple(_number(word, name) for word in words), "scale")
 
 
 def _number(word: str, name: str) -> float:
@@ -124,6 +126,22 @@ def _number(word: str, name: str) -> float:
         fix = f"Write {name}=0,1,2" + (f" or {name}=off,open,on." if name in ATTRIBUTES else ".")
         raise UserError(f"'{word}' is no value of '{name}'", "--grid", fix)
     return value
+
+
+def cells_of(rows: Axis, columns: Axis, start: Cell) -> list[Cell]:
+    """Cells row by row.
+
+    Raises:
+        UserError: one asks for attributes that exclude each other.
+    """
+    cells = [
+        columns.at(c, rows.at(r, start))
+        for r in range(len(rows.values))
+        for c in range(len(columns.values))
+    ]
+    for cell in cells:
+        check_exclusive(cell.attributes, "--grid")
+    return cells
 
 
 def draw_grid(
@@ -138,11 +156,7 @@ def draw_grid(
     """Faces uint8 [S, S, 3] by row and column; `options` are those of the pipeline's call."""
     import torch
 
-    cells = [
-        columns.at(c, rows.at(r, start))
-        for r in range(len(rows.values))
-        for c in range(len(columns.values))
-    ]
+    cells = cells_of(rows, columns, start)
     faces: list[np.ndarray] = []
     for first in range(0, len(cells), batch_size):
         part = cells[first : first + batch_size]

@@ -65,7 +65,8 @@ def path(
 ) -> np.ndarray:
     """Faces uint8 [frames, S, S, 3] from one end to the other, both included.
 
-    The first and the last are what the pipeline draws of the ends (within rounding).
+    The first and the last are what the pipeline draws of the ends (within rounding). A scheduler
+    that adds noise adds the same to all frames, that of the first end's seed.
 
     Args:
         frames: 2 or more.
@@ -83,6 +84,7 @@ def path(
             pipeline(
                 start.attributes,
                 start.mask,
+                seeds=[start.seed] * len(noise[part]),
                 guidance=guidance,
                 latents=noise[part],
                 blend=Blend(end.attributes, end.mask, share[part]),

@@ -9,12 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from facecond.data.prepared import PreparedFolder
+from facecond.errors import UserError
 from facecond.evaluation.adherence import adherence
 from facecond.evaluation.conditions import condition_rows
 from facecond.evaluation.configs import check_sizes, sizes_of
@@ -25,6 +27,7 @@ from facecond.evaluation.judges import Judges
 from facecond.evaluation.parts import Parts
 from facecond.evaluation.survey import real, reference, samples
 from facecond.models.weights_hash import weights_hash
+from facecond.provenance import versions
 from facecond.storage import hash_of
 
 SCORES = ("mask_miou", "attribute_bacc", "frechet_judge")
@@ -44,26 +47,61 @@ class TimedSampler(Sampler):
         return found
 
 
+@dataclass(frozen=True)
+class StepTable:
+    """What a table is measured of and with; the rows of one table belong together.
+
+    Attributes:
+        n: test conditions.
+        guidance: scales in place of the model's own.
+    """
+
+    pipeline: Any
+    folder: PreparedFolder
+    judges: Judges
+    schedulers: Sequence[str]
+    steps: Sequence[int]
+    n: int
+    seed: int = 0
+    guidance: Mapping[str, float] | None = None
+    batch_size: int = 32
+
+    def __post_init__(self) -> None:
+        for name, given in (("schedulers", self.schedulers), ("steps", self.steps)):
+            if not given:
+                raise UserError("none is named", name, "Name one or more.")
+
+    @property
+    def finest(self) -> tuple[str, int]:
+        """The setting that drift is measured from: most steps of the first solver."""
+        return self.schedulers[0], max(self.steps)
+
+    @cached_property
+    def base(self) -> dict[str, Any]:
+        """What all rows say, as JSON values, with a hash of it as `identity`."""
+        own = self.pipeline.config["guidance"]
+        base = {
+            "n": self.n, "seed": self.seed, "batch_size": self.batch_size,
+            "data": self.folder.data_hash,
+            "guidance": dict(own if self.guidance is None else self.guidance),
+            "model": weights_hash(self.pipeline), "judges": self.judges.hashes(),
+            "finest": list(self.finest), "device": self.pipeline.device.type,
+            "precision": self.pipeline.precision, "versions": versions(),
+        }  # fmt: skip
+        return base | {"identity": hash_of(base)}
+
+    def own(self, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """The rows that belong to this table."""
+        return [row for row in rows if row.get("identity") == self.base["identity"]]
+
+
 def step_rows(
-    pipeline: Any,
-    folder: PreparedFolder,
-    judges: Judges,
-    schedulers: Sequence[str],
-    steps: Sequence[int],
-    *,
-    n: int,
-    seed: int = 0,
-    guidance: Mapping[str, float] | None = None,
-    batch_size: int = 32,
-    known: Sequence[Mapping[str, Any]] = (),
-    progress: bool = True,
+    table: StepTable, known: Sequence[Mapping[str, Any]] = (), progress: bool = True
 ) -> Iterator[dict[str, Any]]:
     """Measure every solver at every number of steps; the finest setting of the first solver, which
     drift is measured from, comes first.
 
     Args:
-        n: test conditions.
-        guidance: scales in place of the model's own.
         known: rows of an earlier call; settings measured there are left out.
 
     Yields:
@@ -73,21 +111,17 @@ def step_rows(
     Raises:
         UserError: sizes that differ, too few test rows, an unknown solver.
     """
+    pipeline, folder, judges = table.pipeline, table.folder, table.judges
     check_sizes(folder, sizes_of(pipeline, [judges]))
-    rows = condition_rows(folder, n, seed)
-    for name in schedulers:
+    rows = condition_rows(folder, table.n, table.seed)
+    for name in table.schedulers:
         pipeline.use_scheduler(name)
-    base = {
-        "n": n, "seed": seed, "batch_size": batch_size, "data": folder.data_hash,
-        "guidance": dict(pipeline.config["guidance"] if guidance is None else guidance),
-        "model": weights_hash(pipeline), "device": pipeline.device.type,
-        "precision": pipeline.precision,
-    }  # fmt: skip
-    identity, processes = hash_of(base), Processes()
-    parts = Parts(None, identity, processes)
-    finest = schedulers[0], max(steps)
-    others = [(name, k) for k in sorted(steps) for name in schedulers if (name, k) != finest]
-    done = {(row["scheduler"], row["steps"]) for row in known if row["identity"] == identity}
+    processes = Processes()
+    parts = Parts(None, table.base["identity"], processes)
+    finest = table.finest
+    settled = ((name, count) for count in sorted(table.steps) for name in table.schedulers)
+    others = [setting for setting in settled if setting != finest]
+    done = {(row["scheduler"], row["steps"]) for row in table.own(known)}
     if set(others) <= done and finest in done:
         return
     best: np.ndarray | None = None
@@ -96,11 +130,13 @@ def step_rows(
             continue
         pipeline.use_scheduler(name)
         settings: dict[str, Any] = {"num_inference_steps": count}
-        if guidance is not None:
-            settings["guidance"] = dict(guidance)
-        sampler = TimedSampler(pipeline, batch_size, settings, processes, progress)
+        if table.guidance is not None:
+            settings["guidance"] = dict(table.guidance)
+        sampler = TimedSampler(pipeline, table.batch_size, settings, processes, progress)
         parts.made.pop("samples", None)
-        context = Context(pipeline, folder, [judges], rows, seed, sampler, parts, keep=n)
+        context = Context(
+            pipeline, folder, [judges], rows, table.seed, sampler, parts, keep=table.n
+        )
         real(context)
         reference(context)
         images = samples(context)["shown"].astype(np.float32)
@@ -108,8 +144,7 @@ def step_rows(
         scores = {row["metric"]: row for row in adherence(context).rows + fidelity(context).rows}
         if (name, count) in done:
             continue
-        yield base | {
-            "identity": identity,
+        yield table.base | {
             "scheduler": name,
             "steps": count,
             "calls": len(pipeline.scheduler.timesteps),
@@ -117,13 +152,13 @@ def step_rows(
                for score in SCORES for end, key in (("", "score"), ("_ceiling", "ceiling"),
                                                     ("_low", "low"), ("_high", "high"))},
             "drift": float(np.abs(images - best).mean()),
-            "seconds": sampler.spent["wall"] / n,
-            "cpu_seconds": sampler.spent["cpu"] / n,
+            "seconds": sampler.spent["wall"] / table.n,
+            "cpu_seconds": sampler.spent["cpu"] / table.n,
         }  # fmt: skip
 
 
 def step_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rows as a Markdown table, by solver and steps."""
+    """The rows of one table as Markdown, by solver and steps."""
     order = {name: i for i, name in enumerate(dict.fromkeys(row["scheduler"] for row in rows))}
     head = ["solver", "steps", "calls", "mIoU", "attributes", "Fréchet", "drift"]
     head += ["ms/face", "CPU-ms/face"]

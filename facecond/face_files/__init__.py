@@ -4,7 +4,7 @@
 - `drawing`: requests -> faces with their records;
 - `rows`: requests from a CSV or JSON Lines file; `bulk`: thousands of them, by several processes;
 - `edit_record`: what an edited photo was made from;
-- `reproducing`: a file -> the same face again.
+- `checking`: whether a record is whole; `reproducing`: a file -> the same face again.
 """
 
 from facecond.face_files.record import face_png, face_record

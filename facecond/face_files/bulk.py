@@ -46,10 +46,12 @@ def draw_all(
 
     Args:
         artist: draws where there is one worker.
-        workers: processes, each with its share of the cores, and of the GPUs.
+        workers: processes, each with its share of the cores, and of the GPUs; no more than there
+            are batches.
         done: faces that were there already, for the progress bar.
     """
     parts = batches(requests, settings.batch_size)
+    workers = min(workers, len(parts))
     if workers > 1:
         threads = max(1, (os.cpu_count() or 1) // workers)
         work = partial(draw_part, replace(settings, threads=threads), out)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from facecond.face_files.record import face_png, face_record
+from facecond.face_files.record import face_png, face_record, shared_record
 from facecond.labels import ANYTHING, ATTRIBUTES, UNSPECIFIED
 from facecond.storage import atomic_file
 
@@ -72,9 +72,17 @@ class Settings:
 
 
 class Artist:
-    """A loaded model that draws under settings."""
+    """A loaded model that draws under settings.
 
-    def __init__(self, settings: Settings, device: str | None = None) -> None:
+    Args:
+        device: `cuda`, `cpu`, ...; None = the GPU, where there is one.
+        pipeline: the model, where it is loaded already; then its device, scheduler and routing are
+            kept where the settings name none.
+    """
+
+    def __init__(
+        self, settings: Settings, device: str | None = None, pipeline: FacePipeline | None = None
+    ) -> None:
         import torch
 
         from facecond.pipeline import load_pipeline
@@ -83,7 +91,7 @@ class Artist:
             torch.set_num_threads(settings.threads)
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.settings, self._warned = settings, set[str]()
-        self.pipeline: FacePipeline = load_pipeline(settings.model).to(device)
+        self.pipeline = load_pipeline(settings.model).to(device) if pipeline is None else pipeline
         if settings.scheduler:
             self.pipeline.use_scheduler(settings.scheduler)
         if settings.routing is not None:
@@ -94,20 +102,38 @@ class Artist:
 
     def record(self, request: FaceRequest, size: int = 1, index: int = 0) -> dict[str, Any]:
         """What is to be said of a face, drawn at a place of a batch of a size."""
-        settings = self.settings
         return {
             "file": f"{request.name}.png",
             **face_record(
-                self.pipeline, settings.model, request.seed, request.attributes, request.mask,
-                request.mask_name, request.guidance, settings.steps, size, batch_index=index,
-                interval=settings.interval, rescale=settings.rescale,
-                weaker=(settings.weaker, self.weaker) if settings.weaker and self.weaker else None,
-                references=[told for told, _ in settings.references],
+                self.pipeline, self.settings.model, request.seed, request.attributes, request.mask,
+                request.mask_name, request.guidance, self.settings.steps, size, batch_index=index,
+                **self._told(),
             ),
         }  # fmt: skip
 
-    def draw(self, batch: Sequence[FaceRequest]) -> tuple[np.ndarray, tuple[int, ...]]:
+    def shared(self, guidance: Mapping[str, float]) -> dict[str, Any]:
+        """What is to be said of all faces with these scales (`shared_record`)."""
+        settings = self.settings
+        return shared_record(
+            self.pipeline, settings.model, guidance, settings.steps, **self._told()
+        )
+
+    def _told(self) -> dict[str, Any]:
+        settings = self.settings
+        return {
+            "interval": settings.interval,
+            "rescale": settings.rescale,
+            "weaker": (settings.weaker, self.weaker) if settings.weaker and self.weaker else None,
+            "references": [told for told, _ in settings.references],
+        }
+
+    def draw(
+        self, batch: Sequence[FaceRequest], **options: Any
+    ) -> tuple[np.ndarray, tuple[int, ...]]:
         """Faces uint8 [B, S, S, 3], and which references are unlike any face of the training.
+
+        Args:
+            options: of the pipeline's call, beside what requests and settings say.
 
         Raises:
             UserError: as the pipeline.
@@ -123,6 +149,7 @@ class Artist:
             guidance_interval=settings.interval,
             guidance_rescale=settings.rescale,
             weaker=self.weaker,
+            **options,
         )
         return drawn.images, drawn.strange
 

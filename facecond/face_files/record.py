@@ -16,6 +16,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from facecond.data.masks import mask_png, read_mask
+from facecond.devices import machine
 from facecond.errors import UserError
 from facecond.labels import ANYTHING, ATTRIBUTES, format_attributes
 from facecond.provenance import versions
@@ -72,9 +73,6 @@ def face_record(
         interval, rescale, weaker: see `FacePipeline`; a weaker model with its path.
         references: as `commands.references.described` tells of them.
     """
-    import torch
-
-    routing, trained = pipeline.unet.routing, pipeline.unet.trained_routing
     record = {
         "schema": SCHEMA,
         "origin": ORIGIN,
@@ -83,6 +81,35 @@ def face_record(
         "attribute_values": dict(zip(ATTRIBUTES, map(int, attributes), strict=True)),
         "mask": mask_name,
         "mask_sha256": hashlib.sha256(mask.tobytes()).hexdigest(),
+        **shared_record(
+            pipeline, model, guidance, steps, interval=interval, rescale=rescale, weaker=weaker,
+            references=references,
+        ),
+        "batch_size": batch_size,
+        "batch_index": batch_index,
+    }  # fmt: skip
+    if (mask != ANYTHING).any():
+        record["mask_png"] = base64.b64encode(mask_png(mask)).decode()
+    return record
+
+
+def shared_record(
+    pipeline: FacePipeline,
+    model: str,
+    guidance: Mapping[str, float] | None,
+    steps: int | None,
+    *,
+    interval: Sequence[float] | None = None,
+    rescale: float = 0.0,
+    weaker: tuple[str, FacePipeline] | None = None,
+    references: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
+    """What faces of one drawing have in common, as JSON values: model, guidance, scheduler,
+    routing, and where it was computed. The arguments are those of `face_record`."""
+    import torch
+
+    routing, trained = pipeline.unet.routing, pipeline.unet.trained_routing
+    return {
         "model": model,
         "model_hash": hash_of_weights(pipeline),
         "guidance": dict(pipeline.config.guidance) if guidance is None else dict(guidance),
@@ -92,21 +119,17 @@ def face_record(
         "weaker_hash": None if weaker is None else hash_of_weights(weaker[1]),
         "scheduler": type(pipeline.scheduler).__name__,
         "scheduler_hash": scheduler_hash(pipeline.scheduler),
-        "steps": steps or pipeline.config.steps,
+        "steps": pipeline.config.steps if steps is None else steps,
         "routing": routing.name,
         "routing_hash": hash_of(routing.to_dict()),
         **({"routing_table": routing.to_dict()} if routing != trained else {}),
         **({"references": [dict(one) for one in references]} if references else {}),
-        "batch_size": batch_size,
-        "batch_index": batch_index,
         "device": pipeline.device.type,
         "precision": pipeline.precision,
         "threads": torch.get_num_threads(),
+        "machine": machine(str(pipeline.device)),
         "versions": versions(),
     }
-    if (mask != ANYTHING).any():
-        record["mask_png"] = base64.b64encode(mask_png(mask)).decode()
-    return record
 
 
 def hash_of_weights(pipeline: FacePipeline) -> str:
@@ -132,7 +155,11 @@ def mask_of(record: Mapping[str, Any], size: int, where: str | Path) -> np.ndarr
     """The mask uint8 [size, size] that a record holds; all open where it holds none."""
     if "mask_png" not in record:
         return np.full((size, size), ANYTHING, np.uint8)
-    mask = read_mask(Path(where), content=base64.b64decode(record["mask_png"]))
+    try:
+        content = base64.b64decode(record["mask_png"], validate=True)
+    except ValueError:
+        raise UserError("its mask is damaged", where, "Take the file as drawn.") from None
+    mask = read_mask(Path(where), content=content)
     if hashlib.sha256(mask.tobytes()).hexdigest() != record["mask_sha256"]:
         raise UserError("its mask does not match its checksum", where, "Take the file as drawn.")
     return mask

@@ -1,7 +1,8 @@
 """A file of a face -> the same face again, and how far the two are from each other.
 
-At the batch, number format, threads and kind of device that the file names, with the same versions,
-the pixels are equal bit for bit. Elsewhere sums are rounded in another order.
+At the batch, number format, threads, kind of device and processor that the file names, with the
+same versions, the pixels are equal bit for bit. Elsewhere sums are rounded in another order. What a
+file does not tell (those of before do not name the processor) may have been another.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from facecond.boxed import model_folder
 from facecond.errors import UserError
+from facecond.face_files.checking import checked_record
 from facecond.face_files.drawing import Artist, FaceRequest, Settings
 from facecond.face_files.record import hash_of_weights, mask_of, read_face, scheduler_hash
 from facecond.labels import ATTRIBUTES
@@ -64,31 +67,32 @@ def reproduce(
     model: str | None,
     read_reference: ReadReference,
     batch_size: int | None = None,
+    weaker: str | None = None,
 ) -> Reproduction:
     """Draw the face of a file again.
 
     Args:
-        path: PNG that `facecond sample` wrote.
-        model: folder; None takes the one that the file names.
+        path: PNG that `facecond sample` or the studio wrote.
+        model, weaker: folders; None takes those that the file names.
         read_reference: what a record says of a reference -> the reference, its pixels checked.
         batch_size: faces drawn at a time; None takes the recorded one.
 
     Raises:
-        UserError: the file says nothing of its making; another model, by its weights; a scheduler
-            that cannot be had; as the pipeline.
+        UserError: the file says nothing of its making, or what it says is damaged; another model,
+            by its weights; a scheduler that cannot be had; as the pipeline.
     """
     original, record = read_face(path)
-    try:
-        settings, request = _asked(record, model, read_reference, path, original.shape[0])
-        size, index = int(record["batch_size"]), int(record["batch_index"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"its record is damaged ({error!r})", path, "Draw it anew.") from None
+    checked_record(record, path)
+    if weaker is not None and record["weaker"] is None:
+        raise UserError("it was drawn without a weaker model", path, "Leave --weaker out.")
+    settings, request = _asked(record, model, weaker, read_reference, path, original.shape[0])
+    size, index = record["batch_size"], record["batch_index"]
     if batch_size is not None:
         size, index = batch_size, min(index, batch_size - 1)
     artist = _artist(settings, record, path)
     # Its neighbours decide nothing but the size of the batch: copies take their places.
     image = artist.draw([request] * size)[0][index]
-    again = artist.record(request, size, index) | {"file": Path(record["file"]).name}
+    again = artist.record(request, size, index)
     difference = np.abs(image.astype(int) - original.astype(int))
     formats = {record["precision"], again["precision"]}
     return Reproduction(
@@ -104,6 +108,7 @@ def reproduce(
 def _asked(
     record: Mapping[str, Any],
     model: str | None,
+    weaker: str | None,
     read_reference: ReadReference,
     path: Path,
     size: int,
@@ -114,39 +119,36 @@ def _asked(
     told = record.get("references", [])
     settings = Settings(
         model=model or record["model"],
-        steps=int(record["steps"]),
+        steps=record["steps"],
         routing=None if table is None else Routing.from_dict(table, str(path)),
         interval=None if interval is None else (float(interval[0]), float(interval[1])),
         rescale=float(record["guidance_rescale"]),
-        weaker=record["weaker"],
+        weaker=weaker or record["weaker"],
         references=tuple((one, read_reference(one)) for one in told),
-        threads=int(record["threads"]),
+        threads=record["threads"],
     )
     values = record["attribute_values"]
     attributes = np.array([values[name] for name in ATTRIBUTES], np.int8)
     mask = mask_of(record, size, path)
-    guidance = {str(part): float(scale) for part, scale in record["guidance"].items()}
-    name = Path(record.get("file", path.name)).stem
-    return settings, FaceRequest(
-        name, int(record["seed"]), attributes, mask, record["mask"], guidance
-    )
+    guidance = {part: float(scale) for part, scale in record["guidance"].items()}
+    name = Path(record.get("file", path.name)).stem  # the studio did not always name one
+    return settings, FaceRequest(name, record["seed"], attributes, mask, record["mask"], guidance)
 
 
 def _artist(settings: Settings, record: Mapping[str, Any], path: Path) -> Artist:
     """Load the model and make sure that it is the one that drew the face."""
-    if not Path(settings.model, "model_index.json").is_file():
-        fix = "Name its folder: --model DIR."
-        raise UserError(f"its model is not at {settings.model}", path, fix)
+    _check_there("model", settings.model, "--model", path)
+    if settings.weaker is not None:
+        _check_there("weaker model", settings.weaker, "--weaker", path)
     artist = Artist(replace(settings, routing=None))  # first: is it the model at all?
     artist.settings = settings
-    for what, wanted, found in (
-        ("model", record["model_hash"], artist.pipeline),
-        ("weaker model", record["weaker_hash"], artist.weaker),
+    for what, option, wanted, found, where in (
+        ("model", "--model", record["model_hash"], artist.pipeline, settings.model),
+        ("weaker model", "--weaker", record["weaker_hash"], artist.weaker, settings.weaker),
     ):
         if found is not None and hash_of_weights(found) != wanted:
-            where = settings.model if what == "model" else settings.weaker
             told = f"it was drawn by another {what} (weights {wanted[:12]}) than {where}"
-            raise UserError(told, path, "Name the folder of that one: --model DIR.")
+            raise UserError(told, path, f"Name the folder of that one: {option} DIR.")
     if settings.routing is not None:
         artist.pipeline.use_routing(settings.routing)
     if scheduler_hash(artist.pipeline.scheduler) != record["scheduler_hash"]:
@@ -158,6 +160,16 @@ def _artist(settings: Settings, record: Mapping[str, Any], path: Path) -> Artist
     return artist
 
 
+def _check_there(what: str, model: str, option: str, path: Path) -> None:
+    """Raise `UserError` where no model is at its place, which may be the box."""
+    try:
+        there = (model_folder(model) / "model_index.json").is_file()
+    except UserError:  # nothing is in the box
+        there = False
+    if not there:
+        raise UserError(f"its {what} is not at {model}", path, f"Name its folder: {option} DIR.")
+
+
 def _other(record: Mapping[str, Any], again: Mapping[str, Any]) -> tuple[str, ...]:
     """What decides the rounding and is not as recorded."""
     words = []
@@ -167,6 +179,17 @@ def _other(record: Mapping[str, Any], again: Mapping[str, Any]) -> tuple[str, ..
     ):  # fmt: skip
         if record[name] != again[name]:
             words.append(f"{title} {again[name]}, not {record[name]}")
+    if record["device"] == again["device"]:
+        told = record.get("machine", {})
+        for name, title in (
+            ("processor", "processor"), ("instructions", "instructions"),
+            ("torch_build", "build of torch"),
+        ):  # fmt: skip
+            there, here_ = told.get(name), again["machine"].get(name)
+            if there is None and here_ is not None:
+                words.append(f"{title} {here_}, and the file does not tell which")
+            elif there != here_:
+                words.append(f"{title} {here_}, not {there}")
     here = versions()
     for package, version in record["versions"].items():
         if here.get(package) != version:

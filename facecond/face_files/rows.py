@@ -14,10 +14,13 @@ import numpy as np
 from facecond.data.masks import read_mask
 from facecond.errors import UserError, nearest
 from facecond.face_files.drawing import FaceRequest
-from facecond.labels import ANYTHING, parse_emphasis
+from facecond.labels import ANYTHING, check_exclusive, parse_emphasis
+from facecond.sampling.guided import WEAKER
 
 COLUMNS = ("name", "attributes", "mask", "seed", "guidance")
 KINDS = (".csv", ".jsonl")
+RESERVED = ("grid",)
+"""Names of pictures that are written beside the faces."""
 _NAME = re.compile(r"\w[\w.-]{0,119}")
 
 
@@ -52,14 +55,18 @@ def read_rows(
     for index, row in enumerate(rows):
         try:
             request = _request(row, index, path.parent, size, first_seed, guidance, parts, masks)
-            if request.name in seen:
-                what = f"row {seen[request.name]} has the name '{request.name}' too"
+            folded = request.name.casefold()  # on some systems, a and A are one file
+            if folded in RESERVED:
+                fix = "Take another: the contact sheet has this one."
+                raise UserError(f"'{request.name}' is taken", "name", fix)
+            if folded in seen:
+                what = f"row {seen[folded]} has the name '{request.name}' too"
                 raise UserError(what, "name", "Give every row a name of its own.")
         except UserError as error:
             raise UserError(
                 f"{error.where}: {error.what}", f"{path}, row {index + 1}", error.fix
             ) from None
-        seen[request.name] = index + 1
+        seen[folded] = index + 1
         requests.append(request)
     return requests
 
@@ -83,6 +90,7 @@ def _request(
         fix = "Use letters, digits, dots, dashes and underscores."
         raise UserError(f"'{name}' is no name of a file", "name", fix)
     attributes, emphasis = parse_emphasis(given["attributes"])
+    check_exclusive(attributes)
     if given["mask"] not in masks:
         masks[given["mask"]] = read_mask(folder / given["mask"], size)
     scales = read_scales(given["guidance"], parts) if given["guidance"] else guidance
@@ -97,18 +105,21 @@ def _request(
 
 
 def read_scales(text: str, parts: tuple[str, ...]) -> dict[str, float]:
-    """`"mask=2,attributes=3"` -> scales of known parts, from 0 up."""
-    scales = {}
+    """`"mask=2,attributes=3"` -> scales of known parts, from 0 up; of a weaker model from 1 up."""
+    scales: dict[str, float] = {}
     for word in text.split(","):
         part, _, value = (piece.strip() for piece in word.partition("="))
         if part not in parts:
             raise UserError(f"unknown source '{part}'", "guidance", nearest(part, parts))
+        if part in scales:
+            raise UserError(f"'{part}' is named twice", "guidance", "Name it once.")
         try:
             scales[part] = float(value)
         except ValueError:
             scales[part] = -1.0
-        if not 0 <= scales[part] < float("inf"):
-            fix = "Write mask=2,attributes=3: numbers from 0 up."
+        lowest = 1 if part == WEAKER else 0
+        if not lowest <= scales[part] < float("inf"):
+            fix = f"Write {part}=2: a number from {lowest} up."
             raise UserError(f"'{value}' is no scale of '{part}'", "guidance", fix)
     return scales
 
@@ -125,15 +136,25 @@ def _seed(value: Any, default: int) -> int:
 def _csv(path: Path) -> Iterator[dict[str, Any]]:
     with _open(path) as file:
         try:
-            reader = csv.DictReader(file, strict=True, restkey="")
+            reader = csv.DictReader(file, strict=True)
+            _check_heading([name.strip() for name in reader.fieldnames or ()], path)
             for number, row in enumerate(reader, 1):
-                if "" in row:
+                if None in row:  # where DictReader puts cells beyond the last column
                     fix = "Put quotes around text with commas."
                     raise UserError("it has more cells than there are columns",
                                     f"{path}, row {number}", fix)  # fmt: skip
                 yield row
         except (csv.Error, UnicodeDecodeError) as error:
             raise UserError(f"not a CSV file ({error})", path, "Save it as UTF-8 CSV.") from None
+
+
+def _check_heading(columns: list[str], path: Path) -> None:
+    if "" in columns:
+        what = f"column {columns.index('') + 1} of its heading has no name"
+        raise UserError(what, path, "Remove the comma that is too many, or name the column.")
+    twice = next((name for name in columns if columns.count(name) > 1), None)
+    if twice is not None:
+        raise UserError(f"its heading names '{twice}' twice", path, "Name each column once.")
 
 
 def _json_lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -16,15 +16,28 @@ def write_checksums(folder: Path) -> None:
     write_json(folder / FILE, {file.relative_to(folder).as_posix(): sha256(file) for file in files})
 
 
-def check_weights(folder: Path) -> None:
+def check_weights(folder: Path, required: bool = False) -> None:
     """Compare a model folder's weights with their checksums, if it has any.
 
+    Args:
+        required: whether it must have some, one for each file.
+
     Raises:
-        UserError: a file that is missing or is not what was saved.
+        UserError: a file that is missing or is not what was saved; checksums that are missing or
+            damaged.
     """
     if not (folder / FILE).is_file():
+        if required:
+            raise UserError("the checksums are missing", folder / FILE, "Install facecond anew.")
         return
-    for name, wanted in read_json(folder / FILE).items():
+    wanted_by_name = read_json(folder / FILE)
+    if not isinstance(wanted_by_name, dict):
+        raise UserError("the checksums are damaged", folder / FILE, "Copy the model anew.")
+    if required:
+        there = {file.relative_to(folder).as_posix() for file in folder.rglob("*.safetensors")}
+        for name in sorted(there - set(wanted_by_name)):
+            raise UserError("the weights have no checksum", folder / name, "Install facecond anew.")
+    for name, wanted in wanted_by_name.items():
         if not (folder / name).is_file():
             raise UserError("the weights are missing", folder / name, "Copy the model anew.")
         if sha256(folder / name) != wanted:

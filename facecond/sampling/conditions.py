@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from facecond.diffusion.guidance import Scale
+from facecond.errors import UserError
 from facecond.models.reference import ReferenceReader
 from facecond.sampling.inputs import (
     Attributes,
@@ -40,12 +41,15 @@ def read_batch(
         noise: seeds, generator and latents, of which one may say how many faces there are.
 
     Raises:
-        UserError: a wrong shape or value.
+        UserError: a wrong shape or value; nothing to draw; an emphasis in a blend.
     """
     device, size = pipeline._execution_device, pipeline.image_size
     read, emphasis = read_attributes(attributes)
     faces = read_references(reference)
     batch = batch_of(read, mask, *noise, copies, faces)
+    if batch < 1:
+        fix = "Give seeds, or num_images_per_condition from 1 up."
+        raise UserError("there is no face to draw", "num_images_per_condition", fix)
     faces = reference_faces(faces, batch, copies)
     values = attribute_values(read, batch, copies, device)
     labels = mask_labels(mask, size, batch, copies, device)
@@ -53,7 +57,11 @@ def read_batch(
     given = Given(values, labels, taken, tuple(faces))
     if blend is None:
         return given, emphasis
-    there, _ = read_attributes(blend.attributes)
+    there, scaled = read_attributes(blend.attributes)
+    if scaled:
+        name = next(iter(scaled))
+        fix = f"Name {name} alone here; a scale of both ends goes into guidance."
+        raise UserError(f"'{name}' has a scale", "blend", fix)
     values = attribute_values(there, batch, copies, device)
     labels = mask_labels(blend.mask, size, batch, copies, device)
     share = torch.as_tensor(blend.share, dtype=torch.float32).expand(batch)

@@ -131,7 +131,12 @@ def _check_weaker(pipeline: Any, weaker: Any) -> None:
     stages = pipeline.first_stage, weaker.first_stage
     if stages[0] is not stages[1] and (
         weights_hash(stages[0]) != weights_hash(stages[1])
-        or dict(stages[0].config) != dict(stages[1].config)
+        or _settings(stages[0]) != _settings(stages[1])
     ):
         fix = "Take one that was trained on the same first stage, or an earlier state of this one."
         raise UserError("it was trained on another first stage", WEAKER, fix)
+
+
+def _settings(part: Any) -> dict[str, Any]:
+    """Config of a part, without the folder it was loaded from and the like."""
+    return {name: value for name, value in part.config.items() if not name.startswith("_")}

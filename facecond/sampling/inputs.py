@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from facecond.diffusion.guidance import Scale
+from facecond.diffusion.paths import NUM_TRAIN_TIMESTEPS
 from facecond.errors import UserError
 from facecond.labels import (
     ABSENT,
@@ -91,6 +93,48 @@ def batch_of(
         if given is not None and np.ndim(given) > single:
             return len(given) * copies
     return copies
+
+
+def read_seeds(seeds: Iterable[int] | None) -> list[int] | None:
+    """Seeds in any sequence -> whole numbers; None stays None.
+
+    Raises:
+        UserError: a single number, none at all, one that is not whole.
+    """
+    if seeds is None:
+        return None
+    try:
+        found = [operator.index(seed) for seed in seeds]
+    except TypeError:
+        found = []
+    if not found:
+        what = f"{str(seeds)[:40]} is no list of whole numbers"
+        raise UserError(what, "seeds", "Give one per face: seeds=[0, 1].")
+    return found
+
+
+def step_count(given: int | None, own: int) -> int:
+    """Number of steps: as given, or the model's own.
+
+    Raises:
+        UserError: not from 1 to the number of noise levels that schedulers count.
+    """
+    try:
+        count = int(own) if given is None else operator.index(given)
+    except TypeError:
+        count = 0
+    if not 1 <= count <= NUM_TRAIN_TIMESTEPS:
+        what = f"{given if given is not None else own} is no number of steps"
+        raise UserError(what, "num_inference_steps", f"Use 1 to {NUM_TRAIN_TIMESTEPS}.")
+    return count
+
+
+def scales_per_face(scales: Mapping[str, Scale], batch: int, copies: int) -> dict[str, Scale]:
+    """Scales of which each is one number or one per condition -> one number or one per face."""
+    return {
+        part: scale if np.ndim(scale) == 0 else _repeated(torch.as_tensor(scale), batch, copies)
+        for part, scale in scales.items()
+    }
 
 
 def attribute_values(

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from diffusers.utils import logging
 
-from facecond.boxed import model_folder
+from facecond.boxed import NAME, model_folder
 from facecond.errors import UserError, reason
 from facecond.sampling.checksums import check_weights
 
@@ -20,7 +20,7 @@ def loaded(kind: Any, model: str | Path) -> Any:
         raise UserError(
             "not a model folder (no model_index.json)", path, "Name what `facecond train` wrote."
         )
-    check_weights(path)
+    check_weights(path, required=str(model) == NAME)
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()  # of four small parts
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -74,9 +74,17 @@ class Given:
         return torch.full((len(self.values),), bool(self.taken.tokens))
 
 
-def source_of_part(part: str) -> str:
-    """`Smiling` -> `attributes`; a source is its own."""
-    return "attributes" if part in ATTRIBUTES else part
+def reached(part: str, sources: Collection[str], rows: Mapping[str, Sequence[int]]) -> bool:
+    """Whether sources carry something of a part.
+
+    Args:
+        part: one of `GUIDED`.
+        rows: columns of the attributes of `attributes:geometry` and `attributes:appearance`.
+    """
+    if part not in ATTRIBUTES:
+        return any(source.split(":")[0] == part for source in sources)
+    column = ATTRIBUTES.index(part)
+    return any(source == "attributes" or column in rows.get(source, ()) for source in sources)
 
 
 class Passes:
@@ -98,6 +106,7 @@ class Passes:
         autocast: Autocast,
     ) -> None:
         self.unet, self.plan, self.autocast = unet, guidance, autocast
+        self.rows = encoder.rows  # of attributes, by source
         rows = guidance.rows.to(given.values.device)  # [N]
         with autocast():
             tokens, planes = self._read(encoder, given, rows)
@@ -151,9 +160,9 @@ class Passes:
         return encoder(values, labels), encoder.planes(labels)
 
     def _active(self, gates: Tensor) -> frozenset[str]:
-        """Parts whose source reaches some layer at this noise level: the others change nothing."""
+        """Parts that reach some layer at this noise level: the others change nothing."""
         on = {
-            source.split(":")[0]
+            source
             for source, open_ in zip(
                 self.unet.routing.sources, (gates != 0).any(0).tolist(), strict=True
             )
@@ -161,7 +170,7 @@ class Passes:
         }
         if self.conditions.planes is not None:
             on.add("mask")
-        return frozenset(part for part in self.plan.images if source_of_part(part) in on)
+        return frozenset(part for part in self.plan.images if reached(part, on, self.rows))
 
     def _select(self, parts: frozenset[str]) -> tuple[GuidancePlan, Tensor | None, Conditions]:
         """Plan, rows (None = all) and conditions of the passes of these parts."""
@@ -206,10 +215,8 @@ def guidance_plan(
     """
     batch = len(given.values)
     plan(scales, GUIDED, batch)  # checks every name and number, read or not
-    reached = {source.split(":")[0] for source in routed}
-    if encoder.config.plane_size:
-        reached.add("mask")
-    read = {part: w for part, w in scales.items() if source_of_part(part) in reached}
+    sources = [*routed, *(["mask"] if encoder.config.plane_size else [])]
+    read = {part: w for part, w in scales.items() if reached(part, sources, encoder.rows)}
     there = {part: given.has(part) for part in read}
     if (whole := read.get("attributes")) is not None:
         open_ = torch.as_tensor(whole).cpu().expand(batch) == 0  # hidden as a whole

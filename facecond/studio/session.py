@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from facecond.face_files import face_png, face_record
+from facecond.face_files import face_png
+from facecond.face_files.drawing import Artist, FaceRequest, Settings
 from facecond.pipeline import FacePipeline, load_pipeline
 from facecond.studio.codec import file_text, preview_text
 from facecond.studio.limits import SCALE, STEPS
@@ -85,23 +86,19 @@ class ModelSession:
             return {}
 
         job.events.put({"state": "drawing", "step": 0, "steps": request.steps})
-        pipeline = self.pipeline
-        pipeline.use_routing(request.routing)
-        pictures = pipeline(
-            attributes=request.attributes,
-            mask=request.mask,
-            seeds=request.seeds,
-            guidance=request.guidance,
-            num_inference_steps=request.steps,
-            callback_on_step_end=after_step,
-        ).images
+        settings = Settings(self.model, steps=request.steps, routing=request.routing)
+        artist = Artist(settings, pipeline=self.pipeline)
+        batch = [
+            FaceRequest(
+                f"face_{seed}", seed, request.attributes, request.mask, "painted", request.guidance
+            )
+            for seed in request.seeds
+        ]
+        pictures, _ = artist.draw(batch, callback_on_step_end=after_step)
         faces = []
-        for picture, seed in zip(pictures, request.seeds, strict=True):
-            record = face_record(
-                pipeline, self.model, seed, request.attributes, request.mask, "painted",
-                request.guidance, request.steps, len(request.seeds),
-            )  # fmt: skip
-            faces.append({"seed": seed, "png": file_text(face_png(picture, record))})
+        for index, (asked, picture) in enumerate(zip(batch, pictures, strict=True)):
+            record = artist.record(asked, len(batch), index)
+            faces.append({"seed": asked.seed, "png": file_text(face_png(picture, record))})
         return {"state": "done", "faces": faces, "seconds": time.monotonic() - started}
 
 

@@ -103,5 +103,8 @@ def test_a_weaker_model_with_its_scale() -> None:
     assert weaker_model("runs/a/model") == ("runs/a/model", 2.0)
     assert weaker_model("runs/a/model:1.5") == ("runs/a/model", 1.5)
     assert weaker_model("C:/runs/model") == ("C:/runs/model", 2.0)
-    with pytest.raises(argparse.ArgumentTypeError, match="0 or above"):
+    with pytest.raises(argparse.ArgumentTypeError, match="1 or above"):
         weaker_model("model:-1")
+    for scale in ("0", "0.99"):  # below 1 it would lead towards the weaker model
+        with pytest.raises(argparse.ArgumentTypeError, match="1 or above"):
+            weaker_model(f"model:{scale}")

@@ -89,9 +89,11 @@ def test_a_routing_file_routes(model: Path, tmp_path: Path) -> None:
         (["--n", "0"], "--n"),
         (["--steps", "-3"], "--steps"),
         (["--data", "x"], "--mask random"),
-        (["--batch", "gone.csv"], "gone.csv"),
         (["--batch", "x.csv", "--mask", "random"], "does not go with --batch"),
         (["--workers", "2"], "goes with --batch"),
+        (["--batch", "x.csv"], "--n: it does not go with --batch"),
+        (["--attributes", "Black_Hair,Blond_Hair"], "Black_Hair and Blond_Hair exclude each other"),
+        (["--weaker", "model:0"], "must be 1 or above"),
         (["--guidance-interval", "0.9:0.2"], "LO:HI"),
         (["--window", "mask=0.5"], "LO:HI"),
         (["--window", "masks=0.5:1"], "Did you mean 'mask'"),
@@ -164,3 +166,11 @@ def test_a_weaker_model_of_the_same_first_stage(model: Path, tmp_path: Path) -> 
     record = json.loads((out / "samples.json").read_text())[0]
     assert record["guidance"]["weaker"] == 1.5 and record["weaker"] == str(model)
     assert record["weaker_hash"] == record["model_hash"]
+
+
+def test_rows_that_are_not_there(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["sample", str(model), "--out", str(tmp_path / "faces"), "--batch", "gone.csv"]
+    assert main(words) == 2
+    assert "gone.csv" in capsys.readouterr().err

@@ -15,11 +15,13 @@ from facecond.data.masks import (
     class_of,
     mask_png,
     open_classes,
+    random_face,
     random_mask,
     read_mask,
     replace_classes,
     template_mask,
 )
+from facecond.data.rendered import render
 from facecond.errors import UserError
 from facecond.labels import ANYTHING, MASK_CLASSES, PALETTE
 
@@ -96,3 +98,13 @@ def test_what_is_no_mask_is_refused(picture: Image.Image, message: str) -> None:
     picture.save(buffer, "PNG")
     with pytest.raises(UserError, match=message):
         read_mask(Path("upload"), 64, buffer.getvalue())
+
+
+@pytest.mark.parametrize("size", [32, 96])
+def test_a_random_face_has_the_attributes_of_its_mask(size: int) -> None:
+    mask, attributes = random_face(5, size)
+    drawn = render(5, 0, max(size, 64))
+    assert np.array_equal(mask, random_mask(5, size))
+    assert np.array_equal(attributes, drawn.attributes)
+    if size >= 64:
+        assert np.array_equal(mask, drawn.mask)

@@ -6,8 +6,11 @@ them would shift the mean or the spread.
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
+from typing import Any
 
+import diffusers
 import pytest
 import torch
 from torch import Tensor
@@ -165,3 +168,49 @@ def test_other_classes_draw_the_gaussian_too(schedule: str, name: str) -> None:
 def test_a_class_that_has_a_short_name_has_its_settings_too() -> None:
     short, long = (scheduler(name, "linear", "v") for name in ("ddim", "DDIMScheduler"))
     assert short.config == long.config and not long.config.clip_sample
+
+
+@pytest.mark.parametrize("name", ["DPMSolverMultistepInverseScheduler", "DDIMInverseScheduler"])
+def test_samplers_towards_noise_are_refused(name: str) -> None:
+    with pytest.raises(UserError, match=r"goes from a picture to noise\. Choose from: "):
+        scheduler(name)
+
+
+UNFIT = ["HeliosScheduler", "KarrasVeScheduler"]
+if importlib.util.find_spec("torchsde") is None:
+    UNFIT += ["CosineDPMSolverMultistepScheduler", "DPMSolverSDEScheduler"]
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_samplers_that_fail_are_one_clear_error(name: str) -> None:
+    if not hasattr(diffusers, "FlowMatchEulerDiscreteScheduler") or name not in dir(diffusers):
+        pytest.skip("this diffusers does not have it")
+    with pytest.raises(UserError, match=f"'{name}' cannot .*Choose from: euler, heun"):
+        scheduler(name)
+
+
+class Restless(diffusers.DEISMultistepScheduler):
+    """Adds noise of its own: torch's, whatever the seeds of the faces are."""
+
+    def step(self, predicted: Tensor, timestep: Any, sample: Tensor) -> Any:
+        moved = super().step(predicted, timestep, sample)
+        moved.prev_sample += torch.randn(sample.shape)
+        return moved
+
+
+class Broken(diffusers.DEISMultistepScheduler):
+    """Fails in its steps."""
+
+    def step(self, predicted: Tensor, timestep: Any, sample: Tensor) -> Any:
+        raise KeyError(None)
+
+
+def test_noise_that_no_seed_decides_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diffusers, "Restless", Restless, raising=False)
+    monkeypatch.setattr(diffusers, "Broken", Broken, raising=False)
+    state = torch.get_rng_state()
+    with pytest.raises(UserError, match="'Restless' adds noise that no seed decides"):
+        scheduler("Restless")
+    assert torch.equal(torch.get_rng_state(), state)
+    with pytest.raises(UserError, match=r"'Broken' cannot be used here \(KeyError"):
+        scheduler("Broken")

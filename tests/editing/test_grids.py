@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from facecond.editing.grids import Cell, draw_grid, parse_grid
+from facecond.editing.grids import Cell, cells_of, draw_grid, parse_grid
 from facecond.errors import UserError
 from facecond.labels import ATTRIBUTES, parse_attributes
 
@@ -42,6 +42,7 @@ def test_attributes_scales_and_seeds() -> None:
         ("mask x Male", "has no values"),
         ("Smiling=on,2 x Male", "no value of 'Smiling'"),
         ("seed=1.5 x Male", "whole number"),
+        ("seed=-1 x Male", "whole number from 0 up"),
         ("mask=-1 x Male", "no value of 'mask'"),
         ("seed=" + ",".join(map(str, range(201))) + " x Male", "402|201 x 2 faces"),
     ],
@@ -65,3 +66,18 @@ def test_cells_keep_their_places_in_any_batch() -> None:
     faces = draw_grid(pipeline, rows, columns, start(), np.zeros((2, 2)), batch_size=4)
     assert [[int(face[0, 0, 0]) for face in row] for row in faces] == [[1, 1], [2, 2], [3, 3]]
     assert seen == [(1, 0), (1, 4), (2, 0), (2, 4), (3, 0), (3, 4)]
+
+
+def test_seeds_and_labels_keep_every_digit() -> None:
+    seeds = (1234567, 1234568, 2**63 + 1)
+    rows, columns = parse_grid(f"seed={','.join(map(str, seeds))} x mask=0.1,1234567", 0, SOURCES)
+    assert rows.values == seeds and [rows.at(i, start()).seed for i in range(3)] == list(seeds)
+    assert rows.labels == [f"seed {seed}" for seed in seeds]
+    assert columns.labels == ["mask 0.1", "mask 1234567"]
+
+
+@pytest.mark.parametrize("text", ["Black_Hair x Blond_Hair", "Blond_Hair=1,2 x Bald=off,on"])
+def test_cells_that_contradict_themselves_are_refused(text: str) -> None:
+    rows, columns = parse_grid(text, 0, SOURCES)
+    with pytest.raises(UserError, match=r"--grid: .* exclude each other"):
+        cells_of(rows, columns, start())

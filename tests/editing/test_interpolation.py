@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from facecond import pipeline as pipelines
 from facecond.editing.films import HOLD, back_and_forth, write_gif
-from facecond.editing.interpolation import slerp
+from facecond.editing.interpolation import End, path, slerp
+from facecond.labels import parse_attributes
+from facecond.pipeline import FacePipeline
 
 
 def test_slerp_between_perpendicular_vectors_is_the_circle() -> None:
@@ -34,6 +38,21 @@ def test_equal_ends_stay() -> None:
     noise = torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
     points = slerp(noise, noise, torch.linspace(0, 1, 3))
     torch.testing.assert_close(points, noise.expand(3, -1, -1))
+
+
+def test_frames_do_not_depend_on_the_batch_where_noise_is_added(
+    make_pipeline: Callable[..., FacePipeline], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipelines, "has_fast_bf16", lambda kind: False)
+    pipeline = make_pipeline()
+    pipeline.use_scheduler("FlowMatchLCMScheduler")
+    mask = np.full((32, 32), 13, np.uint8)
+    start, end = (End(parse_attributes(names), mask, seed)
+                  for names, seed in (("Smiling", 3), ("-Smiling", 5)))  # fmt: skip
+    all_at_once, by_two = (path(pipeline, start, end, 4, None, size) for size in (4, 2))
+    assert np.abs(all_at_once.astype(int) - by_two).max() <= 1
+    first = pipeline(start.attributes, mask, [3]).images
+    assert np.abs(all_at_once[:1].astype(int) - first).max() <= 1
 
 
 def test_a_film_goes_there_and_back(tmp_path) -> None:

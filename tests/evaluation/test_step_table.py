@@ -6,9 +6,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from facecond.data.prepared import PreparedFolder
-from facecond.evaluation.step_table import step_rows, step_table
+from facecond.errors import UserError
+from facecond.evaluation.step_table import StepTable, step_rows, step_table
 
 
 def row(scheduler: str, steps: int, **changes: Any) -> dict[str, Any]:
@@ -47,13 +49,41 @@ def solver_of(world: Any, faces: PreparedFolder) -> Any:
 
 def test_drift_falls_with_the_steps(world: Any, faces: PreparedFolder, judges: Any) -> None:
     solver = solver_of(world, faces)
-    asked = {"n": 20, "progress": False}
-    rows = list(step_rows(solver, faces, judges, ["a", "b"], [2, 8], **asked))
+    table = StepTable(solver, faces, judges, ["a", "b"], [2, 8], n=20)
+    rows = list(step_rows(table, progress=False))
     assert [(row["scheduler"], row["steps"]) for row in rows] == [
         ("a", 8), ("a", 2), ("b", 2), ("b", 8),
     ]  # fmt: skip
     assert rows[0]["drift"] == rows[3]["drift"] == 0 < rows[1]["drift"]
     assert rows[1]["frechet_judge"] > rows[0]["frechet_judge"]
-    left = step_rows(solver, faces, judges, ["a", "b"], [2, 8], known=rows[:2], **asked)
+    left = step_rows(table, rows[:2], progress=False)
     assert [(row["scheduler"], row["steps"]) for row in left] == [("b", 2), ("b", 8)]
     assert rows[0]["calls"] == 8
+
+
+def test_rows_of_another_table_are_not_its_own(
+    world: Any, faces: PreparedFolder, judges: Any
+) -> None:
+    def table(steps: list[int], judged_by: Any = judges) -> StepTable:
+        return StepTable(solver_of(world, faces), faces, judged_by, ["a", "b"], steps, n=20)
+
+    class Others:
+        def hashes(self) -> dict[str, str]:
+            return {"parser": "1", "attributes": "2"}
+
+    told = table([2, 8]).base
+    assert told["finest"] == ["a", 8] and told["judges"] == judges.hashes() and told["versions"]
+    same, finer, others = table([8, 2]), table([2, 8, 16]), table([2, 8], Others())
+    rows = [
+        row(*setting, identity=made.base["identity"])
+        for setting, made in ((("a", 8), same), (("a", 16), finer), (("a", 2), others))
+    ]
+    rows.append(row("a", 4))  # of before there was an identity
+    assert table([2, 8]).own(rows) == rows[:1]
+    assert finer.own(rows) == rows[1:2]
+
+
+@pytest.mark.parametrize(("schedulers", "steps"), [([], [2]), (["a"], [])])
+def test_a_table_of_nothing_is_refused(schedulers: list[str], steps: list[int]) -> None:
+    with pytest.raises(UserError, match="none is named"):
+        StepTable(None, None, None, schedulers, steps, n=20)  # type: ignore[arg-type]

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
+from facecond.face_files import bulk
 from facecond.face_files.bulk import draw_all, finished
 from facecond.face_files.drawing import Artist, Settings, batches
 from facecond.labels import ANYTHING
@@ -28,7 +30,7 @@ def test_batches_hold_faces_of_the_same_passes(ask: Any) -> None:
     assert [len(part) for part in batches(requests, 2)] == [2, 2, 1, 1]
 
 
-def test_a_face_does_not_depend_on_batch_or_workers(
+def test_a_face_does_not_depend_on_its_batch(
     artist: Artist, saved_model: Path, ask: Any, tmp_path: Path
 ) -> None:
     requests = [
@@ -36,16 +38,27 @@ def test_a_face_does_not_depend_on_batch_or_workers(
         for i in range(4)
     ]
     made = {}
-    for size, workers in ((1, 1), (3, 1)):
-        out = tmp_path / f"{size}_{workers}"
+    for size in (1, 3):
+        out = tmp_path / f"{size}"
         out.mkdir()
         settings = Settings(str(saved_model), batch_size=size)
-        records = list(draw_all(settings, artist, requests, out, workers))
+        records = list(draw_all(settings, artist, requests, out))
         assert sorted(record["file"] for record in records) == [f"{i}.png" for i in range(4)]
-        made[size, workers] = [np.asarray(Image.open(out / f"{i}.png")).astype(int)
-                               for i in range(4)]  # fmt: skip
-    for first, second in zip(made[1, 1], made[3, 1], strict=True):
+        made[size] = [np.asarray(Image.open(out / f"{i}.png")).astype(int) for i in range(4)]
+    for first, second in zip(made[1], made[3], strict=True):
         assert np.abs(first - second).max() <= 2
+
+
+def test_one_batch_needs_no_second_process(
+    artist: Artist, saved_model: Path, ask: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def elsewhere(*_: Any) -> Any:
+        raise AssertionError("a second model is loaded")
+
+    monkeypatch.setattr(bulk, "draw_part", elsewhere)
+    asked = [ask("a"), ask("b", seed=8)]
+    records = list(draw_all(Settings(str(saved_model)), artist, asked, tmp_path, workers=4))
+    assert [record["file"] for record in records] == ["a.png", "b.png"]
 
 
 def test_what_is_there_is_not_drawn_again(

@@ -45,6 +45,12 @@ def test_a_mask_of_another_checksum_is_refused(made: Any) -> None:
         mask_of(record | {"mask_sha256": "0" * 64}, 32, "face.png")
 
 
+def test_a_mask_that_is_no_text_of_bytes_is_refused(made: Any) -> None:
+    artist, request, _ = made
+    with pytest.raises(UserError, match="its mask is damaged"):
+        mask_of(artist.record(request) | {"mask_png": "#"}, 32, "face.png")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from facecond import boxed
 from facecond.errors import UserError
 from facecond.face_files import face_png
 from facecond.face_files.drawing import Artist, Settings
@@ -89,5 +91,62 @@ def test_a_damaged_record_is_one_clear_error(drawn: Path) -> None:
     info = PngInfo()
     info.add_text("facecond", json.dumps(record))
     Image.fromarray(pixels).save(drawn, pnginfo=info)
-    with pytest.raises(UserError, match=r"record is damaged.*attribute_values"):
+    with pytest.raises(UserError, match=r"record is damaged.*'attribute_values' is missing"):
         reproduce(drawn, None, no_reference)
+
+
+def test_rounding_on_another_processor_is_named_and_allowed(drawn: Path) -> None:
+    pixels, record = read_face(drawn)
+    assert record["machine"]["instructions"] and record["machine"]["processor"]
+    rounded = pixels.copy()
+    rounded[0, 0, 0] ^= 1
+    other = record["machine"] | {"instructions": "AVX"}
+    found = reproduce(rewritten(drawn, rounded, machine=other), None, no_reference)
+    assert found.within and not found.identical
+    assert len(found.other) == 1 and found.other[0].endswith(", not AVX")
+
+
+def test_a_file_of_before_does_not_tell_its_processor(drawn: Path) -> None:
+    pixels, record = read_face(drawn)
+    rounded = pixels.copy()
+    rounded[0, 0, 0] ^= 1
+    before = {name: value for name, value in record.items() if name not in ("machine", "file")}
+    drawn.write_bytes(face_png(rounded, before))
+    found = reproduce(drawn, None, no_reference)
+    assert found.within and all("does not tell" in word for word in found.other)
+    assert found.record["file"] == drawn.name
+
+
+def test_the_model_in_the_box(
+    drawn: Path, saved_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(saved_model, tmp_path / "box" / "model")
+    monkeypatch.setattr(boxed, "__file__", str(tmp_path / "box" / "__init__.py"))
+    assert reproduce(rewritten(drawn, model=boxed.NAME), None, no_reference).identical
+    shutil.rmtree(tmp_path / "box")
+    with pytest.raises(UserError, match=r"its model is not at boxed.*--model DIR"):
+        reproduce(rewritten(drawn, model=boxed.NAME), None, no_reference)
+
+
+def test_a_weaker_model_that_moved(saved_model: Path, ask: Any, tmp_path: Path) -> None:
+    weaker = tmp_path / "weaker"
+    shutil.copytree(saved_model, weaker)
+    artist = Artist(Settings(str(saved_model), weaker=str(weaker)), "cpu")
+    list(artist.write([ask("a", guidance={"mask": 2.0, "weaker": 1.5})], tmp_path))
+    path = tmp_path / "a.png"
+    weaker.rename(tmp_path / "moved")
+    with pytest.raises(UserError, match=r"its weaker model is not at .*--weaker DIR"):
+        reproduce(path, None, no_reference)
+    found = reproduce(path, None, no_reference, weaker=str(tmp_path / "moved"))
+    assert found.identical and found.record["weaker"] == str(tmp_path / "moved")
+    another = rewritten(path, weaker_hash="0" * 64)
+    with pytest.raises(UserError, match=r"another weaker model .*--weaker DIR"):
+        reproduce(another, None, no_reference, weaker=str(tmp_path / "moved"))
+    with pytest.raises(UserError, match=r"another model .*--model DIR"):
+        reproduce(rewritten(path, model_hash="0" * 64), None, no_reference,
+                  weaker=str(tmp_path / "moved"))  # fmt: skip
+
+
+def test_a_weaker_model_that_was_not_there(drawn: Path) -> None:
+    with pytest.raises(UserError, match=r"without a weaker model.*Leave --weaker out"):
+        reproduce(drawn, None, no_reference, weaker="x")

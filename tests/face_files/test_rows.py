@@ -13,6 +13,7 @@ from facecond.errors import UserError
 from facecond.face_files.drawing import FaceRequest
 from facecond.face_files.rows import read_rows
 from facecond.labels import parse_attributes
+from facecond.sampling.guided import WEAKER
 from facecond.sampling.passes import GUIDED
 
 HEAD = "name,attributes,mask,seed,guidance\n"
@@ -21,7 +22,7 @@ HEAD = "name,attributes,mask,seed,guidance\n"
 def rows(tmp_path: Path, text: str, kind: str = "csv") -> list[FaceRequest]:
     path = tmp_path / f"rows.{kind}"
     path.write_text(text)
-    return read_rows(path, 32, 100, {"mask": 2.0}, GUIDED)
+    return read_rows(path, 32, 100, {"mask": 2.0}, (*GUIDED, WEAKER))
 
 
 def test_csv_and_json_lines_say_the_same(tmp_path: Path) -> None:
@@ -55,11 +56,18 @@ def test_csv_and_json_lines_say_the_same(tmp_path: Path) -> None:
         ),
         (HEAD + "a,,,,\nb,,gone.png,,\n", r"row 2: .*gone\.png"),
         (HEAD + "a,,,,\na,,,,\n", "row 2: name: row 1 has the name 'a' too"),
+        (HEAD + "a,,,,\nA,,,,\n", "row 2: name: row 1 has the name 'A' too"),
+        (HEAD + "Grid,,,,\n", "row 1: name: 'Grid' is taken.*contact sheet"),
         (HEAD + "../a,,,,\n", "no name of a file"),
         (HEAD + "a,,,-3,\n", "row 1: seed: '-3' is no seed"),
         (HEAD + "a,,,,masks=2\n", "Did you mean 'mask'"),
         (HEAD + "a,,,,mask=-2\n", "no scale of 'mask'"),
+        (HEAD + 'a,,,,"mask=2,mask=3"\n', "row 1: guidance: 'mask' is named twice"),
+        (HEAD + "a,,,,weaker=0\n", "no scale of 'weaker'.*from 1 up"),
+        (HEAD + 'a,"Bald,Bangs,Blond_Hair",,,\n', "row 1: attributes: Blond_Hair and Bald exclude"),
         (HEAD + "a,Smiling,Male,,,\n", "row 1: it has more cells"),
+        ("name,attributes,\na,Smiling,\n", "column 3 of its heading has no name.*comma"),
+        ("name,seed,seed\na,1,2\n", "its heading names 'seed' twice"),
         ("nom,attributes\na,Smiling\n", "unknown column 'nom'.*name"),
         (HEAD, "has no rows"),
     ],

@@ -41,3 +41,19 @@ def test_a_model_of_before_has_none(folder: Path) -> None:
     (folder / FILE).unlink()
     (folder / "unet" / "a.safetensors").write_bytes(b"")
     check_weights(folder)
+
+
+def test_the_model_in_the_box_must_have_them(folder: Path) -> None:
+    check_weights(folder, required=True)
+    (folder / "unet" / "c.safetensors").write_bytes(b"new")
+    with pytest.raises(UserError, match=r"c\.safetensors: the weights have no checksum"):
+        check_weights(folder, required=True)
+    (folder / FILE).unlink()
+    with pytest.raises(UserError, match=r"checksums\.json: the checksums are missing"):
+        check_weights(folder, required=True)
+
+
+def test_checksums_that_are_damaged(folder: Path) -> None:
+    (folder / FILE).write_text("[]")
+    with pytest.raises(UserError, match="the checksums are damaged"):
+        check_weights(folder)

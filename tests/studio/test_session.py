@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from facecond.cli import main
 from facecond.studio import session as sessions
 from facecond.studio.line import Cancelled, Event, Job
 from facecond.studio.request import DrawRequest, read_request
@@ -54,6 +55,21 @@ def test_faces_are_those_of_the_pipeline_and_say_how_they_were_made(
         assert record["attributes"] == "-Eyeglasses,Smiling" and record["steps"] == 3
         assert record["guidance"] == {"mask": 2.0, "attributes": 1.0}
         assert "routing_table" not in record
+
+
+def test_each_face_is_made_again_from_its_file(
+    session: ModelSession,
+    request_: DrawRequest,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    faces = session.draw(request_, a_job())["faces"]
+    records = [json.loads(opened(face).text["facecond"]) for face in faces]
+    assert [record["file"] for record in records] == ["face_7.png", "face_8.png"]
+    assert [(r["batch_index"], r["batch_size"]) for r in records] == [(0, 2), (1, 2)]
+    (tmp_path / "last.png").write_bytes(base64.b64decode(faces[-1]["png"]))
+    assert main(["reproduce", str(tmp_path / "last.png")]) == 0
+    assert "identical, bit for bit" in capsys.readouterr().out
 
 
 def test_it_tells_how_it_goes(

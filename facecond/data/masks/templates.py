@@ -57,14 +57,20 @@ def template_mask(name: str, size: int) -> np.ndarray:
     if name not in TEMPLATES:
         raise UserError(f"unknown template '{name}'", "template", nearest(name, TEMPLATES))
     chosen = TEMPLATES[name]
-    return _rendered(chosen.seed, size, chosen.overrides)
+    return _rendered(chosen.seed, size, chosen.overrides)[0]
 
 
 def random_mask(seed: int, size: int) -> np.ndarray:
     """The mask of a random face, uint8 [size, size]; equal seeds give equal layouts."""
+    return random_face(seed, size)[0]
+
+
+def random_face(seed: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """The mask of a random face, uint8 [size, size], and its attributes, int8 [40]."""
     return _rendered(seed, size, {})
 
 
-def _rendered(seed: int, size: int, overrides: dict[str, bool]) -> np.ndarray:
+def _rendered(seed: int, size: int, overrides: dict[str, bool]) -> tuple[np.ndarray, np.ndarray]:
     drawn = min(max(size, SMALLEST), LARGEST)
-    return resize_mask(render(seed, 0, drawn, overrides=overrides).mask, size)
+    face = render(seed, 0, drawn, overrides=overrides)
+    return resize_mask(face.mask, size), face.attributes
