@@ -10,11 +10,13 @@ import torch
 from torch import Tensor
 
 from facecond.face_files import face_png, face_record
+from facecond.face_files.references import described
 from facecond.pipeline import FacePipeline, load_pipeline
 from facecond.studio.codec import file_text, preview_text
 from facecond.studio.limits import SCALE, STEPS
 from facecond.studio.line import Event, Job
 from facecond.studio.preview import Preview
+from facecond.studio.references import takes, taught
 from facecond.studio.request import DrawRequest
 from facecond.studio.routing_grid import grid
 
@@ -44,8 +46,14 @@ class ModelSession:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Conditions that the model reads."""
-        return tuple(self.pipeline.condition_encoder.reads)
+        """What a scale may be given for: conditions that the model reads, and references."""
+        reads = tuple(self.pipeline.condition_encoder.reads)
+        return (*reads, "reference") if self.taught else reads
+
+    @property
+    def taught(self) -> tuple[str, ...]:
+        """What the model can take from a reference; nothing, where it reads none."""
+        return taught(self.pipeline.condition_encoder)
 
     def described(self) -> dict[str, Any]:
         """What the page needs to know, as JSON values."""
@@ -55,6 +63,7 @@ class ModelSession:
             "size": self.image_size,
             "steps": min(int(config.steps), STEPS),
             "guidance": {s: min(config.guidance.get(s, 1.0), SCALE) for s in self.sources},
+            "takes": takes(self.taught),
             "routing": grid(self.pipeline.unet.trained_routing),
             "device": "GPU" if self.pipeline.device.type == "cuda" else "CPU",
         }
@@ -87,22 +96,26 @@ class ModelSession:
         job.events.put({"state": "drawing", "step": 0, "steps": request.steps})
         pipeline = self.pipeline
         pipeline.use_routing(request.routing)
-        pictures = pipeline(
+        told = described(request.references)
+        drawn = pipeline(
             attributes=request.attributes,
             mask=request.mask,
             seeds=request.seeds,
             guidance=request.guidance,
             num_inference_steps=request.steps,
+            reference=[reference for _, reference in request.references],
             callback_on_step_end=after_step,
-        ).images
+        )
         faces = []
-        for picture, seed in zip(pictures, request.seeds, strict=True):
+        for picture, seed in zip(drawn.images, request.seeds, strict=True):
             record = face_record(
                 pipeline, self.model, seed, request.attributes, request.mask, "painted",
-                request.guidance, request.steps, len(request.seeds),
+                request.guidance, request.steps, len(request.seeds), references=told,
             )  # fmt: skip
             faces.append({"seed": seed, "png": file_text(face_png(picture, record))})
-        return {"state": "done", "faces": faces, "seconds": time.monotonic() - started}
+        strange = sorted({told[number]["file"] for number in drawn.strange})
+        seconds = time.monotonic() - started
+        return {"state": "done", "faces": faces, "seconds": seconds, "strange": strange}
 
 
 def _name_of(model: Path) -> str:
