@@ -81,7 +81,7 @@ function fitFaces() {
   const faces = byId("faces");
   const count = Number(faces.dataset.count);
   const gap = 10;
-  const narrow = shell.clientWidth <= 860;
+  const narrow = shell.clientWidth <= 980;
   const width = faces.clientWidth;
   const height = byId("result").clientHeight - (faces.offsetTop - byId("result").offsetTop) - (narrow ? 20 : 190);
   const sideOf = (columns) => {
