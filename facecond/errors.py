@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
+
+LONGEST_NAME = 64
+"""Letters up to which a word is compared with known names: difflib's time grows with the square."""
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 2, 60, 60
 
 
 class UserError(Exception):
@@ -32,11 +39,17 @@ def reason(error: Exception, longest: int = 120) -> str:
     return textwrap.shorten(words, longest, placeholder=" ...") or type(error).__name__
 
 
+def quoted(value: object) -> str:
+    """A value as a message shows it: `repr`, with what is long left out."""
+    return _SHORT.repr(value)
+
+
 def nearest(name: str, choices: Iterable[str]) -> str:
     """Advice for a mistyped name: the closest choice, or all of them when none is close."""
     choices = list(choices)
     folded = {choice.lower(): choice for choice in choices}
-    close = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.5)
+    known = folded if len(name) <= LONGEST_NAME else ()
+    close = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
     if close:
         return f"Did you mean '{folded[close[0]]}'?"
     return f"Choose from: {', '.join(choices)}."

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
-from facecond.errors import UserError, nearest, reason
+from facecond.errors import UserError, nearest, quoted, reason
 
 
 def test_message_says_where_what_and_how_to_fix():
@@ -28,6 +29,23 @@ def test_nearest_lists_all_when_none_is_close():
     assert nearest("zzz", (name for name in ("mask", "attributes"))) == (
         "Choose from: mask, attributes."
     )
+
+
+def test_long_words_are_not_compared():
+    begun = time.monotonic()
+    assert nearest("x" * 10**7, ["mask"]) == "Choose from: mask."
+    assert time.monotonic() - begun < 1
+
+
+def test_a_quoted_value_is_short():
+    assert quoted("Smiling") == "'Smiling'" and quoted(2.5) == "2.5" and quoted(None) == "None"
+    for value in (
+        "x" * 10**6,
+        ["x" * 100] * 10**5,
+        {"a": {"b": {"c": "d" * 1000}}},
+        [[[[1]]]] * 99,
+    ):
+        assert len(quoted(value)) < 600
 
 
 def test_the_reason_of_an_error_is_one_line_of_whole_words():

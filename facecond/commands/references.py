@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,10 +80,11 @@ def recorded_reference(told: Mapping[str, Any], size: int, detector: str | None)
     Raises:
         UserError: its file is missing, or no longer has the pixels that were read.
     """
+    from facecond.face_files.references import hash_of_pixels
     from facecond.models.reference import Reference
 
     picture = _square(Path(told["file"]), size, _finder(detector))
-    if hashlib.sha256(picture.tobytes()).hexdigest() != told["sha256"]:
+    if hash_of_pixels(picture) != told["sha256"]:
         fix = "Put the picture back that was used (and name --detector, if it was found by one)."
         raise UserError("its pixels are not those of the reference", told["file"], fix)
     return Reference(picture, told["take"], told["weight"])
@@ -99,19 +99,6 @@ def _finder(weights: str | None) -> Any:
     return load_finder(weights)
 
 
-def described(given: list[tuple[str, Reference]]) -> list[dict[str, Any]]:
-    """What a record says of references: file, hash of the pixels read, what was taken, weight."""
-    return [
-        {
-            "file": file,
-            "sha256": hashlib.sha256(reference.image.tobytes()).hexdigest(),
-            "take": reference.take,
-            "weight": reference.weight,
-        }
-        for file, reference in given
-    ]
-
-
 def _one_each(values: list[Any], references: list[str], option: str) -> list[Any]:
     if len(values) == 1:
         return values * len(references)
@@ -123,16 +110,14 @@ def _one_each(values: list[Any], references: list[str], option: str) -> list[Any
 
 def _square(path: Path, size: int, finder: Any) -> np.ndarray:
     """The face, or the central square, uint8 [size, size, 3]."""
-    from facecond.evaluation.photo import align, central_square
+    from facecond.evaluation.photo import reference_square
 
-    photo = _photo(path)
-    faces = finder.find(photo) if finder is not None else []
-    if finder is not None and not faces:
+    square, faces = reference_square(_photo(path), finder, size)
+    if faces == 0:
         print(f"warning: {path}: no face found; its central square is taken")
-    if len(faces) > 1:
-        print(f"{path}: {len(faces)} faces found; the largest is taken")
-    square = align(photo, faces[0], size) if faces else central_square(photo, size)
-    return np.array(square)  # Pillow's own memory is read-only, which torch warns of
+    if faces is not None and faces > 1:
+        print(f"{path}: {faces} faces found; the largest is taken")
+    return square
 
 
 def _photo(path: Path) -> np.ndarray:

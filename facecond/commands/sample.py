@@ -19,7 +19,7 @@ from facecond.commands.arguments import (
     tau_windows,
     weaker_model,
 )
-from facecond.commands.references import described, read_references, reference_arguments
+from facecond.commands.references import read_references, reference_arguments
 from facecond.commands.sample_conditions import sample_conditions
 from facecond.errors import UserError
 from facecond.labels import ANYTHING, check_exclusive, colour_mask, parse_emphasis
@@ -118,6 +118,7 @@ def sampling_arguments(parser: argparse.ArgumentParser) -> None:
 def settings_of(args: argparse.Namespace, references: list[Any]) -> Settings:
     """What all faces of a command line share."""
     from facecond.face_files.drawing import Settings
+    from facecond.face_files.references import described
 
     told = described(references)
     return Settings(

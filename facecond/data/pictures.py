@@ -16,6 +16,8 @@ from facecond.labels import LABEL_ORDERS
 
 _IMAGE_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
 _IMAGE_FIX = "Save it with 8 bits per channel, as JPEG or PNG."
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "JPEG2000")
+"""Formats that are opened; Pillow knows more, and gives some to other programs (EPS)."""
 _EXIF_ORIENTATION = 0x0112
 _PNG_BIT_DEPTH = 24  # offset of this byte in the file
 _MASK_FIX = "Save masks as 8-bit PNG, greyscale or palette, with the class ids 0-18 or 255."
@@ -76,10 +78,11 @@ def square_mask(
     """
     labels = label_order if isinstance(label_order, LabelMap) else label_map(label_order)
     content = read_bytes(path) if content is None else content
-    picture = decoded(path, content)
-    if picture.format != "PNG" or picture.mode not in ("L", "P"):
-        what = f"the mask is a {picture.format} of mode {picture.mode}"
+    header = opened(path, content)
+    if header.format != "PNG" or header.mode not in ("L", "P"):
+        what = f"the mask is a {header.format} of mode {header.mode}"
         raise UserError(what, path, _MASK_FIX)
+    picture = decoded(path, content)
     if picture.mode == "L" and png_bits(content) != 8:  # decoding would scale the values
         raise UserError(f"the mask has {png_bits(content)} bits", path, _MASK_FIX)
     (width, height), (image_width, image_height) = picture.size, image_shape
@@ -149,17 +152,17 @@ def read_bytes(path: Path) -> bytes:
 
 
 def opened(path: Path, content: bytes) -> Image.Image:
-    """Read the header, and check the checksums of a PNG file: decoding alone passes over a damaged
-    chunk. The pixels are not decoded yet.
+    """Read the header of a file in one of `FORMATS`, and check the checksums of a PNG file:
+    decoding alone passes over a damaged chunk. The pixels are not decoded yet.
 
     Raises:
         UserError: the content of the file `path` is damaged, or no picture.
     """
     try:
-        picture = Image.open(io.BytesIO(content))
+        picture = Image.open(io.BytesIO(content), formats=FORMATS)
         if picture.format == "PNG":
             picture.verify()
-            picture = Image.open(io.BytesIO(content))
+            picture = Image.open(io.BytesIO(content), formats=FORMATS)
         return picture
     except Exception as error:  # decoders raise errors of every kind on damaged files
         raise damaged(path, error) from None

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from facecond.data.alignment import cut_square, face_square
-from facecond.data.face_finder import FoundFace
+from facecond.data.face_finder import FaceFinder, FoundFace
 from facecond.errors import UserError
 from facecond.evaluation.annotate import MIN_CONFIDENCE
 from facecond.evaluation.attribute_check import check_attributes
@@ -68,6 +68,23 @@ def central_square(photo: np.ndarray, size: int) -> np.ndarray:
     top, left = (height - side) // 2, (width - side) // 2
     square = Image.fromarray(photo[top : top + side, left : left + side])
     return np.array(square.resize((size, size), Image.Resampling.LANCZOS))
+
+
+def reference_square(
+    photo: np.ndarray, finder: FaceFinder | None, size: int
+) -> tuple[np.ndarray, int | None]:
+    """What a model sees of a reference: its largest face, aligned; without one, or without a
+    finder, the central square.
+
+    Args:
+        photo: uint8 [H, W, 3].
+
+    Returns:
+        uint8 [size, size, 3], and the number of faces found; None where none was looked for.
+    """
+    faces = [] if finder is None else finder.find(photo)
+    square = align(photo, faces[0], size) if faces else central_square(photo, size)
+    return np.array(square), None if finder is None else len(faces)  # may be read-only memory
 
 
 @torch.inference_mode()

@@ -71,7 +71,7 @@ def face_record(
         steps: sampling steps; None = the model's own.
         batch_size, batch_index: faces drawn at a time, and the place of this one among them.
         interval, rescale, weaker: see `FacePipeline`; a weaker model with its path.
-        references: as `commands.references.described` tells of them.
+        references: as `face_files.references.described` tells of them.
     """
     record = {
         "schema": SCHEMA,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import os
+from collections.abc import Iterator
 from typing import Any
 
 from facecond.errors import UserError
@@ -30,8 +31,9 @@ from facecond.studio.theme import sober_theme
 
 TITLE = "facecond studio"
 INSTALL = 'pip install "facecond[studio]"'
+QUICK_CALLS = ("cancel", "start", "reference", "export", "surprise")
 EVENTS = 2 * limits.WAITING
-"""Calls of `draw` that Gradio carries at a time: more than the line takes, which says no itself."""
+"""Drawings that Gradio carries at a time: more than the line takes, which says no itself."""
 
 
 def build(session: ModelSession, starts: Starts) -> Any:
@@ -51,11 +53,22 @@ def build(session: ModelSession, starts: Starts) -> Any:
             apply_default_css=False,
             elem_id="studio",
         )
-        gradio.api(endpoints.draw, api_name="draw", concurrency_limit=EVENTS)
-        for quick in (endpoints.cancel, endpoints.start, endpoints.export, endpoints.surprise):
-            gradio.api(quick, api_name=quick.__name__, queue=False)
+        gradio.api(_with_address(endpoints), api_name="draw", concurrency_limit=EVENTS)
+        for name in QUICK_CALLS:
+            gradio.api(getattr(endpoints, name), api_name=name, queue=False)
     blocks.queue(max_size=4 * EVENTS, api_open=False)
     return blocks
+
+
+def _with_address(endpoints: Endpoints) -> Any:
+    """`draw` as Gradio calls it, which gives the request to a parameter of that type."""
+
+    def draw(value: dict, request: Any) -> Iterator[dict]:
+        yield from endpoints.draw(value, request.client.host)
+
+    draw.__annotations__["request"] = require_gradio().Request
+    draw.__annotations__ |= {"value": dict, "return": Iterator[dict]}
+    return draw
 
 
 def facts(session: ModelSession, starts: Starts) -> dict[str, Any]:
@@ -83,6 +96,9 @@ def facts(session: ModelSession, starts: Starts) -> dict[str, Any]:
             "scale": limits.SCALE,
             "seed": limits.SEED,
             "upload": limits.UPLOAD_BYTES,
+            "references": limits.REFERENCES,
+            "takes": limits.TAKES,
+            "weight": limits.WEIGHT,
         },
     }
 
@@ -99,6 +115,7 @@ def start(blocks: Any, host: str, port: int | None, password: str | None = None)
     from starlette.middleware import Middleware
 
     from facecond.studio.body_limit import BodyLimit
+    from facecond.studio.login_delay import LoginDelay
 
     def knows(user: str, given: str) -> bool:
         return hmac.compare_digest(given.encode(), (password or "").encode())
@@ -122,7 +139,17 @@ def start(blocks: Any, host: str, port: int | None, password: str | None = None)
             enable_monitoring=False,
             css=page_text("outside.css"),
             theme=sober_theme(require_gradio()),
-            app_kwargs={"middleware": [Middleware(BodyLimit, largest=limits.BODY_BYTES)]},
+            app_kwargs={
+                "middleware": [
+                    Middleware(
+                        BodyLimit,
+                        largest=limits.BODY_BYTES,
+                        calls=QUICK_CALLS,
+                        streams=("draw",),
+                    ),
+                    Middleware(LoginDelay, seconds=limits.WRONG_PASSWORD_SECONDS),
+                ]
+            },
         )
     except OSError as error:
         fix = "Choose another --port, or end what uses it."

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from facecond.data.rendered import render
-from facecond.errors import UserError
+from facecond.errors import UserError, quoted
 from facecond.labels import ABSENT, ATTRIBUTES, EXCLUSIVE, PRESENT, UNSPECIFIED, attribute_index
 from facecond.seeding import numpy_generator
 
@@ -56,9 +56,12 @@ def attribute_values(chosen: Mapping[str, int]) -> np.ndarray:
             exclude each other.
     """
     values = np.full(len(ATTRIBUTES), UNSPECIFIED, np.int8)
+    if len(chosen) > len(ATTRIBUTES):
+        what = f"{len(chosen)} attributes are named, there are {len(ATTRIBUTES)}"
+        raise UserError(what, "attributes", "Name each once.")
     for name, value in chosen.items():
         if isinstance(value, bool) or value not in (PRESENT, ABSENT, UNSPECIFIED):
-            what = f"'{name}' is {value!r}"
+            what = f"{quoted(name)} is {quoted(value)}"
             raise UserError(what, "attributes", "Use 1 for on, 0 for off, -1 for open.")
         values[attribute_index(str(name))] = value
     for group in EXCLUSIVE:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from queue import Empty
 from typing import Any
 
@@ -11,15 +11,15 @@ from facecond.data.masks import mask_png
 from facecond.errors import UserError
 from facecond.studio.attributes import surprise
 from facecond.studio.codec import file_text, mask_from_text
-from facecond.studio.limits import SEED
-from facecond.studio.line import OUR_FAULT, Event, Job, Line
+from facecond.studio.limits import OPENING, QUICK, SEED
+from facecond.studio.line import Event, Job, Line, in_words
+from facecond.studio.references import reference_face
 from facecond.studio.request import mapping, read_request, token, whole
 from facecond.studio.session import ModelSession
-from facecond.studio.starts import Starts
+from facecond.studio.starts import FILES, Starts
 
 POLL_SECONDS = 0.2
 LAST = ("done", "cancelled", "error")
-LOG = logging.getLogger(__name__)
 
 
 class Endpoints:
@@ -27,15 +27,19 @@ class Endpoints:
 
     def __init__(self, session: ModelSession, starts: Starts, line: Line) -> None:
         self.session, self.starts, self.line = session, starts, line
+        self.files, self.quick = Door(OPENING, "others are opening files"), Door(QUICK)
 
-    def draw(self, value: dict) -> Iterator[dict]:
-        """Draw faces: yields `waiting`, `drawing` (with previews), then one of `LAST`."""
+    def draw(self, value: dict, address: str = "") -> Iterator[dict]:
+        """Draw faces for a machine: yields `waiting`, `drawing` (with previews), then one of
+        `LAST`."""
         try:
             session = self.session
             trained = session.pipeline.unet.trained_routing
-            request = read_request(value, session.image_size, session.sources, trained)
+            request = read_request(
+                value, session.image_size, session.sources, trained, session.taught
+            )
             job = self.line.join(
-                request.job, request.client, lambda job: session.draw(request, job)
+                request.job, request.client, lambda job: session.draw(request, job), address
             )
         except Exception as error:
             yield in_words(error)
@@ -43,7 +47,7 @@ class Endpoints:
         try:
             yield from self._events(job)
         finally:
-            self.line.cancel(job.name)
+            self.line.leave(job)
 
     def _events(self, job: Job) -> Iterator[Event]:
         place = None
@@ -69,7 +73,21 @@ class Endpoints:
 
     def start(self, value: dict) -> dict:
         """A mask to start from (`Starts.make`)."""
-        return answered(lambda: self.starts.make(mapping(value, "the request")))
+        is_file = isinstance(value, Mapping) and value.get("kind") in FILES
+        door = self.files if is_file else self.quick
+        return door(lambda: self.starts.make(mapping(value, "the request")))
+
+    def reference(self, value: dict) -> dict:
+        """A photo as the model sees it: `{"name", "content"}` -> `{"png", "name", "words"}`."""
+
+        def made() -> dict:
+            photos, size = self.starts.photos, self.session.image_size
+            if not self.session.taught:
+                what = "this model was not trained with references"
+                raise UserError(what, "reference", "Start the studio with one that was.")
+            return reference_face(mapping(value, "the request"), photos, size)
+
+        return self.files(made)
 
     def export(self, value: dict) -> dict:
         """The painted mask as a PNG of class ids: `{"mask": text}` -> `{"png": text}`."""
@@ -78,11 +96,33 @@ class Endpoints:
             mask = mask_from_text(mapping(value, "the request").get("mask"), self.starts.size)
             return {"png": file_text(mask_png(mask))}
 
-        return answered(made)
+        return self.quick(made)
 
     def surprise(self, value: dict) -> dict:
         """A few attributes that go together: `{"seed": n}` -> `{"attributes": {name: 1 or 0}}`."""
-        return answered(lambda: {"attributes": surprise(whole(_seed(value), "seed", 0, SEED))})
+        return self.quick(lambda: {"attributes": surprise(whole(_seed(value), "seed", 0, SEED))})
+
+
+class Door:
+    """Lets a few calls in at a time. The others are turned away at once: calls that waited would
+    take the server's threads from everybody.
+
+    Args:
+        places: calls inside.
+        full: what those outside are told.
+    """
+
+    def __init__(self, places: int, full: str = "many people are asking at once") -> None:
+        self._places, self._full = threading.BoundedSemaphore(places), full
+
+    def __call__(self, make: Callable[[], dict]) -> dict:
+        """`answered`, or the refusal."""
+        if not self._places.acquire(blocking=False):
+            return in_words(UserError(self._full, "studio", "Try again in a moment."))
+        try:
+            return answered(make)
+        finally:
+            self._places.release()
 
 
 def answered(make: Callable[[], dict]) -> dict:
@@ -91,14 +131,6 @@ def answered(make: Callable[[], dict]) -> dict:
         return make()
     except Exception as error:
         return in_words(error)
-
-
-def in_words(error: Exception) -> Event:
-    """An error as the page shows it: what a user did is named, the rest is logged."""
-    if isinstance(error, UserError):
-        return {"state": "error", "what": error.what, "fix": error.fix}
-    LOG.error("a request failed", exc_info=error)
-    return OUR_FAULT
 
 
 def _job(value: Any) -> Any:

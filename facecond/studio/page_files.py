@@ -16,6 +16,7 @@ SCRIPTS = (
     "starts.js",
     "traits.js",
     "guidance.js",
+    "reference.js",
     "routing.js",
     "zip.js",
     "faces.js",
@@ -26,7 +27,7 @@ SCRIPTS = (
 )
 """In order: each may use what those before it define."""
 
-STYLES = ("base.css", "painter.css", "panels.css", "faces.css", "narrow.css")
+STYLES = ("base.css", "painter.css", "panels.css", "reference.css", "faces.css", "narrow.css")
 
 
 def page_text(name: str) -> str:

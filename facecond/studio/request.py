@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from facecond.errors import UserError, nearest
+from facecond.errors import UserError, nearest, quoted
+from facecond.models.reference import Reference
 from facecond.models.routing import Routing
 from facecond.studio import limits
 from facecond.studio.attributes import attribute_values
 from facecond.studio.codec import mask_from_text
+from facecond.studio.references import read_references
 from facecond.studio.routing_grid import without
 
 TOKEN = re.compile(r"[A-Za-z0-9-]{8,64}")
@@ -31,6 +33,7 @@ class DrawRequest:
         mask: uint8 [S, S].
         guidance: scale per source that the model reads.
         seeds: one per face, counted up from the first.
+        references: with the names of their files.
     """
 
     job: str
@@ -41,12 +44,23 @@ class DrawRequest:
     steps: int
     seeds: list[int]
     routing: Routing
+    references: tuple[tuple[str, Reference], ...] = ()
 
 
 def read_request(
-    value: Any, image_size: int, sources: tuple[str, ...], trained: Routing
+    value: Any,
+    image_size: int,
+    sources: tuple[str, ...],
+    trained: Routing,
+    taught: tuple[str, ...] = (),
 ) -> DrawRequest:
-    """JSON value -> request; raises `UserError` in words that the page can show."""
+    """JSON value -> request; raises `UserError` in words that the page can show.
+
+    Args:
+        sources: what a scale may be given for.
+        trained: routing of the model.
+        taught: what it can take from a reference.
+    """
     given = mapping(value, "the request")
     count = whole(given.get("count"), "number of faces", 1, limits.COUNT)
     seed = whole(given.get("seed"), "seed", 0, limits.SEED)
@@ -58,7 +72,8 @@ def read_request(
         guidance=_guidance(mapping(given.get("guidance", {}), "the guidance"), sources),
         steps=whole(given.get("steps"), "number of steps", 1, limits.STEPS),
         seeds=[seed + i for i in range(count)],
-        routing=without(trained, _cells(given.get("off", []))),
+        routing=without(trained, _cells(given.get("off", []), trained)),
+        references=read_references(given.get("references", []), image_size, taught),
     )
 
 
@@ -73,7 +88,7 @@ def whole(value: Any, what: str, low: int, high: int) -> int:
     """The value, if it is a whole number from low to high; else a `UserError`."""
     is_whole = isinstance(value, int | float) and not isinstance(value, bool)
     if not (is_whole and low <= value <= high and value == int(value)):
-        raise UserError(f"the {what} is {value!r}"[:80], what, f"Choose {low} to {high}.")
+        raise UserError(f"the {what} is {quoted(value)}", what, f"Choose {low} to {high}.")
     return int(value)
 
 
@@ -88,17 +103,20 @@ def _guidance(given: Mapping[str, Any], sources: tuple[str, ...]) -> dict[str, f
     scales = {}
     for name, value in given.items():
         if name not in sources:
-            raise UserError(f"unknown source '{name}'", "guidance", nearest(str(name), sources))
+            what = f"unknown source {quoted(name)}"
+            raise UserError(what, "guidance", nearest(str(name), sources))
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not (number and math.isfinite(value) and 0 <= value <= limits.SCALE):
             fix = f"Choose 0 to {limits.SCALE:g}."
-            raise UserError(f"the scale of '{name}' is {value!r}"[:80], "guidance", fix)
+            raise UserError(f"the scale of '{name}' is {quoted(value)}", "guidance", fix)
         scales[str(name)] = float(value)
     return scales
 
 
-def _cells(given: Any) -> list[tuple[str, str]]:
-    pairs = isinstance(given, list) and all(isinstance(c, list) and len(c) == 2 for c in given)
+def _cells(given: Any, trained: Routing) -> list[tuple[str, str]]:
+    cells = len(trained.layers) * len(trained.sources)
+    some = isinstance(given, list) and len(given) <= cells
+    pairs = some and all(isinstance(cell, list) and len(cell) == 2 for cell in given)
     if not pairs or not all(isinstance(word, str) for cell in given for word in cell):
         raise UserError("the routing cannot be read", "routing", "Reload the page.")
     return [(layer, source) for layer, source in given]

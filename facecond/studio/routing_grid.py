@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from facecond.errors import UserError
+from facecond.errors import UserError, quoted
 from facecond.models.routing import Routing, Rule
 
 EDITED = "edited in the studio"
@@ -42,7 +42,7 @@ def without(trained: Routing, off: Sequence[tuple[str, str]]) -> Routing:
     }
     for cell in off:
         if states.get(cell) != "on":
-            what = f"there is no trained cell '{cell[1]}' at {cell[0]}"
+            what = f"there is no trained cell {quoted(cell[1])} at {quoted(cell[0])}"
             raise UserError(what, "routing", "Reload the page.")
     dark = set(off)
     rules = tuple(_dimmed(rule, dark) for rule in trained.rules)

@@ -11,11 +11,13 @@ from torch import Tensor
 
 from facecond.face_files import face_png
 from facecond.face_files.drawing import Artist, FaceRequest, Settings
+from facecond.face_files.references import described
 from facecond.pipeline import FacePipeline, load_pipeline
 from facecond.studio.codec import file_text, preview_text
 from facecond.studio.limits import SCALE, STEPS
 from facecond.studio.line import Event, Job
 from facecond.studio.preview import Preview
+from facecond.studio.references import takes, taught
 from facecond.studio.request import DrawRequest
 from facecond.studio.routing_grid import grid
 
@@ -45,8 +47,14 @@ class ModelSession:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Conditions that the model reads."""
-        return tuple(self.pipeline.condition_encoder.reads)
+        """What a scale may be given for: conditions that the model reads, and references."""
+        reads = tuple(self.pipeline.condition_encoder.reads)
+        return (*reads, "reference") if self.taught else reads
+
+    @property
+    def taught(self) -> tuple[str, ...]:
+        """What the model can take from a reference; nothing, where it reads none."""
+        return taught(self.pipeline.condition_encoder)
 
     def described(self) -> dict[str, Any]:
         """What the page needs to know, as JSON values."""
@@ -56,6 +64,7 @@ class ModelSession:
             "size": self.image_size,
             "steps": min(int(config.steps), STEPS),
             "guidance": {s: min(config.guidance.get(s, 1.0), SCALE) for s in self.sources},
+            "takes": takes(self.taught),
             "routing": grid(self.pipeline.unet.trained_routing),
             "device": "GPU" if self.pipeline.device.type == "cuda" else "CPU",
         }
@@ -86,7 +95,11 @@ class ModelSession:
             return {}
 
         job.events.put({"state": "drawing", "step": 0, "steps": request.steps})
-        settings = Settings(self.model, steps=request.steps, routing=request.routing)
+        told = described(request.references)
+        taken = tuple(zip(told, (reference for _, reference in request.references), strict=True))
+        settings = Settings(
+            self.model, steps=request.steps, routing=request.routing, references=taken
+        )
         artist = Artist(settings, pipeline=self.pipeline)
         batch = [
             FaceRequest(
@@ -94,12 +107,14 @@ class ModelSession:
             )
             for seed in request.seeds
         ]
-        pictures, _ = artist.draw(batch, callback_on_step_end=after_step)
+        pictures, numbers = artist.draw(batch, callback_on_step_end=after_step)
         faces = []
         for index, (asked, picture) in enumerate(zip(batch, pictures, strict=True)):
             record = artist.record(asked, len(batch), index)
             faces.append({"seed": asked.seed, "png": file_text(face_png(picture, record))})
-        return {"state": "done", "faces": faces, "seconds": time.monotonic() - started}
+        strange = sorted({told[number]["file"] for number in numbers})
+        seconds = time.monotonic() - started
+        return {"state": "done", "faces": faces, "seconds": seconds, "strange": strange}
 
 
 def _name_of(model: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,17 +10,20 @@ from typing import Any
 import numpy as np
 
 from facecond.data.masks import TEMPLATES, random_mask, read_mask, template_mask
-from facecond.data.pictures import opened, read_photo, resize_mask
+from facecond.data.pictures import resize_mask
 from facecond.errors import UserError
 from facecond.evaluation.judges import Judge, open_parser
 from facecond.evaluation.photo import align, central_square, parse_face
 from facecond.labels import colour_mask
 from facecond.models.judges import FaceParser
 from facecond.studio.codec import bytes_from_text, file_text, mask_text
-from facecond.studio.limits import PHOTO_PIXELS, SEED
+from facecond.studio.limits import MASK_SIDE, SEED
+from facecond.studio.photos import Photos, file_name
 from facecond.studio.request import whole
 
-PHOTO_FORMATS = ("JPEG", "PNG", "WEBP")
+FILES = ("mask", "photo")
+"""Kinds of starts that are uploaded files."""
+
 PARSE_SIZE = 512
 """Side of the crop where the parser reads pictures of any size."""
 
@@ -43,7 +45,7 @@ class Starts:
     detector: str | None = None
 
     def __post_init__(self) -> None:
-        self._lock = threading.Lock()
+        self.photos = Photos(self.detector)
         self._loaded: Judge[FaceParser] | None = open_parser(self.parser) if self.parser else None
 
     def make(self, wish: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,7 +63,7 @@ class Starts:
             return self._answer(random_mask(seed, self.size), f"Random layout {seed}")
         if kind == "mask":
             content = bytes_from_text(wish.get("content"), "the file")
-            mask = read_mask(file_name(wish), self.size, content)
+            mask = read_mask(file_name(wish), self.size, content, MASK_SIDE)
             return self._answer(mask, f"Opened {file_name(wish)}")
         if kind == "photo":
             content = bytes_from_text(wish.get("content"), "the file")
@@ -84,33 +86,20 @@ class Starts:
         if self._loaded is None:
             fix = "Start the studio with --parser PATH; facecond train judge parser makes one."
             raise UserError("photos need a face parser, and none is loaded", "photo", fix)
-        header = opened(name, content)
-        if header.format not in PHOTO_FORMATS:
-            raise UserError(f"the photo is a {header.format}", name, "Give a JPEG, PNG or WebP.")
-        if header.width * header.height > PHOTO_PIXELS:
-            what = f"the photo has {header.width * header.height / 1e6:.0f} million pixels"
-            raise UserError(what, name, f"Give up to {PHOTO_PIXELS / 1e6:.0f} million.")
-        with self._lock:
-            photo = read_photo(name, content)
+        with self.photos.opened(name, content) as photo:
             side = self._loaded.image_size or PARSE_SIZE
             face = parse_face(self._crop(photo, name, side), self._loaded)
         return resize_mask(face.mask, self.size)
 
     def _crop(self, photo: np.ndarray, name: Path, side: int) -> np.ndarray:
-        if not self.detector:
+        finder = self.photos.finder()
+        if finder is None:
             return central_square(photo, side)
-        from facecond.data.face_finder import load_finder
-
-        faces = load_finder(self.detector).find(photo)
+        faces = finder.find(photo)
         if not faces:
             fix = "Give a photo with a face of 60 pixels or more."
             raise UserError("no face found", name, fix)
         return align(photo, faces[0], side)
-
-
-def file_name(wish: Mapping[str, Any]) -> Path:
-    """The name of an uploaded file, for messages only: nothing is read or written there."""
-    return Path(Path(str(wish.get("name") or "the file")).name[:60])
 
 
 def _picture(mask: np.ndarray) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facecond.data.pictures import read_photo, resize_mask, square_image, square_mask
+from facecond.data.pictures import opened, read_photo, resize_mask, square_image, square_mask
 from facecond.errors import UserError
 from facecond.labels import ANYTHING, LABEL_ORDERS, MASK_CLASSES
 
@@ -242,3 +242,23 @@ def test_a_photo_is_read_upright_at_its_own_size(tmp_path):
         read_photo(tmp_path / "e.png")
     with pytest.raises(UserError, match="cannot be read"):
         read_photo(tmp_path / "none.png")
+
+
+def test_formats_that_pillow_gives_to_other_programs_are_not_opened(tmp_path):
+    path = tmp_path / "mask.png"
+    Image.new("RGB", (8, 8)).save(path, "EPS")
+    for read in (
+        lambda: opened(path, path.read_bytes()),
+        lambda: read_photo(path),
+        lambda: square_image(path, 8),
+        lambda: square_mask(path, 8, "celebamask", (8, 8)),
+    ):
+        with pytest.raises(UserError, match="not an image"):
+            read()
+
+
+def test_a_mask_of_another_format_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
+    path = _save(tmp_path / "mask.png", _smooth(8, 8), format="JPEG")
+    monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("it was decoded"))
+    with pytest.raises(UserError, match="a JPEG of mode RGB"):
+        square_mask(path, 8, "celebamask", (8, 8))

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from facecond.data.writing import encode_png
+from facecond.models.evidence import load_evidence
+from facecond.models.routing import preset
 from facecond.pipeline import FacePipeline
-from facecond.studio.codec import mask_text
+from facecond.studio.codec import file_text, mask_text
 from facecond.studio.session import ModelSession
 
 SIZE = 32
@@ -30,6 +35,44 @@ def model(
 @pytest.fixture(scope="session")
 def session(model: Path) -> ModelSession:
     return ModelSession(model)
+
+
+@pytest.fixture(scope="session")
+def reader(
+    make_pipeline: Callable[..., FacePipeline], tmp_path_factory: pytest.TempPathFactory
+) -> ModelSession:
+    """A model that takes appearance, geometry and blond hair from references."""
+    encoder = load_evidence("latents", SIZE, (6, 8, 8), grid=4)
+    qformer = {"evidence_shape": list(encoder.config.tokens), "dim": 16, "queries": 3, "heads": 2}
+    known = ("appearance", "geometry", "Blond_Hair")
+    architecture = {
+        "down_block_types": ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
+        "up_block_types": ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D"],
+        "reference": lambda sources: {"reference": qformer, "instructions": known},
+        "route": partial(preset, "deadiff"),
+    }
+    pipeline = make_pipeline(architecture, steps=2, evidence_encoder=encoder)
+    generator = torch.Generator().manual_seed(5)
+    for part in (pipeline.unet, pipeline.condition_encoder):
+        for name, parameter in part.named_parameters():  # in a new one their values are zero
+            if "to_kv.reference" in name or name.endswith("qformer.queries"):
+                parameter.data.normal_(generator=generator)
+    path = tmp_path_factory.mktemp("reader") / "reader" / "model"
+    pipeline.save_pretrained(path)
+    return ModelSession(path)
+
+
+@pytest.fixture
+def square() -> np.ndarray:
+    """A picture of the model's size, uint8 [32, 32, 3]."""
+    return np.random.default_rng(1).integers(0, 256, (SIZE, SIZE, 3), np.uint8)
+
+
+@pytest.fixture
+def reference(square: np.ndarray) -> dict[str, Any]:
+    """What the page sends for it."""
+    content, take = file_text(encode_png(square)), ["appearance", "geometry"]
+    return {"name": "1.jpg", "content": content, "take": take, "weight": 0.8}
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from facecond.cli import main
 from facecond.studio import app, limits
+from facecond.studio.line import Line
 from facecond.studio.session import ModelSession
 from facecond.studio.starts import Starts
 
@@ -49,13 +51,12 @@ def test_a_drawing_over_http(studio: httpx.Client, wish: dict[str, Any]) -> None
     assert events[-1]["state"] == "done" and len(events[-1]["faces"]) == 2
 
 
-@pytest.mark.parametrize("name", ["cancel", "start", "export", "surprise"])
+@pytest.mark.parametrize("name", app.QUICK_CALLS)
 def test_nonsense_is_answered_in_words(studio: httpx.Client, name: str) -> None:
     for value in (None, 3, {"mask": "?"}, {"kind": {"path": "/etc/passwd"}}):
         answer = studio.post(f"gradio_api/run/{name}", json={"data": [value]})
-        assert "Traceback" not in answer.text
-        if answer.status_code == 200:
-            assert answer.json()["data"][0]["state"] == "error"
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["data"][0]["state"] == "error" and "Traceback" not in answer.text
 
 
 def test_nonsense_to_draw_harms_nobody(studio: httpx.Client, wish: dict[str, Any]) -> None:
@@ -71,6 +72,29 @@ def test_large_bodies_and_files_are_refused(studio: httpx.Client) -> None:
     assert studio.get("gradio_api/file=/etc/passwd").status_code == 404
 
 
+def test_ways_that_the_page_does_not_take_are_closed(studio: httpx.Client) -> None:
+    for way in ("monitoring", "gradio_api/info", "gradio_api/queue/data", "gradio_api/deep_link"):
+        assert studio.get(way).status_code == 404
+    for way in ("process_recording", "component_server", "queue/join", "run/draw", "reset"):
+        assert studio.post(f"gradio_api/{way}", json={"data": [{}]}).status_code == 404
+
+
+def test_an_address_is_told_to_the_line(
+    session: ModelSession, wish: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    join = Line.join
+
+    def noted(line: Line, name: str, client: str, work: Any, address: str = "") -> Any:
+        seen.append(address)
+        return join(line, name, client, work, address)
+
+    monkeypatch.setattr(Line, "join", noted)
+    for client in serve(session):
+        assert drawn(client, wish)[-1]["state"] == "done"
+    assert seen == ["127.0.0.1"]
+
+
 def test_the_page_is_served(studio: httpx.Client) -> None:
     page = studio.get("/")
     assert page.status_code == 200 and app.TITLE in page.text
@@ -84,8 +108,10 @@ def test_without_the_password_nothing_is_answered(
     assert locked.post("gradio_api/run/surprise", json={"data": [{"seed": 1}]}).status_code == 401
     wrong = locked.post("login", data={"username": "me", "password": "open"})
     assert wrong.status_code == 400
+    begun = time.monotonic()
     assert locked.post(call, json={"data": [wish]}).status_code == 401
     assert locked.post("login", data={"username": "me", "password": "open sesame"}).is_success
+    assert time.monotonic() - begun > limits.WRONG_PASSWORD_SECONDS / 2  # no guessing at speed
     assert drawn(locked, wish)[-1]["state"] == "done"
 
 

@@ -1,4 +1,4 @@
-"""Requests that are too large end before they are read; ways into the file system are closed."""
+"""Requests that are too large end before they are read; all ways but the page's own are closed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from typing import Any
 import pytest
 
 from facecond.studio.body_limit import BodyLimit
+
+
+def limited(app: Any) -> BodyLimit:
+    return BodyLimit(app, 10, calls=("start",), streams=("draw",))
 
 
 async def reads_all(scope: Any, receive: Any, send: Any) -> None:
@@ -39,7 +43,7 @@ def ask(path: str, pieces: list[bytes], length: str | None = None) -> int | None
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    asyncio.run(BodyLimit(reads_all, 10)(scope, receive, send))
+    asyncio.run(limited(reads_all)(scope, receive, send))
     return sent[0]["status"] if sent else None
 
 
@@ -50,6 +54,19 @@ def ask(path: str, pieces: list[bytes], length: str | None = None) -> int | None
         ("/gradio_api/call/draw", [b"12345", b"12345"], None, 200),
         ("/gradio_api/call/draw", [b""], "11", 413),
         ("/gradio_api/call/draw", [b""], "many", 413),
+        ("/gradio_api/call/draw", [b""], "1" * 5000, 413),
+        ("/gradio_api/call/draw/8a3f", [b""], None, 200),
+        ("/gradio_api/run/start", [b""], None, 200),
+        ("/", [b""], None, 200),
+        ("/assets/index.js", [b""], None, 200),
+        ("/gradio_api/run/draw", [b""], None, 404),
+        ("/gradio_api/call/start", [b""], None, 404),
+        ("/gradio_api/process_recording", [b""], None, 404),
+        ("/gradio_api/deep_link", [b""], None, 404),
+        ("/gradio_api/component_server", [b""], None, 404),
+        ("/gradio_api/run-history/records", [b""], None, 404),
+        ("/monitoring", [b""], None, 404),
+        ("//", [b""], None, 404),
         ("/gradio_api/call/draw", [b"12345", b"123456"], None, None),
         ("/gradio_api/upload", [b""], "0", 404),
         ("/gradio_api/file=/etc/passwd", [b""], None, 404),
@@ -60,11 +77,15 @@ def test_limits(path: str, pieces: list[bytes], length: str | None, status: int 
     assert ask(path, pieces, length) == status
 
 
-def test_what_is_no_request_passes() -> None:
-    seen = []
+def test_what_is_no_request() -> None:
+    seen, sent = [], []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         seen.append(scope["type"])
 
-    asyncio.run(BodyLimit(app, 10)({"type": "lifespan"}, None, None))  # type: ignore[arg-type]
-    assert seen == ["lifespan"]
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+
+    for kind in ("lifespan", "websocket"):
+        asyncio.run(limited(app)({"type": kind, "path": "/"}, None, send))  # type: ignore[arg-type]
+    assert seen == ["lifespan"] and sent == ["websocket.close"]

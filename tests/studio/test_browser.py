@@ -5,6 +5,9 @@ Screenshots go to the folder that FACECOND_SCREENSHOTS names, else to pytest's t
 
 from __future__ import annotations
 
+import base64
+import io
+import json
 import os
 import shutil
 import threading
@@ -17,8 +20,11 @@ import pytest
 from PIL import Image
 
 from facecond.data.masks import mask_png, random_mask, read_mask
+from facecond.data.rendered import render
+from facecond.data.writing import encode_png
 from facecond.labels import ANYTHING, ATTRIBUTES, MASK_CLASSES, mirror_mask
 from facecond.studio import app
+from facecond.studio.codec import file_text
 from facecond.studio.request import DrawRequest
 from facecond.studio.session import ModelSession
 from facecond.studio.starts import Starts
@@ -42,6 +48,14 @@ WIDE, PHONE = (1280, 800), (390, 844)
 @pytest.fixture(scope="module")
 def address(session: ModelSession) -> Iterator[str]:
     blocks = app.build(session, Starts(session.image_size))
+    yield app.start(blocks, "127.0.0.1", None)
+    blocks.close(verbose=False)
+
+
+@pytest.fixture(scope="module")
+def reader_address(reader: ModelSession) -> Iterator[str]:
+    """A studio whose model reads references."""
+    blocks = app.build(reader, Starts(reader.image_size))
     yield app.start(blocks, "127.0.0.1", None)
     blocks.close(verbose=False)
 
@@ -91,7 +105,12 @@ def visit(address: str, browser: Any) -> Iterator[Open]:
     elsewhere may have been seen."""
     contexts, wrong = [], []
 
-    def opened(size: tuple[int, int] = WIDE, dark: bool = False, errors: bool = False) -> Any:
+    def opened(
+        size: tuple[int, int] = WIDE,
+        dark: bool = False,
+        errors: bool = False,
+        at: str = address,
+    ) -> Any:
         context = browser.new_context(
             viewport={"width": size[0], "height": size[1]},
             color_scheme="dark" if dark else "light",
@@ -103,8 +122,8 @@ def visit(address: str, browser: Any) -> Iterator[Open]:
         page.on("pageerror", lambda error: wrong.append(f"page error: {error}"))
         if not errors:
             page.on("console", lambda m: m.type == "error" and wrong.append(f"console: {m.text}"))
-        page.on("request", lambda request: _own(request.url, address) or wrong.append(request.url))
-        page.goto(address)
+        page.on("request", lambda request: _own(request.url, at) or wrong.append(request.url))
+        page.goto(at)
         page.wait_for_selector(".facecond-studio[data-ready]")
         return page
 
@@ -238,8 +257,67 @@ def test_touch_paints_and_the_narrow_page_has_everything(
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE[0]
 
 
+def touch(page: Any, *steps: dict[str, tuple[float, float]]) -> None:
+    """Fingers on the screen: at each step where they are, by their name; at the end all go."""
+    device = page.context.new_cdp_session(page)
+
+    def send(kind: str, places: dict[str, tuple[float, float]]) -> None:
+        points = [{"x": x, "y": y, "id": ord(finger)} for finger, (x, y) in places.items()]
+        device.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    before: dict[str, tuple[float, float]] = {}
+    for there in steps:
+        if gone := {finger: place for finger, place in before.items() if finger not in there}:
+            send("touchEnd", gone)
+        else:
+            send("touchMove" if there.keys() == before.keys() else "touchStart", there)
+        before = there
+    send("touchEnd", {})
+    device.detach()
+
+
+def test_a_pinch_zooms_and_changes_nothing_else(visit: Open, asked: list[DrawRequest]) -> None:
+    page = visit(PHONE)
+    clear(page)
+    page.get_by_role("radio", name="hat", exact=True).tap()
+    page.get_by_label("Brush size").fill("1")
+    page.touchscreen.tap(*point(page, 9, 11))
+    page.get_by_role("button", name="Undo").tap()
+    redo = page.get_by_role("button", name="Redo")
+
+    def view() -> str:
+        return str(page.locator("#stage").evaluate("one => one.style.transform"))
+
+    box = page.locator("#viewport").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    a, b = (x - 20, y), (x + 20, y)
+
+    def pinch(*after: dict[str, tuple[float, float]]) -> None:
+        touch(page, {"a": a}, {"a": a, "b": b}, {"a": a, "b": (x + 60, y + 5)}, *after)
+
+    pinch()
+    assert "scale(2" in view()  # from 40 to 80 pixels
+    assert redo.is_enabled()  # the stroke that the first finger began was never there
+    page.get_by_role("button", name="Zoom out").tap()
+    rest = view()
+    both = {"a": a, "b": b}
+    touch(page, {"a": a}, both, {**both, "c": (x, y + 40)}, {**both, "c": (x + 30, y + 60)})
+    touch(page, {"a": a}, both, {"b": b}, {"b": (x + 30, y + 60)})  # one is lifted, the other moves
+    assert view() == rest
+    page.get_by_role("button", name="Fill").tap()
+    pinch()
+    page.get_by_role("button", name="Pick").tap()
+    pinch()
+    assert redo.is_enabled()
+    assert page.get_by_role("radio", name="hat", exact=True).get_attribute("aria-checked") == "true"
+    redo.tap()
+    draw(page)
+    assert np.argwhere(asked[0].mask != ANYTHING).tolist() == [[11, 9]]
+
+
 def test_attributes_guidance_and_numbers_arrive(visit: Open, asked: list[DrawRequest]) -> None:
     page = visit()
+    assert page.get_by_role("tab").all_inner_texts() == ["Attributes", "Guidance", "Routing"]
     page.get_by_label("Search attributes").fill("hair")
     page.get_by_role("button", name="blond hair", exact=True).click()
     page.get_by_role("button", name="black hair", exact=True).click()  # takes its place
@@ -282,6 +360,77 @@ def test_routing_cells_are_switched_and_compared(
     assert "routing cells off" in page.locator("#compare-bar").inner_text()
     page.get_by_role("button", name="End comparison").click()
     assert pictures(page) == both[1::2]
+
+
+def record_of(source: str) -> dict[str, Any]:
+    """What a face on the page says of its making."""
+    with Image.open(io.BytesIO(base64.b64decode(source.split(",")[1]))) as picture:
+        found: dict[str, Any] = json.loads(picture.text["facecond"])
+    return found
+
+
+def test_a_reference_is_taken_compared_and_restored(
+    visit: Open,
+    reader: ModelSession,
+    reader_address: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    drawn = reader.draw
+
+    def strange(request: DrawRequest, job: Any) -> Any:
+        return {**drawn(request, job), "strange": [name for name, _ in request.references][:1]}
+
+    monkeypatch.setattr(reader, "draw", strange)
+    Image.fromarray(render(0, 0, 96).image).save(tmp_path / "me.png")
+    page = visit(at=reader_address)
+    page.get_by_label("Faces", exact=True).first.fill("2")
+    page.get_by_role("tab", name="Reference").click()
+    plain = draw(page)
+    page.locator("input[type=file][data-kind=reference]").set_input_files(tmp_path / "me.png")
+    page.get_by_role("button", name="geometry", exact=True).click()
+    page.get_by_label("Weight").fill("0.8")
+    taken = draw(page)
+    assert taken != plain and "references" not in record_of(plain[0])
+    told = [(one["file"], one["take"], one["weight"]) for one in record_of(taken[0])["references"]]
+    assert told == [("me.png", "appearance", 0.8), ("me.png", "geometry", 0.8)]
+    page.locator("#alert").get_by_text("“me.png” is unlike any face").wait_for()
+    assert page.locator(".reference-card .strange").count() == 1
+    page.get_by_role("button", name="Compare from here").click()
+    page.get_by_role("button", name="Remove").click()
+    both = draw(page)
+    assert both[0::2] == taken and both[1::2] == plain
+    assert "nothing of me.png" in page.locator("#compare-bar").inner_text()
+    page.get_by_role("button", name="End comparison").click()
+    page.locator(".past-card").nth(1).click()
+    assert page.get_by_label("Weight").input_value() == "0.8" and pictures(page) == taken
+    page.locator("button.face").first.click()
+    page.get_by_text("appearance and geometry of me.png, weight 0.8").wait_for()
+    page.get_by_role("button", name="Close").click()
+
+
+def test_a_reference_is_dropped(
+    visit: Open, reader_address: str, shoot: Callable[[Any, str], None]
+) -> None:
+    page = visit(at=reader_address)
+    page.get_by_role("tab", name="Reference").click()
+    for number in range(2):
+        photo = file_text(encode_png(render(0, number, 96).image))
+        files = page.evaluate_handle(
+            """text => {
+                const bytes = Uint8Array.from(atob(text), (one) => one.charCodeAt(0));
+                const dropped = new DataTransfer();
+                dropped.items.add(new File([bytes], "face.png", { type: "image/png" }));
+                return dropped;
+            }""",
+            photo,
+        )
+        page.locator("#reference").dispatch_event("drop", {"dataTransfer": files})
+        page.locator(".reference-card").nth(number).wait_for()
+    assert page.locator(".drop").is_hidden()
+    pressed = page.locator(".take[aria-pressed=true]").all_inner_texts()
+    assert pressed == ["appearance", "geometry"]  # the second gives what the first does not
+    shoot(page, "1280_light_reference")
 
 
 def test_history_brings_everything_back(visit: Open, asked: list[DrawRequest]) -> None:

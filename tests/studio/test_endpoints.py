@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 
 from facecond.data.masks import read_mask
-from facecond.studio.codec import mask_text
+from facecond.data.writing import encode_png
+from facecond.studio.app import QUICK_CALLS
+from facecond.studio.codec import file_text, mask_text
 from facecond.studio.endpoints import LAST, Endpoints
+from facecond.studio.limits import OPENING
 from facecond.studio.line import OUR_FAULT, Line
 from facecond.studio.session import ModelSession
 from facecond.studio.starts import Starts
@@ -104,6 +107,60 @@ def test_a_page_that_leaves_gives_up_its_place(
     assert ended.wait(10)
 
 
+def test_a_drawing_that_ends_leaves_others_of_its_name_alone(
+    endpoints: Endpoints, wish: dict[str, Any]
+) -> None:
+    assert list(endpoints.draw(wish))[-1]["state"] == "done"
+    assert list(endpoints.draw(wish))[-1]["state"] == "done"
+    assert endpoints.cancel({"job": wish["job"]}) == {"cancelled": False}
+    assert [event["state"] for event in endpoints.draw(wish)] == ["cancelled"]
+
+
+def test_files_are_opened_for_few_at_a_time(
+    endpoints: Endpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside, release = threading.Semaphore(0), threading.Event()
+
+    def slow(wish: Any) -> dict[str, Any]:
+        if wish["kind"] == "mask":
+            inside.release()
+            assert release.wait(10)
+        return {"mask": wish["kind"]}
+
+    monkeypatch.setattr(endpoints.starts, "make", slow)
+    threads = [
+        threading.Thread(target=endpoints.start, args=({"kind": "mask"},)) for _ in range(OPENING)
+    ]
+    for thread in threads:
+        thread.start()
+        assert inside.acquire(timeout=10)
+    for refused in (endpoints.start({"kind": "photo"}), endpoints.reference({})):
+        assert refused["what"] == "others are opening files"
+    assert endpoints.start({"kind": "random"}) == {"mask": "random"}
+    release.set()
+    for thread in threads:
+        thread.join(10)
+    assert endpoints.start({"kind": "mask"}) == {"mask": "mask"}
+
+
+def test_a_photo_becomes_a_reference(
+    reader: ModelSession, wish: dict[str, Any], square: np.ndarray
+) -> None:
+    endpoints = Endpoints(reader, Starts(reader.image_size), Line())
+    photo = file_text(encode_png(np.kron(square, np.ones((3, 3, 1), np.uint8))))
+    answer = endpoints.reference({"name": "/etc/me.png", "content": photo})
+    assert answer["name"] == "me.png" and answer["words"] == "The central square"
+    plain = list(endpoints.draw(wish))[-1]["faces"]
+    given = {"content": answer["png"], "name": "me.png", "take": ["geometry"], "weight": 1}
+    done = list(endpoints.draw({**wish, "references": [given]}))[-1]
+    assert done["faces"][0]["png"] != plain[0]["png"] and done["strange"] == []
+
+
+def test_a_model_without_references_says_so(endpoints: Endpoints) -> None:
+    answer = endpoints.reference({"name": "a.png", "content": ""})
+    assert "not trained with references" in answer["what"]
+
+
 def test_a_mask_is_exported_as_painted(endpoints: Endpoints) -> None:
     mask = np.random.default_rng(0).choice([*range(19), 255], (32, 32)).astype(np.uint8)
     content = base64.b64decode(endpoints.export({"mask": mask_text(mask)})["png"])
@@ -111,7 +168,7 @@ def test_a_mask_is_exported_as_painted(endpoints: Endpoints) -> None:
 
 
 @pytest.mark.parametrize("value", [None, {}, [], "x", {"job": 3}, {"mask": 1}, {"seed": "a"}])
-@pytest.mark.parametrize("name", ["draw", "cancel", "start", "export", "surprise"])
+@pytest.mark.parametrize("name", ["draw", *QUICK_CALLS])
 def test_nonsense_is_answered_in_words(endpoints: Endpoints, name: str, value: Any) -> None:
     answer = getattr(endpoints, name)(value)
     answer = list(answer)[-1] if name == "draw" else answer

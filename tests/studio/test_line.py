@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from facecond.errors import UserError
+from facecond.studio import line as lines
 from facecond.studio.line import OUR_FAULT, Event, Job, Line
 
 
@@ -81,6 +82,52 @@ def test_cancelling(gate: Gate) -> None:
     assert not line.cancel("b")
 
 
+def test_cancelling_before_it_comes() -> None:
+    line = Line()
+    assert not line.cancel("a")
+    early = line.join("a", "1", done)
+    assert last(early) == {"state": "cancelled"} and line.position(early) == 0
+    assert last(line.join("a", "1", done))["state"] == "done"  # it was one request
+
+
+def test_what_was_cancelled_long_ago_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = Line()
+    with monkeypatch.context() as patched:
+        patched.setattr(lines, "REMEMBERED_SECONDS", -1.0)
+        line.cancel("a")
+        assert last(line.join("a", "1", done))["state"] == "done"
+    monkeypatch.setattr(lines, "REMEMBERED", 2)
+    for name in "abcd":
+        line.cancel(name)
+    ended = [last(line.join(name, "1", done))["state"] for name in "abcd"]
+    assert ended == ["done", "done", "cancelled", "cancelled"]
+
+
+def test_leaving_is_for_this_job_alone(gate: Gate) -> None:
+    line = Line()
+    line.join("a", "1", gate)
+    assert gate.begun.wait(10)
+    with pytest.raises(UserError, match="in the line already"):
+        line.join("a", "2", done)
+    waiting = line.join("b", "2", done)
+    line.leave(waiting)
+    again = line.join("b", "2", done)
+    line.leave(waiting)
+    gate.release.set()
+    assert last(waiting) == {"state": "cancelled"} and last(again)["state"] == "done"
+
+
+def test_an_address_has_its_share_of_the_line(gate: Gate) -> None:
+    line = Line(places=2)
+    line.join("a", "1", gate, "10.0.0.1")
+    line.join("b", "2", done, "10.0.0.1")
+    with pytest.raises(UserError, match="2 requests from your address"):
+        line.join("c", "3", done, "10.0.0.1")
+    line.join("d", "4", done, "10.0.0.2")
+    for name in "efg":  # where it is not known, nobody is refused for it
+        line.join(name, name, done)
+
+
 def test_a_fault_harms_nobody_else(caplog: pytest.LogCaptureFixture) -> None:
     def at_fault(job: Job) -> Event:
         raise UserError("the mask is odd", "mask", "Paint another.")
@@ -94,3 +141,8 @@ def test_a_fault_harms_nobody_else(caplog: pytest.LogCaptureFixture) -> None:
     assert last(jobs[1]) == OUR_FAULT and "secret" not in str(OUR_FAULT)
     assert last(jobs[2])["state"] == "done"
     assert "secret path" in caplog.text
+
+
+def test_what_was_sent_does_not_go_back_as_a_whole() -> None:
+    told = lines.in_words(UserError("x" * 10**7, "mask", "y" * 10**7))
+    assert len(told["what"]) + len(told["fix"]) < 1000

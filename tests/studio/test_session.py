@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
 from dataclasses import replace
@@ -11,14 +12,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from facecond.cli import main
+from facecond.models.reference import Reference
 from facecond.studio import session as sessions
 from facecond.studio.line import Cancelled, Event, Job
 from facecond.studio.request import DrawRequest, read_request
 from facecond.studio.routing_grid import without
 from facecond.studio.session import ModelSession
+
+SIZE = 32
 
 
 @pytest.fixture
@@ -103,8 +108,48 @@ def test_a_routing_holds_for_one_request(session: ModelSession, request_: DrawRe
     assert np.array_equal(np.array(opened(again[0])), np.array(opened(plain[0])))
 
 
+def test_references_change_the_faces_and_are_recorded_as_sample_records_them(
+    reader: ModelSession, wish: dict[str, Any], reference: dict[str, Any], square: np.ndarray
+) -> None:
+    trained = reader.pipeline.unet.trained_routing
+    plain, taken = (
+        read_request({**wish, "references": r}, SIZE, reader.sources, trained, reader.taught)
+        for r in ([], [reference])
+    )
+    before, after = (reader.draw(request, a_job()) for request in (plain, taken))
+    assert before["faces"][0]["png"] != after["faces"][0]["png"] and after["strange"] == []
+    expected = reader.pipeline(
+        taken.attributes, taken.mask, taken.seeds, taken.guidance, taken.steps,
+        reference=[Reference(square, take, 0.8) for take in ("appearance", "geometry")],
+    ).images  # fmt: skip
+    for face, pixels in zip(after["faces"], expected, strict=True):
+        assert np.array_equal(np.array(opened(face)), pixels)
+    record = json.loads(opened(after["faces"][0]).text["facecond"])
+    sha = hashlib.sha256(square.tobytes()).hexdigest()
+    assert record["references"] == [
+        {"file": "1.jpg", "sha256": sha, "take": take, "weight": 0.8}
+        for take in ("appearance", "geometry")
+    ]
+    assert "references" not in json.loads(opened(before["faces"][0]).text["facecond"])
+
+
+def test_what_is_unlike_any_face_is_named(
+    reader: ModelSession,
+    wish: dict[str, Any],
+    reference: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    evidence = reader.pipeline.evidence_encoder
+    monkeypatch.setattr(evidence, "distance", lambda seen: seen.mean((1, 2)) * 0 + 9)
+    monkeypatch.setitem(evidence._buffers, "limit", torch.tensor(2.0))
+    trained = reader.pipeline.unet.trained_routing
+    given = {**wish, "references": [reference]}
+    request = read_request(given, SIZE, reader.sources, trained, reader.taught)
+    assert reader.draw(request, a_job())["strange"] == ["1.jpg"]
+
+
 def test_what_the_page_is_told(session: ModelSession) -> None:
     told = session.described()
     assert told["name"] == "tiny" and told["size"] == 32 and told["steps"] == 4
-    assert told["guidance"] == {"attributes": 1.0, "mask": 2.0}
+    assert told["guidance"] == {"attributes": 1.0, "mask": 2.0} and told["takes"] == []
     json.dumps(told)

@@ -52,6 +52,9 @@ def test_unspecified_is_what_is_not_named() -> None:
         ({"Smiling": 2}, "'Smiling' is 2"),
         ({"Smiling": True}, "'Smiling' is True"),
         ({"Smiling": "on"}, "'Smiling' is 'on'"),
+        ({"x" * 10**7: 1}, "unknown attribute"),
+        ({str(i): -1 for i in range(41)}, "41 attributes are named, there are 40"),
+        ({"Smiling": ["x" * 10**6] * 5}, r"'Smiling' is \['xxx.*\.\.\."),
         ({"Black_Hair": 1, "Bald": 1}, "black hair and bald exclude each other"),
     ],
 )

@@ -16,22 +16,25 @@ LARGEST = 4096
 """Side in pixels above which a mask is refused before it is decoded."""
 
 
-def read_mask(path: Path, size: int | None = None, content: bytes | None = None) -> np.ndarray:
+def read_mask(
+    path: Path, size: int | None = None, content: bytes | None = None, largest: int = LARGEST
+) -> np.ndarray:
     """A square label mask from a PNG file, uint8 [S, S], values 0..18 and 255.
 
     Args:
         path: of the file.
         size: side wanted; the default is the file's own.
         content: of the file, where it is read already; then `path` is only what messages name.
+        largest: side above which it is refused.
 
     Raises:
         UserError: no PNG of classes, not square, too large, or corrupt.
     """
     content = read_bytes(path) if content is None else content
     width, height = opened(path, content).size
-    if max(width, height) > LARGEST:
+    if max(width, height) > largest:
         what = f"the mask is {width}x{height}"
-        raise UserError(what, path, f"Give one of up to {LARGEST}x{LARGEST}.")
+        raise UserError(what, path, f"Give one of up to {largest}x{largest}.")
     if width != height:
         raise UserError(f"the mask is {width}x{height}", path, "Give a square one.")
     return square_mask(path, size or width, "celebamask", (width, width), content)

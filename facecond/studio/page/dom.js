@@ -27,6 +27,7 @@ const SHAPES = {
   sun: '<circle cx="10" cy="10" r="3.3"/><path d="M10 2.500v2M10 15.500v2M2.5 10h2M15.5 10h2M4.7 4.700l1.4 1.400M13.9 13.900l1.4 1.400M4.7 15.300l1.4-1.400M13.9 6.100l1.4-1.4"/>',
   moon: '<path d="M16.5 11.500A6.8 6.8 0 1 1 8.5 3.500a5.3 5.3 0 0 0 8 8Z"/>',
   keys: '<rect x="2.5" y="5" width="15" height="10" rx="2"/><path d="M5.5 8h.01M8.5 8h.01M11.5 8h.01M14.5 8h.01M6.5 12h7"/>',
+  face: '<rect x="3.5" y="3.5" width="13" height="13" rx="2.5"/><circle cx="10" cy="8.8" r="2.4"/><path d="M5.8 16.3c.6-2.4 2.2-3.600 4.2-3.600s3.600 1.200 4.200 3.600"/>',
   close: '<path d="m5 5 10 10M15 5 5 15"/>',
   pin: '<path d="M7 3.500h6l-.8 5 2.3 2.500H5.500L7.8 8.5 7 3.500ZM10 11v6"/>',
   spark: '<path d="M10 3c.6 4 2.5 6 7 7-4.5 1-6.4 3-7 7-.6-4-2.5-6-7-7 4.5-1 6.4-3 7-7Z"/>',
@@ -66,9 +67,10 @@ const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 const randomSeed = () => crypto.getRandomValues(new Uint32Array(1))[0] % 100000;
 const capital = (words) => words.charAt(0).toUpperCase() + words.slice(1);
 
-// What went wrong, in words, until the next thing goes right.
+// What went wrong, in words, until the next thing goes right; or what is to be known, as a note.
 const alertBox = byId("alert");
-function complain(fault) {
+function complain(fault, kind = "fault") {
+  alertBox.dataset.kind = kind;
   alertBox.replaceChildren(
     make("p", {}, make("strong", {}, `${capital(fault.what)}.`), fault.fix ? ` ${fault.fix}` : ""),
     button("Dismiss", "close", calm),

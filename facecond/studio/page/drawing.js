@@ -61,6 +61,7 @@ async function draw() {
       seed: wanted.seed,
       count: wanted.count,
       off: wanted.dark.map((key) => key.split("|")),
+      references: asSent(wanted.references),
     },
     (event) => follow(event, wanted.count),
   );
@@ -80,6 +81,7 @@ function finish(last, wanted) {
     byId("took").textContent = `${last.seconds.toFixed(1)} s on the ${FACTS.model.device}`;
     showStatus("");
     rememberResult(shown.result);
+    markStrange(last.strange, wanted);
   } else if (last.state === "cancelled") {
     showStatus(again ? "" : "Cancelled");
   } else {

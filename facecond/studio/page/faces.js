@@ -81,7 +81,7 @@ function fitFaces() {
   const faces = byId("faces");
   const count = Number(faces.dataset.count);
   const gap = 10;
-  const narrow = shell.clientWidth <= 860;
+  const narrow = shell.clientWidth <= 980;
   const width = faces.clientWidth;
   const height = byId("result").clientHeight - (faces.offsetTop - byId("result").offsetTop) - (narrow ? 20 : 190);
   const sideOf = (columns) => {
@@ -119,6 +119,7 @@ function enlarge(result, index) {
     ["Seed", String(face.seed)],
     ["Attributes", describeTraits(result.settings.traits) || "all open"],
     ["Guidance", Object.entries(result.settings.guidance).map(([name, value]) => `${name} ${value}`).join(", ")],
+    ...referenceFacts(result.settings.references),
     ["Steps", String(result.settings.steps)],
     ["Routing", result.settings.dark.length ? `${ROUTING.name}, ${result.settings.dark.length} cells off` : ROUTING.name],
   ];
@@ -127,7 +128,7 @@ function enlarge(result, index) {
       "div",
       { className: "enlarged", onkeydown: (event) => ({ ArrowLeft: () => step(-1), ArrowRight: () => step(1) })[event.key]?.() },
       make("div", { className: "enlarged-pictures" }, make("img", { className: SOFT, src: pictureOf(face), alt: `Face with seed ${face.seed}` }), make("div", { className: "plan-frame" }, plan)),
-      make("dl", {}, ...facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)])),
+      make("dl", {}, ...facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, ...[value].flat())])),
       make(
         "div",
         { className: "sheet-actions" },

@@ -3,6 +3,7 @@
 const SOURCE_WORDS = {
   mask: ["Follow the layout", "How closely faces keep to what you painted: 0 ignores it, 1 is as trained."],
   attributes: ["Follow the attributes", "How clearly the attributes show: 0 ignores them, 1 is as trained."],
+  reference: ["Follow the reference", "How much is taken from reference faces: 0 ignores them, 1 is as trained."],
 };
 const guidance = { ...FACTS.model.guidance };
 const tuning = { steps: FACTS.model.steps };

@@ -12,6 +12,7 @@ const settings = () => ({
   seed: Number(byId("seed").value),
   count: Number(byId("count").value),
   dark: [...dark],
+  references: givenReferences(),
 });
 
 function useSettings(wanted) {
@@ -19,6 +20,7 @@ function useSettings(wanted) {
   useTraits(wanted.traits);
   useGuidance(wanted.guidance, wanted.steps);
   useRouting(wanted.dark);
+  useReferences(wanted.references);
   byId("seed").value = wanted.seed;
   byId("count").value = wanted.count;
 }
@@ -31,6 +33,7 @@ function differences(a, b) {
     if (a.traits[name] !== b.traits[name])
       found.push(b.traits[name] === undefined ? `${TRAIT_WORDS[name]} open` : (b.traits[name] ? "" : "not ") + TRAIT_WORDS[name]);
   for (const name of Object.keys(b.guidance)) if (a.guidance[name] !== b.guidance[name]) found.push(`${name} guidance ${b.guidance[name]}`);
+  found.push(...referenceChanges(a.references, b.references));
   if (a.steps !== b.steps) found.push(`${b.steps} steps`);
   if (a.dark.join() !== b.dark.join()) found.push(b.dark.length ? `${b.dark.length} routing cells off` : "all routing cells on");
   return found;

@@ -1,9 +1,11 @@
 // Puts the page together: views, tabs, dark and light, and the first look.
 
-const TABS = ["attributes", "guidance", "routing"];
-const VIEWS = [["layout", "brush"], ["attributes", "ghost"], ["guidance", "dial"], ["routing", "grid"], ["faces", "spark"]];
+const VIEWS = [["layout", "brush"], ["attributes", "ghost"], ["reference", "face"], ["guidance", "dial"], ["routing", "grid"], ["faces", "spark"]].filter(
+  ([name]) => name !== "reference" || TAKES.length,
+);
+const TABS = VIEWS.map(([name]) => name).filter((name) => !["layout", "faces"].includes(name));
 
-// A view of the narrow page; in the wide one, attributes, guidance and routing are tabs.
+// A view of the narrow page; in the wide one, all but the layout and the faces are tabs.
 function show(view) {
   shell.dataset.view = view;
   if (TABS.includes(view)) shell.dataset.tab = view;
@@ -52,7 +54,7 @@ byId("help").addEventListener("click", showKeys);
 byId("model").append(make("b", {}, FACTS.model.name), ` ${SIZE} px · ${FACTS.model.device}`);
 
 useShade();
-for (const part of ["traits", "guidance", "routing", "tool", "zoom"]) emit(part);
+for (const part of ["traits", "references", "guidance", "routing", "tool", "zoom"]) emit(part);
 showMask();
 show("layout");
 shell.dataset.tab = "attributes";

@@ -10,6 +10,7 @@ const painter = {
   past: [],
   future: [],
 };
+let gesture = null; // what the pointers on the canvas are doing; its kind is stroke, tap, drag, pinch or rest
 
 const canvas = byId("canvas");
 const viewport = byId("viewport");
@@ -22,20 +23,23 @@ function showMask() {
   emit("mask");
 }
 
-function remember() {
-  painter.past.push(painter.mask.slice());
+// What the mask was before it changed.
+function remember(before) {
+  painter.past.push(before);
   if (painter.past.length > DEEPEST_UNDO) painter.past.shift();
   painter.future = [];
 }
 
 // Replaces the whole mask; can be undone.
 function useMask(mask) {
-  remember();
+  endStroke();
+  remember(painter.mask);
   painter.mask = mask.slice();
   showMask();
 }
 
 function undo() {
+  endStroke();
   if (!painter.past.length) return;
   painter.future.push(painter.mask);
   painter.mask = painter.past.pop();
@@ -43,6 +47,7 @@ function undo() {
 }
 
 function redo() {
+  endStroke();
   if (!painter.future.length) return;
   painter.past.push(painter.mask);
   painter.mask = painter.future.pop();
@@ -99,70 +104,79 @@ function brushOver(from, to, id) {
   stroke(painter.mask, across(from), across(to), painter.diameter, PARTNER[id]);
 }
 
-const fingers = new Map();
-let painting = null; // {last, id} while a stroke is under way
-let moving = null; // where a drag or a pinch began
+const fingers = new Map(); // pointer -> its last event
 let spaceHeld = false;
 
 viewport.addEventListener("pointerdown", (event) => {
   if (event.button === 2 && event.pointerType === "mouse") return;
   viewport.setPointerCapture(event.pointerId);
   fingers.set(event.pointerId, event);
-  if (fingers.size === 2) {
-    if (painting) undoStroke();
-    moving = pinchOf();
-    return;
-  }
-  if (event.button === 1 || spaceHeld) {
-    moving = { x: event.clientX, y: event.clientY };
+  if (fingers.size > 1) {
+    // A second finger means to zoom: what the first one began is taken back. A third one is a hand.
+    if (gesture.kind === "stroke") takeBack();
+    gesture = fingers.size === 2 ? { kind: "pinch", ...pinchOf() } : { kind: "rest" };
     return;
   }
   const at = pixelAt(event);
-  if (event.altKey || painter.tool === "pick") return pick(at);
-  remember();
-  if (painter.tool === "fill") {
-    if (inside(at)) flood(painter.mask, Math.floor(at.x), Math.floor(at.y), painter.id);
-    else painter.past.pop();
-    return showMask();
+  if (event.button === 1 || spaceHeld) gesture = { kind: "drag", x: event.clientX, y: event.clientY };
+  else if (event.altKey || painter.tool === "pick") gesture = { kind: "tap", act: () => pick(at) };
+  else if (painter.tool === "fill") gesture = { kind: "tap", act: () => fill(at) };
+  else {
+    gesture = { kind: "stroke", last: at, id: painter.id, before: painter.mask.slice() };
+    brushOver(at, at, gesture.id);
+    showMask();
   }
-  painting = { last: at, id: painter.id };
-  brushOver(at, at, painting.id);
-  showMask();
 });
 
 viewport.addEventListener("pointermove", (event) => {
   showRing(event);
   if (!fingers.has(event.pointerId)) return;
   fingers.set(event.pointerId, event);
-  if (fingers.size === 2 && moving) return pinch();
-  if (moving) {
-    view.x += event.clientX - moving.x;
-    view.y += event.clientY - moving.y;
-    moving = { x: event.clientX, y: event.clientY };
+  if (gesture.kind === "pinch") return pinch();
+  if (gesture.kind === "drag") {
+    view.x += event.clientX - gesture.x;
+    view.y += event.clientY - gesture.y;
+    Object.assign(gesture, { x: event.clientX, y: event.clientY });
     return settleView();
   }
-  if (!painting) return;
+  if (gesture.kind !== "stroke") return;
   for (const part of event.getCoalescedEvents?.() ?? [event]) {
     const at = pixelAt(part);
-    brushOver(painting.last, at, painting.id);
-    painting.last = at;
+    brushOver(gesture.last, at, gesture.id);
+    gesture.last = at;
   }
   showMask();
 });
 
+// The last finger ends what is under way; until then, those that are left of a pinch do nothing.
 function letGo(event) {
-  fingers.delete(event.pointerId);
-  painting = null;
-  if (!fingers.size) moving = null;
+  if (!fingers.delete(event.pointerId)) return;
+  if (fingers.size) return void (gesture = { kind: "rest" });
+  if (gesture.kind === "tap" && event.type === "pointerup") gesture.act();
+  endStroke();
+  gesture = null;
 }
 viewport.addEventListener("pointerup", letGo);
 viewport.addEventListener("pointercancel", letGo);
 viewport.addEventListener("pointerleave", () => showRing(null));
 
-// A second finger means to zoom: the stroke that the first one began is taken back.
-function undoStroke() {
-  painting = null;
-  painter.mask = painter.past.pop();
+// A stroke counts from its end on: until then, undo and redo know nothing of it.
+function endStroke() {
+  if (gesture?.kind !== "stroke") return;
+  remember(gesture.before);
+  gesture = { kind: "rest" };
+  emit("mask");
+}
+
+function takeBack() {
+  painter.mask = gesture.before;
+  showMask();
+}
+
+function fill(at) {
+  if (!inside(at)) return;
+  remember(painter.mask.slice());
+  flood(painter.mask, Math.floor(at.x), Math.floor(at.y), painter.id);
   showMask();
 }
 
@@ -178,10 +192,10 @@ function pinchOf() {
 
 function pinch() {
   const now = pinchOf();
-  view.x += now.x - moving.x;
-  view.y += now.y - moving.y;
-  zoomTo((view.scale * now.span) / Math.max(1, moving.span), now);
-  moving = now;
+  view.x += now.x - gesture.x;
+  view.y += now.y - gesture.y;
+  zoomTo((view.scale * now.span) / Math.max(1, gesture.span), now);
+  Object.assign(gesture, now);
 }
 
 viewport.addEventListener(

@@ -46,13 +46,13 @@ const live = make("input", { type: "checkbox", id: "live" });
 const everythingOn = make("button", { type: "button", className: "link", onclick: () => useRouting([]) }, "All on");
 
 byId("routing").append(
-  make("p", { className: "hint" }, "The network reads your layout and your attributes at these places, from first to last. Switch some off and see what each is for."),
+  make("p", { className: "hint" }, "The network reads what you ask for at these places, from first to last. Switch some off and see what each is for."),
   make(
     "div",
-    { className: "grid", style: { "--sources": ROUTING.sources.length } },
+    { className: ROUTING.sources.length > 3 ? "grid many" : "grid", style: { "--sources": ROUTING.sources.length } },
     make("span", { className: "corner" }, `“${ROUTING.name}”`),
     ...ROUTING.sources.map((source) =>
-      make("button", { type: "button", className: "column", data: { source }, title: `All of ${sourceWords(source)}`, onclick: () => switchCells(trainedKeys((_, one) => one === source)) }, sourceWords(source)),
+      make("button", { type: "button", className: "column", data: { source }, title: `All of ${sourceWords(source)}`, onclick: () => switchCells(trainedKeys((_, one) => one === source)) }, make("span", {}, sourceWords(source))),
     ),
     ...ROUTING.layers.flatMap((layer) => [
       make(

@@ -49,13 +49,22 @@ function chooser(kind, accept) {
 }
 
 async function openFile(kind, file) {
-  if (file.size > FACTS.limits.upload) return complain(FAULTS[413]);
-  const content = textOf(new Uint8Array(await file.arrayBuffer()));
-  await startFrom({ kind, name: file.name, content });
+  const content = await contentOf(file);
+  if (content !== null) await startFrom({ kind, name: file.name, content });
+}
+
+// A file as text; null, with a word to the person, where it is too large.
+async function contentOf(file) {
+  if (file.size > FACTS.limits.upload) {
+    complain(FAULTS[413]);
+    return null;
+  }
+  return textOf(new Uint8Array(await file.arrayBuffer()));
 }
 
 const maskChooser = chooser("mask", "image/png");
-const photoChooser = chooser("photo", "image/jpeg,image/png,image/webp");
+const PHOTOS = "image/jpeg,image/png,image/webp";
+const photoChooser = chooser("photo", PHOTOS);
 
 function openPhoto() {
   if (FACTS.photos) return photoChooser.click();
