@@ -48,8 +48,9 @@ def nearest(name: str, choices: Iterable[str]) -> str:
     """Advice for a mistyped name: the closest choice, or all of them when none is close."""
     choices = list(choices)
     folded = {choice.lower(): choice for choice in choices}
-    known = folded if len(name) <= LONGEST_NAME else ()
-    close = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
+    close = []
+    if len(name) <= LONGEST_NAME:
+        close = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.5)
     if close:
         return f"Did you mean '{folded[close[0]]}'?"
     return f"Choose from: {', '.join(choices)}."
