@@ -226,6 +226,7 @@ def test_nan_weights_are_named(pipeline: FacePipeline, tmp_path: Path) -> None:
         ("missing", "the weights are missing"),
         ("no folder", "not a model folder"),
         ("other architecture", "cannot be loaded"),
+        ("other version", r"conv_in\.bias is not among its weights"),
     ],
 )
 def test_a_broken_model_is_one_clear_error(
@@ -241,6 +242,11 @@ def test_a_broken_model_is_one_clear_error(
         file.write_bytes(content)
     elif damage == "missing":
         file.unlink()
+    elif damage == "other version":
+        weights = load_file(file)
+        weights["of_before"] = weights.pop("conv_in.bias")
+        save_file(weights, file)
+        write_checksums(tmp_path / "model")
     elif damage == "other architecture":
         save_file({"conv_in.weight": torch.zeros(3, 3)}, file)
         write_checksums(tmp_path / "model")

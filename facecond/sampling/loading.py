@@ -40,6 +40,9 @@ def loaded(kind: Any, model: str | Path) -> Any:
         module = getattr(pipeline, name)
         module.eval().requires_grad_(False)
         for key, value in module.state_dict().items():
+            if value.is_meta:  # diffusers only warns
+                fix = "It is of another version of facecond: train it anew."
+                raise UserError(f"{key} is not among its weights", path / name, fix)
             if not torch.isfinite(value).all():
                 raise UserError(f"{key} holds NaN or infinity", path / name, "Train it anew.")
     return pipeline
