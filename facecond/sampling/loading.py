@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,20 @@ from facecond.errors import UserError, reason
 from facecond.sampling.checksums import check_weights
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No bar over four small parts, no pages on weights that are checked here."""
+    shown, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if shown:
+            logging.enable_progress_bar()
+
+
 def loaded(kind: Any, model: str | Path) -> Any:
     """Load a pipeline of a class from its folder, for sampling; see `pipeline.load_pipeline`."""
     path = model_folder(model)
@@ -21,10 +37,9 @@ def loaded(kind: Any, model: str | Path) -> Any:
             "not a model folder (no model_index.json)", path, "Name what `facecond train` wrote."
         )
     check_weights(path, required=str(model) == NAME)
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()  # of four small parts
     try:
-        pipeline = kind.from_pretrained(str(path), local_files_only=True)
+        with _quiet():
+            pipeline = kind.from_pretrained(str(path), local_files_only=True)
     except UserError:
         raise
     except Exception as error:  # diffusers, safetensors and json raise many kinds
@@ -33,9 +48,6 @@ def loaded(kind: Any, model: str | Path) -> Any:
             path,
             "Its files are damaged or of another version: train or copy it anew.",
         ) from None
-    finally:
-        if shown:
-            logging.enable_progress_bar()
     for name in ("unet", "condition_encoder", "first_stage"):
         module = getattr(pipeline, name)
         module.eval().requires_grad_(False)
