@@ -104,6 +104,11 @@ class PeerUNet(ModelMixin, ConfigMixin):
     def freeze_off_cells(self) -> None:
         """Nothing is off."""
 
+    @property
+    def routed(self) -> frozenset[str]:
+        """Sources that it reads: all."""
+        return frozenset(SOURCES)
+
     def cross_attentions(self) -> Sequence[Any]:
         """What reads the conditions: the network as a whole."""
         return [SimpleNamespace(plan=SOURCES, gamma={})]

@@ -84,14 +84,15 @@ def test_draws_are_the_same_for_all_runs_so_that_images_cancel() -> None:
 
 
 def test_rows_on_references_are_drawn_by_groups_of_pairs() -> None:
-    masks = np.random.default_rng(0).integers(1, 50, (40, 2, 19, 2)).cumsum(-1)
-    counts = {"taken_layout_leak": masks, "taken_layout_leak_without": masks[:, [0, 0]]}
+    masks = np.random.default_rng(0).integers(1, 50, (40, 4, 19, 2)).cumsum(-1)
+    counts = {"taken_layout_leak": masks, "taken_layout_leak_without": masks[:, [0, 1, 0, 1]]}
     draws = image_draws(counts, "layout_leak", 0)
     assert draws is not None and draws.std() > 0
-    own, asked = (float(metrics.mean_iou(masks[:, side].sum(0))) for side in (0, 1))
-    assert draws.mean() == pytest.approx(own - asked, abs=draws.std() / 5)
+    scores = [float(metrics.mean_iou(masks[:, side].sum(0))) for side in range(4)]
+    beyond = (scores[0] - scores[1]) - (scores[2] - scores[3])
+    assert draws.mean() == pytest.approx(beyond, abs=draws.std() / 5)
     none = image_draws(counts, "layout_leak_without", 0)
-    assert none is not None and not none.any()
+    assert none is not None and none == pytest.approx(np.zeros(len(none)), abs=1e-12)
 
 
 def test_what_was_not_counted_cannot_be_drawn() -> None:
