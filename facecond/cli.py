@@ -17,6 +17,7 @@ from typing import NoReturn
 
 from facecond import __version__
 from facecond.errors import UserError, nearest
+from facecond.memory import LESS, memory_faults
 
 TABLE: dict[str, tuple[str, str]] = {
     "demo": ("demo", "everything, offline: rendered faces, training, samples, scores, a report"),
@@ -146,7 +147,8 @@ def _run(name: str, arguments: list[str], commands: dict[str, tuple[str, str]]) 
         word = unknown[0].partition("=")[0]
         fix = nearest(word, options) if word.startswith("-") else f"See '{parser.prog} --help'."
         raise UserError(f"unknown argument '{unknown[0]}'", parser.prog, fix)
-    return int(module.run(parsed))
+    with memory_faults(parser.prog, LESS):
+        return int(module.run(parsed))
 
 
 def _joined(words: list[str]) -> list[str]:

@@ -16,7 +16,8 @@ _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 2, 60, 60
 
 
 class UserError(Exception):
-    """Input at fault. The command line prints it on one line and exits with code 2.
+    """Input at fault. The command line prints it on one line and exits with code 2; line breaks
+    that came with what is quoted become spaces.
 
     Args:
         what: what is wrong, in words a user of the tool understands.
@@ -25,8 +26,9 @@ class UserError(Exception):
     """
 
     def __init__(self, what: str, where: str | Path, fix: str) -> None:
-        self.what, self.where, self.fix = what, str(where), fix
-        super().__init__(f"{self.where}: {what}. {fix}")
+        parts = (" ".join(part.splitlines()) for part in (what, str(where), fix))
+        self.what, self.where, self.fix = parts
+        super().__init__(f"{self.where}: {self.what}. {self.fix}")
 
     def __reduce__(self) -> tuple[type[UserError], tuple[str, str, str]]:
         """Pickle by the three parts, so that the error survives a worker process."""

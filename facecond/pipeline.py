@@ -30,6 +30,7 @@ from facecond.models.evidence import EvidenceEncoder
 from facecond.models.first_stage import FirstStage
 from facecond.models.routing import Routing, named_routing, narrowed
 from facecond.models.unet import FaceUNet
+from facecond.sampling import few_step
 from facecond.sampling.checksums import write_checksums
 from facecond.sampling.conditions import read_batch
 from facecond.sampling.guided import Guided, Interval, make_guided
@@ -122,6 +123,7 @@ class FacePipeline(DiffusionPipeline):
 
     def use_scheduler(self, name: str) -> None:
         """Sample with another scheduler from now on (`diffusion/schedulers.py`)."""
+        few_step.check_scheduler(self, name)
         self.scheduler = make_scheduler(name, self.config.schedule, self.config.prediction)
 
     def use_routing(self, routing: Routing | str | Path) -> None:
@@ -133,6 +135,7 @@ class FacePipeline(DiffusionPipeline):
         if not isinstance(routing, Routing):
             of_tau = partial(log_snr_of, self.config.schedule)
             routing = named_routing(routing, self.unet.trained_routing, of_tau)
+        few_step.check_routing(self, routing)
         self.unet.use_routing(routing)
 
     def use_windows(self, windows: Mapping[str, Sequence[float]]) -> None:
@@ -142,7 +145,7 @@ class FacePipeline(DiffusionPipeline):
             UserError: an unknown source, no window, or one in which the source is never on.
         """
         of_tau = partial(log_snr_of, self.config.schedule)
-        self.unet.use_routing(narrowed(self.unet.routing, windows, of_tau))
+        self.use_routing(narrowed(self.unet.routing, windows, of_tau))
 
     @torch.no_grad()
     def __call__(
@@ -179,7 +182,8 @@ class FacePipeline(DiffusionPipeline):
                 default 0, 1, ...: as many as there are conditions, or one.
             guidance: scale per source or attribute, a number or one per face or condition [B], in
                 place of the model's own; one not named has 1.
-            num_inference_steps: 1 to 1000; the default is the model's own.
+            num_inference_steps: 1 to 1000, of a distilled model 1, 2, 4 or 8; the default is the
+                model's own.
             progress: show a bar over the steps.
             reference: a `Reference`, a picture uint8 [S, S, 3] or one per face [B, S, S, 3] to take
                 the appearance of, or a list of such, all of which each face takes from. Their
@@ -223,7 +227,9 @@ class FacePipeline(DiffusionPipeline):
         )  # fmt: skip
         batch, shape = len(given.values), self._latent_shape
         scales = scales_per_face(scales | emphasis, batch, num_images_per_condition)
-        guided = make_guided(self, weaker, given, scales, guidance_interval, guidance_rescale)
+        guided = make_guided(
+            self, weaker, given, scales, guidance_interval, guidance_rescale, steps=steps
+        )
         seeds = list(range(batch)) if seeds is None else seeds
         if latents is not None:
             latents = given_noise(latents, (batch, *shape)).to(device)
@@ -233,7 +239,7 @@ class FacePipeline(DiffusionPipeline):
             latents = self._noise(seeds)  # [B, C, h, w]
         generators = [torch_generator(seed, "sampler") for seed in seeds]
         extra = {"generator": generator or generators} if takes_generator(self.scheduler) else {}
-        self.scheduler.set_timesteps(steps, device=device)
+        few_step.set_timesteps(self, steps, device)
         latents = latents * getattr(self.scheduler, "init_noise_sigma", 1.0)
         self._interrupt = False
         self.set_progress_bar_config(disable=not progress, leave=False)

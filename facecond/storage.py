@@ -115,7 +115,7 @@ def read_json(path: str | Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError("the file is missing", path, "Check the path.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, or nested too deeply
         raise UserError(f"not valid JSON ({error})", path, "Write the file anew.") from None
 
 
@@ -129,11 +129,14 @@ def read_json_lines(path: str | Path) -> list[dict[str, Any]]:
     rows = []
     for number, line in enumerate(lines, 1):
         try:
-            rows.append(json.loads(line))
-        except ValueError:  # not JSON, or not UTF-8
+            row = json.loads(line)
+            if not isinstance(row, dict):
+                raise ValueError
+            rows.append(row)
+        except (ValueError, RecursionError):  # not JSON, or not UTF-8
             if number < len(lines):
                 fix = "Remove the line."
-                raise UserError(f"line {number} is not valid JSON", path, fix) from None
+                raise UserError(f"line {number} is no JSON object", path, fix) from None
     return rows
 
 

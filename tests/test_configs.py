@@ -182,7 +182,7 @@ def test_optim_section_is_the_optimisers_and_the_loops_own() -> None:
 
 def test_denoiser_and_routing_sections_are_build_denoiser() -> None:
     from_data = {"image_size", "latent_size", "latent_channels"}
-    rest = keywords(build_denoiser) - from_data - {"reference", "route", "seed"}
+    rest = keywords(build_denoiser) - from_data - {"reference", "guidance_ranges", "route", "seed"}
     assert names(config.DenoiserConfig) == rest
     assert tuple(choices(config.RoutingConfig, "combine")) == COMBINES
     assert config.RoutingConfig().preset in PRESETS

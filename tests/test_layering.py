@@ -17,7 +17,7 @@ PACKAGE = ROOT / "facecond"
 FLOORS: tuple[frozenset[str], ...] = tuple(
     frozenset(floor.split())
     for floor in (
-        "labels attribute_split errors storage seeding config devices provenance boxed card",
+        "labels attribute_split errors storage seeding config devices provenance boxed card memory",
         "figures",
         "data models diffusion metrics",
         "sampling",

@@ -9,5 +9,6 @@ work.py        sizes: a shipped config with its batches, and fresh random condit
 peers.py       where the code of others lies; peer_unet.py, ldm.py: theirs behind our interfaces
 worker.py      one case in a fresh process; runner.py: all cases, their memory, their files
 table.py       the table by device
+soak.py        not in rounds: many requests at once; served.py: the studio that they go to
 The others     cases.
 """

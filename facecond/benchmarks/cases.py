@@ -19,12 +19,17 @@ class Case:
         measures_memory: whether each contender is also run alone, in a process of its own.
         in_pairs: the first contender meets the others one at a time: together they would not fit
             into the memory of a small machine.
+        in_rounds: contenders take turns. Where they do not, `rows(settings, case)` of the module
+            measures in its own way and gives the rows.
+        usual: measured also where no case is named.
     """
 
     module: str
     words: str
     measures_memory: bool = True
     in_pairs: bool = False
+    in_rounds: bool = True
+    usual: bool = True
 
 
 CASES: dict[str, Case] = {
@@ -34,11 +39,14 @@ CASES: dict[str, Case] = {
     "train-256": Case("train", "the same with the denoiser of celebamaskhq_256", in_pairs=True),
     "sample-64": Case("sample", "faces at equal steps, one guided pair, at CPU size"),
     "sample-256": Case("sample", "the same with the denoiser of celebamaskhq_256"),
-    "equal-quality": Case("quality", "faces at equal quality, each with its best solver"),
+    "equal-quality": Case("quality", "faces at equal quality, each with its best solver",
+                          usual=False),
     "first-stage": Case("first_stage", "pictures to latents and back"),
     "prepare": Case("data_path", "raw CelebAMask-HQ to a prepared folder"),
     "latents": Case("data_path", "batches from the latent cache"),
     "studio": Case("studio", "from the request to 8 faces, as the page asks for them"),
+    "studio-soak": Case("soak", "1,000 requests of 8 visitors, served over HTTP",
+                        measures_memory=False, in_rounds=False, usual=False),
     "start-up": Case("start_up", "`facecond --help` in a fresh process", measures_memory=False),
     "grow-resolution": Case("growth", "a pass by size of the pictures, 64 to 512 px"),
     "grow-tokens": Case("growth", "a pass by number of mask tokens"),
@@ -48,11 +56,11 @@ CASES: dict[str, Case] = {
     "grow-cache": Case("data_growth", "a batch by size of the latent cache, 1k to 1M faces"),
     "grow-pairs": Case("data_growth", "the search for pairs, 1k to 1M faces"),
     "grow-processes": Case("processes", "training by number of processes", measures_memory=False),
-}
+}  # fmt: skip
 
 
 def chosen(names: Sequence[str]) -> list[str]:
-    """The cases of these names, each once; all but `equal-quality` where none is named.
+    """The cases of these names, each once; all the usual ones where none is named.
 
     Raises:
         UserError: an unknown name, with the nearest.
@@ -60,4 +68,4 @@ def chosen(names: Sequence[str]) -> list[str]:
     for name in names:
         if name not in CASES:
             raise UserError(f"unknown case '{name}'", "facecond benchmark", nearest(name, CASES))
-    return list(dict.fromkeys(names)) or [name for name in CASES if name != "equal-quality"]
+    return list(dict.fromkeys(names)) or [name for name, case in CASES.items() if case.usual]

@@ -6,15 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-import torch
-from torch import Tensor
-
 from facecond.benchmarks.contender import Contender, Entries
 from facecond.benchmarks.denoisers import OWN, rivals
 from facecond.benchmarks.forward import passing
-from facecond.benchmarks.sample import EPSILON, own_sampler
+from facecond.benchmarks.sample import EPSILON, own_sampler, sampling
 from facecond.benchmarks.settings import Settings
-from facecond.benchmarks.work import Batch, Work, random_batch, work_of
+from facecond.benchmarks.work import Work, work_of
 
 BATCH = 2
 """Where the batch is not what grows."""
@@ -86,17 +83,5 @@ def grown(settings: Settings, work: Work, count: int = BATCH) -> Contender:
 
 def _sampling(settings: Settings, work: Work) -> Contender:
     rival = rivals(settings, work, training=False)[OWN]()
-    sampler = own_sampler(rival, work, settings)
-
-    @torch.no_grad()
-    def run(batch: Batch, out: Tensor) -> None:
-        out.copy_(sampler(batch, work.steps))
-
-    return Contender(
-        prepare=lambda repeat: random_batch(work, work.faces, repeat, settings),
-        run=run,
-        shape=(work.faces, *work.latent_shape),
-        units=work.faces,
-        unit="images",
-        facts={"steps": work.steps},
-    )
+    drawn = sampling(own_sampler(rival, work, settings), work, settings)
+    return replace(drawn, facts={"steps": work.steps})

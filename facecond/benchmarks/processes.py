@@ -42,7 +42,7 @@ def _contender(settings: Settings, world: int) -> Contender:
     steps = 1 if settings.quick else STEPS
 
     def run(repeat: int, out: Tensor) -> float:
-        port = _free_port()
+        port = free_port()
         requests = [
             {"settings": settings.to_dict(), "rank": rank, "world": world, "port": port,
              "repeat": repeat, "steps": steps}
@@ -89,7 +89,8 @@ def _run_all(requests: list[dict[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody uses now."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         return int(server.getsockname()[1])

@@ -48,6 +48,13 @@ def _contender(make: Callable[[], Rival], settings: Settings, work: Work) -> Con
     builders = {OWN: own_sampler, peers.DIFFUSERS: stock_sampler, peers.LDM: ldm_sampler}
     sampler = builders[rival.kind](rival, work, settings)
     facts = _checked(rival, work, settings)
+    done = work_done(rival, work, work.faces)
+    done |= {"steps": work.steps, "predictions": 2 * work.steps}
+    return replace(sampling(sampler, work, settings), work=done, facts=facts)
+
+
+def sampling(sampler: Sampler, work: Work, settings: Settings) -> Contender:
+    """A sampler as a contender."""
 
     @torch.no_grad()
     def run(batch: Batch, out: Tensor) -> None:
@@ -59,9 +66,6 @@ def _contender(make: Callable[[], Rival], settings: Settings, work: Work) -> Con
         shape=(work.faces, *work.latent_shape),
         units=work.faces,
         unit="images",
-        work=work_done(rival, work, work.faces)
-        | {"steps": work.steps, "predictions": 2 * work.steps},
-        facts=facts,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 QUICK_REPEATS, REPEATS = 2, 7
+QUICK_REQUESTS, REQUESTS = 24, 1000
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Settings:
         device: `cpu` or `cuda`; empty = `cuda` where there is one.
         peers: name -> path of its checkout, empty for an installed package.
         model: saved model that the studio draws with; empty = an untrained one.
+        requests: of the case `studio-soak`.
         folder: for what cases make on the way.
         seed: of weights and inputs.
         quality: of the case `equal-quality`.
@@ -61,6 +63,7 @@ class Settings:
     device: str = ""
     peers: Mapping[str, str] = field(default_factory=dict)
     model: str = ""
+    requests: int = REQUESTS
     folder: str = "benchmarks"
     seed: int = 0
     quality: QualitySettings = QualitySettings()

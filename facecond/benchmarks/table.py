@@ -46,8 +46,13 @@ def cells_of(found: Mapping[str, Any]) -> list[Cells]:
 
 
 def contender_text(row: Mapping[str, Any]) -> str:
-    """Its name; where quality was measured, its setting and its scores with their intervals."""
+    """Its name; where quality was measured, its setting and its scores with their intervals; where
+    a soak was, what became of the requests and of the memory."""
     facts = row.get("facts", {})
+    if "p95_s" in facts:
+        memory = f"{facts['first_quarter_mib']:.0f} to {facts['last_quarter_mib']:.0f} MiB"
+        late = f"p95 {seconds_text(facts['p95_s'])}"
+        return f"{row['contender']} ({late}; {facts['lost']} lost; {memory})"
     if "solver" not in facts:
         return str(row["contender"])
     words = {"mask_miou": "mIoU", "attribute_bacc": "attributes", "frechet_judge": "FD"}

@@ -30,6 +30,21 @@ def measure(settings: Settings, case: str) -> dict[str, Any]:
     Returns:
         `rows`: what was measured of each, as JSON values; `work`: what was equal; `device`.
     """
+    if CASES[case].in_rounds:
+        rows, work = _in_rounds(settings, case)
+    else:
+        rows, work = _module(settings, case).rows(settings, case), ""
+    return {
+        "rows": rows,
+        "work": work,
+        "device": device_name(_is_cuda(settings)),
+        "threads": torch.get_num_threads(),
+        "peers": {name: peers.commit_of(name) for name in settings.peers},
+    }
+
+
+def _in_rounds(settings: Settings, case: str) -> tuple[list[dict[str, Any]], str]:
+    """Rows of contenders that take turns, and what is equal between them."""
     entries = _entries(settings, case)
     first, *others = entries
     groups = [[first, *others]]
@@ -41,13 +56,7 @@ def measure(settings: Settings, case: str) -> dict[str, Any]:
         found, work = _side_by_side(settings, case, {name: entries[name] for name in group})
         rows += found[1:] if rows else found
         gc.collect()
-    return {
-        "rows": rows,
-        "work": work,
-        "device": device_name(_is_cuda(settings)),
-        "threads": torch.get_num_threads(),
-        "peers": {name: peers.commit_of(name) for name in settings.peers},
-    }
+    return rows, work
 
 
 def _side_by_side(
@@ -145,12 +154,16 @@ def resident_peak() -> float:
 
 
 def _entries(settings: Settings, case: str) -> Entries:
+    entries: Entries = _module(settings, case).entries(settings, case)
+    return entries
+
+
+def _module(settings: Settings, case: str) -> Any:
+    """The module of a case, threads and peers being as they were asked for."""
     if settings.threads:
         torch.set_num_threads(settings.threads)
     peers.register(settings.peers)
-    module = importlib.import_module(f"facecond.benchmarks.{CASES[case].module}")
-    entries: Entries = module.entries(settings, case)
-    return entries
+    return importlib.import_module(f"facecond.benchmarks.{CASES[case].module}")
 
 
 def _is_cuda(settings: Settings) -> bool:

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from facecond.benchmarks.cases import CASES, chosen
-from facecond.benchmarks.settings import QUICK_REPEATS, REPEATS, QualitySettings, Settings
+from facecond.benchmarks.settings import (
+    QUICK_REPEATS,
+    QUICK_REQUESTS,
+    REPEATS,
+    REQUESTS,
+    QualitySettings,
+    Settings,
+)
 from facecond.commands.arguments import (
     condition_count,
     non_negative_int,
@@ -25,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add = parser.add_argument
     listed = "\n".join(f"  {name:<16}{case.words}" for name, case in CASES.items())
-    parser.epilog = f"cases (default: all but equal-quality):\n{listed}"
+    parser.epilog = f"cases (default: all but equal-quality and studio-soak):\n{listed}"
     add("cases", nargs="*", metavar="CASE", help="what to measure")
     add("--cases", dest="more", metavar="A,B", default="", help="the same, as one word")
     add("--peer", dest="peers", action="append", default=[], metavar="NAME[=PATH]",
@@ -39,7 +46,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=non_negative_int, default=0, help="of weights and inputs (0)")
     add("--out", default="benchmarks", metavar="DIR", help="folder of CASE.json (benchmarks)")
     add("--table", metavar="FILE", help="table to add to (default: OUT/benchmarks.md)")
-    add("--model", default="", metavar="DIR", help="saved model that the case studio draws with")
+    add("--model", default="", metavar="DIR", help="saved model that the studio draws with")
+    add("--requests", type=positive_int, metavar="N", help=f"of studio-soak ({REQUESTS})")
     quality = parser.add_argument_group("equal-quality")
     add = quality.add_argument
     add("--data", default="", metavar="DIR", help="prepared folder")
@@ -79,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
         device=args.device or "",
         peers=peers,
         model=args.model,
+        requests=args.requests or (QUICK_REQUESTS if args.quick else REQUESTS),
         folder=str(out),
         seed=args.seed,
         quality=QualitySettings(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from facecond.boxed import NAME as BOXED
 from facecond.commands.arguments import sampling_steps, share_of_one, source_scales
-from facecond.commands.parse import REAL_PARSER, check_reads_photos
+from facecond.commands.parse import REAL_CLASSIFIER, REAL_PARSER, check_reads_photos
 from facecond.commands.photos import check_choice, face_cutter, photo_arguments
 from facecond.errors import UserError
 from facecond.labels import check_exclusive, parse_attributes, parse_emphasis
@@ -20,10 +20,7 @@ if TYPE_CHECKING:
 
     from facecond.editing import EditedFace
 
-REAL_CLASSIFIER = (
-    "Train one on real faces: `facecond train judge attributes CONFIG --set data.root=DATA --out "
-    "CLASSIFIER`; or name what the photo shows with --attributes."
-)
+SAY_IT = "Or name what the photo shows with --attributes."
 WHOLE = "all"
 """The region that needs no layout to be found."""
 
@@ -96,10 +93,12 @@ def run(args: argparse.Namespace) -> int:
     """Edit; write the new face with its record, the crop, its layout, and all side by side."""
     _check_words(args)
     import torch
+    from tqdm import tqdm
 
     from facecond.data.pictures import read_photo
     from facecond.editing import edit_face
-    from facecond.editing.edit import STEPS, STRENGTH
+    from facecond.editing.edit import STEPS, STRENGTH, steps_of
+    from facecond.editing.inversion import solver_facts
     from facecond.editing.regions import region_names
     from facecond.pipeline import load_pipeline
     from facecond.storage import check_folder_target
@@ -115,20 +114,22 @@ def run(args: argparse.Namespace) -> int:
     layout, new_layout, read_by = _layouts(args, cut, size, device, region)
     shown, judged_by = _attributes(args, cut, size, device)
     strength, steps = args.strength or STRENGTH, args.steps or STEPS
-    edited = edit_face(
-        pipeline,
-        cut(size),
-        args.change,
-        mask=layout,
-        new_mask=new_layout,
-        attributes=shown,
-        region=None if layout is None else region,
-        strength=strength,
-        guidance=args.guidance,
-        num_inference_steps=steps,
-    )
+    with tqdm(total=steps_of(steps), desc="editing", unit="step", leave=False) as progress:
+        edited = edit_face(
+            pipeline,
+            cut(size),
+            args.change,
+            mask=layout,
+            new_mask=new_layout,
+            attributes=shown,
+            region=None if layout is None else region,
+            strength=strength,
+            guidance=args.guidance,
+            num_inference_steps=steps,
+            after_step=progress.update,
+        )
     asked = {**_asked(args), "layout_from": read_by, "attributes_from": judged_by}
-    _write(args, pipeline, edited, asked, {"strength": strength, "steps": steps})
+    _write(args, pipeline, edited, asked, solver_facts(steps, strength))
     return 0
 
 
@@ -193,7 +194,7 @@ def _attributes(
     if not args.classifier:
         return said, {}
     judge = open_classifier(args.classifier, device)
-    check_reads_photos(judge, args.aligned_already, REAL_CLASSIFIER)
+    check_reads_photos(judge, args.aligned_already, f"{REAL_CLASSIFIER} {SAY_IT}")
     read = judge_attributes(cut(judge.image_size or size), judge)
     told = {"classifier": args.classifier, "weights": judge.weights}
     return np.where(said != UNSPECIFIED, said, read).astype(np.int8), told
@@ -227,14 +228,12 @@ def _write(
     from PIL import Image
 
     from facecond.data.masks import mask_png
-    from facecond.editing.inversion import ITERATIONS, TOLERANCE
     from facecond.face_files.edit_record import edit_record
     from facecond.face_files.record import face_png
     from facecond.figures import image_grid
     from facecond.storage import atomic_file, make_folder, write_json
 
     out = make_folder(args.out)
-    solved |= {"solver": "implicit midpoint", "iterations": ITERATIONS, "tolerance": TOLERANCE}
     record = edit_record(pipeline, args.model, edited, asked, solved) | {"file": "edited.png"}
     for name, content in (
         ("edited.png", face_png(edited.image, record)),

@@ -26,6 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="numbers of steps (2,4,6,8,12,20,50)")  # fmt: skip
     add("--schedulers", type=_names, default=_names("unipc,euler,heun,dpm++"), metavar="NAMES",
         help="solvers (unipc,euler,heun,dpm++)")  # fmt: skip
+    add("--few-step", metavar="MODEL", help="a model distilled from it, in the same table")
     add("--guidance", type=source_scales, metavar="mask=2", help="in place of the model's own")
     add("--n", type=condition_count, default=256, help="test conditions (256)")
     add("--seed", type=non_negative_int, default=0, help="of rows and noise")
@@ -58,13 +59,14 @@ def run(args: argparse.Namespace) -> int:
     device = Processes().device
     folder = PreparedFolder.open(args.data)
     pipeline = load_pipeline(args.model).to(device)
+    few_step = load_pipeline(args.few_step).to(device) if args.few_step else None
     judges = Judges.load(args.judges, device)
     out = make_folder(args.out)
     path = table_path(out)
     rows = read_json_lines(path) if path.is_file() else []
     table = StepTable(
         pipeline, folder, judges, args.schedulers, args.steps, args.n, args.seed, args.guidance,
-        args.batch_size,
+        args.batch_size, few_step,
     )  # fmt: skip
     for row in step_rows(table, rows):
         rows.append(row)

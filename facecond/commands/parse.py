@@ -18,6 +18,11 @@ REAL_PARSER = (
     "or give a public one by path."
 )
 
+REAL_CLASSIFIER = (
+    "Train one on real faces: `facecond train judge attributes CONFIG --set data.root=DATA --out "
+    "CLASSIFIER`."
+)
+
 DEFAULT_SIZE = 512
 """Side of the mask where the parser takes pictures of any size."""
 

@@ -7,6 +7,7 @@ import os
 import threading
 
 from facecond.commands.arguments import model_argument
+from facecond.commands.parse import REAL_CLASSIFIER, REAL_PARSER, check_reads_photos
 
 PASSWORD = "FACECOND_STUDIO_PASSWORD"
 
@@ -26,6 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add("--parser", metavar="PATH", help="face parser trained on real faces, to read photos with")
     add("--detector", metavar="FILE", help="YuNet's weights, to find the face in a photo with")
+    add("--classifier", metavar="DIR", help="attribute judge, to say what a photo to edit shows")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -35,11 +37,16 @@ def run(args: argparse.Namespace) -> int:
     from facecond.studio.app import build, require_gradio, start
 
     require_gradio()  # before the model, which takes longer
+    from facecond.studio.photo_reader import PhotoReader
     from facecond.studio.session import ModelSession
     from facecond.studio.starts import Starts
 
     session = ModelSession(args.model)
-    blocks = build(session, Starts(session.image_size, args.parser, args.detector))
+    reader = PhotoReader(args.parser, args.detector, args.classifier)
+    for judge, fix in ((reader.parser, REAL_PARSER), (reader.classifier, REAL_CLASSIFIER)):
+        if judge is not None:
+            check_reads_photos(judge, aligned=not args.detector, fix=fix)
+    blocks = build(session, Starts(session.image_size, reader))
     address = start(blocks, args.host, args.port, args.password)
     print(f"the studio is at {address} (end it with Ctrl+C)", flush=True)
     try:

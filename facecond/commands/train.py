@@ -7,6 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from facecond.commands.arguments import run_arguments
+from facecond.memory import memory_faults
+
+SMALLER = (
+    "Begin anew with --set train.batch_size=HALF train.accumulation=2 (the same step), "
+    "train.gradient_checkpointing=true, or train.precision=bf16; --dry-run says what a run needs."
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +54,8 @@ def train_into(args: argparse.Namespace, train: Callable[[str | Path], Path], ad
 
     out = args.out or Path("runs") / Path(args.config).stem
     try:
-        model = train(out)
+        with memory_faults(str(out), SMALLER):
+            model = train(out)
     except Interrupted as interruption:
         print(f"{out}: {interruption}; the same command goes on from here")
         return 128 + interruption.signum

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from facecond.commands.arguments import config_arguments
+from facecond.memory import memory_faults
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +36,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if folder is None:
         raise UserError("no data is named", "data.root", "Add --set data.root=DIR.")
-    scores = train_judge(args.kind, folder, out, part=part, split=split, **asdict(config.judge))
+    with memory_faults(out, "Lower judge.batch_size."):
+        scores = train_judge(args.kind, folder, out, part=part, split=split, **asdict(config.judge))
     headline = "mask_miou" if args.kind == "parser" else "attribute_bacc"
     count = scores["images"]["validation"]
     print(f"{out}: {headline} {scores[headline]} on {count} held-out faces, {scores['seconds']} s")

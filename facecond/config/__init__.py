@@ -5,6 +5,7 @@ signatures), so components never import this package. An unknown key is an error
 nearest name; values are coerced to the field's type.
 """
 
+from facecond.config.few_step import FewStepConfig
 from facecond.config.first_stage import (
     AutoencoderConfig,
     AutoencoderLossConfig,
@@ -47,6 +48,7 @@ __all__ = [
     "DenoiserConfig",
     "DiscriminatorConfig",
     "DropoutConfig",
+    "FewStepConfig",
     "FirstStageConfig",
     "FirstStageDataConfig",
     "FirstStageRunConfig",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from facecond.config.few_step import FewStepConfig
 from facecond.config.pairs import PairsConfig
 from facecond.config.reference import ReferenceConfig
 
@@ -202,6 +203,7 @@ class RunConfig:
     dropout: DropoutConfig = field(default_factory=DropoutConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     perceptual: PerceptualConfig = field(default_factory=PerceptualConfig)
+    few_step: FewStepConfig = field(default_factory=FewStepConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)

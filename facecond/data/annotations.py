@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from facecond.errors import UserError, nearest
 from facecond.labels import ABSENT, ATTRIBUTES, PRESENT
 
 _VALUES = {"1": PRESENT, "-1": ABSENT, "0": ABSENT}
+NUMBER = re.compile(r"[0-9]{1,12}")
+"""Of rows and ids; more digits are none of them, and cost int() its patience."""
 MAPPING_HEADER = ["idx", "orig_idx", "orig_file"]
 
 
@@ -34,7 +37,7 @@ def read_attributes(path: Path) -> dict[str, np.ndarray]:
             value that is none, both codings, a repeated name, fewer or more rows than counted.
     """
     lines = numbered_lines(path)
-    if not lines or len(lines[0][1]) != 1 or not lines[0][1][0].isdigit():
+    if not lines or len(lines[0][1]) != 1 or not NUMBER.fullmatch(lines[0][1][0]):
         fix = "Begin with the number of rows, then the names of the 40 attributes."
         raise UserError("does not begin with the number of its rows", f"{path}, line 1", fix)
     count = int(lines[0][1][0])
@@ -78,7 +81,7 @@ def read_mapping(path: Path) -> dict[int, str]:
             continue
         where, name = f"{path}, line {line}", bare_name(words[-1])
         if len(words) != len(MAPPING_HEADER) or not all(
-            word.isdigit() for word in (*words[:2], name)
+            NUMBER.fullmatch(word) for word in (*words[:2], name)
         ):
             fix = f"Write {' '.join(MAPPING_HEADER)}, as 0 119613 119614.jpg."
             raise UserError(f"'{' '.join(words)}' is no row of the mapping", where, fix)

@@ -7,11 +7,13 @@ geometry id have the same mask, two with the same appearance id look the same bu
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from facecond.errors import UserError
+from facecond.data.text_files import read_text
+from facecond.errors import UserError, quoted
 
 FACTORS = "factors.csv"
 _HEADER = ("name", "geometry", "appearance")
@@ -43,11 +45,14 @@ def read_factors(path: str | Path) -> dict[str, Factors]:
         UserError: a row of another form; the line is named.
     """
     found = {}
-    with open(path, encoding="utf-8", newline="") as file:
-        for line, row in enumerate(csv.reader(file), 1):
-            if (line == 1 and tuple(row) != _HEADER) or len(row) != len(_HEADER) or not all(row):
-                fix = f"Write {','.join(_HEADER)}, then a row per face."
-                raise UserError(f"'{','.join(row)}' is no row of it", f"{path}, line {line}", fix)
-            if line > 1:
-                found[row[0]] = Factors(row[1], row[2])
+    try:
+        rows = list(csv.reader(io.StringIO(read_text(Path(path)), newline="")))
+    except csv.Error as error:
+        raise UserError(f"not a CSV file ({error})", path, "Prepare the folder anew.") from None
+    for line, row in enumerate(rows, 1):
+        if (line == 1 and tuple(row) != _HEADER) or len(row) != len(_HEADER) or not all(row):
+            fix = f"Write {','.join(_HEADER)}, then a row per face."
+            raise UserError(f"{quoted(','.join(row))} is no row of it", f"{path}, line {line}", fix)
+        if line > 1:
+            found[row[0]] = Factors(row[1], row[2])
     return found

@@ -110,9 +110,12 @@ def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, str, str]]:
 def _json_rows(path: Path, text: str) -> Iterator[tuple[int, str, str]]:
     fix = 'Write one object, {"0": "background", ...}.'
     try:
-        pairs = json.loads(text, object_pairs_hook=list)  # a dict would hide a repeated key
-    except ValueError as error:
+        # A dict would hide a repeated key.
+        pairs = json.loads(text, object_pairs_hook=tuple)
+    except (ValueError, RecursionError) as error:
         raise UserError(f"not valid JSON ({error})", path, fix) from None
+    if not isinstance(pairs, tuple):
+        raise UserError("it is no JSON object", path, fix)
     position = 0
     for key, name in pairs:
         # Keys come in the order of the text, so each is found after the one before it.

@@ -7,7 +7,7 @@ picture takes the photo's own pixels outside the changed region (`regions`). Not
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,6 +82,7 @@ def edit_face(
     strength: float = STRENGTH,
     guidance: Mapping[str, float] | None = None,
     num_inference_steps: int = STEPS,
+    after_step: Callable[[], object] | None = None,
 ) -> EditedFace:
     """Change attributes or the layout of a face and keep the rest.
 
@@ -101,6 +102,8 @@ def edit_face(
             changes more.
         guidance: scale per source or attribute on the way back; None = the model's own.
         num_inference_steps: steps of the ODE, each way.
+        after_step: called after each of `steps_of(num_inference_steps)` steps; what it raises ends
+            the edit.
 
     Raises:
         UserError: a value out of range, a wrong shape, an unknown name, attributes that exclude
@@ -138,8 +141,8 @@ def edit_face(
     own = conditioned(pipeline, before, layout)
     new = conditioned(pipeline, after, plan.layout, guidance=scales)
     levels = noise_levels(num_inference_steps, strength, schedule)
-    there = integrate(own, clean, levels, schedule)
-    back = integrate(own, there.end, levels[::-1], schedule)
+    there = integrate(own, clean, levels, schedule, after_step=after_step)
+    back = integrate(own, there.end, levels[::-1], schedule, after_step=after_step)
     cells = torch.from_numpy(cells_of(weight, clean.shape[-1])).to(device)  # [h, w]
     source = there.states[::-1]
     drawn = integrate(
@@ -148,6 +151,7 @@ def edit_face(
         levels[::-1],
         schedule,
         keep=lambda i, x: torch.where(cells, x, source[i]),
+        after_step=after_step,
     )
     latents = torch.cat([clean, back.end, drawn.end])  # [3, C, h, w]
     if not torch.isfinite(latents).all():
@@ -173,6 +177,11 @@ def edit_face(
         ),
         evaluations=there.evaluations + back.evaluations + drawn.evaluations,
     )  # fmt: skip
+
+
+def steps_of(num_inference_steps: int) -> int:
+    """Steps of a whole edit: there, back as it was, and back under the new conditions."""
+    return 3 * num_inference_steps
 
 
 def _not_yet(

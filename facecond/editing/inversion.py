@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -64,6 +65,17 @@ class Trajectory:
         return self.states[-1]
 
 
+def solver_facts(steps: int, strength: float) -> dict[str, Any]:
+    """How an edit solves the ODE, as its record says it."""
+    return {
+        "strength": strength,
+        "steps": steps,
+        "solver": "implicit midpoint",
+        "iterations": ITERATIONS,
+        "tolerance": TOLERANCE,
+    }
+
+
 def noise_levels(steps: int, strength: float, schedule: str) -> tuple[float, ...]:
     """steps + 1 noise levels t from 0 (picture) to `strength` (1 = all noise), evenly spaced in the
     share of noise."""
@@ -95,6 +107,7 @@ def integrate(
     iterations: int = ITERATIONS,
     tolerance: float = TOLERANCE,
     keep: Callable[[int, Tensor], Tensor] | None = None,
+    after_step: Callable[[], object] | None = None,
 ) -> Trajectory:
     """Follow the ODE through noise levels: upwards is inversion, downwards sampling.
 
@@ -105,6 +118,7 @@ def integrate(
         schedule: one of `diffusion.paths.SCHEDULES`.
         iterations, tolerance: how well each step is solved.
         keep: called as `keep(i, x)` after the step to level i; what it returns replaces x.
+        after_step: called after each step.
     """
     coefficients = [alpha_sigma(schedule, torch.tensor(t, dtype=torch.float64)) for t in levels]
     shares = [noise_share(schedule, t) for t in levels]
@@ -131,6 +145,8 @@ def integrate(
         slope = (moved - x) / span
         x = moved if keep is None else keep(i, moved)
         states.append(x)
+        if after_step is not None:
+            after_step()
     return Trajectory(tuple(levels), tuple(states), evaluations, worst)
 
 

@@ -8,7 +8,7 @@ batch from the same noise, bit for bit, on one process or on many (with as many 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ import torch
 from accelerate import PartialState
 from tqdm import tqdm
 
+from facecond.memory import FewerAtATime
 from facecond.models.reference import Reference
 
 Arrays = dict[str, np.ndarray]
@@ -125,6 +126,7 @@ class Sampler:
     settings: Mapping[str, Any]
     processes: Processes
     progress: bool = True
+    fewer: FewerAtATime = field(default_factory=FewerAtATime)
 
     def __call__(
         self, requests: Requests, measure: Callable[[np.ndarray, slice], Arrays], title: str
@@ -139,18 +141,23 @@ class Sampler:
         return self.processes.share(len(requests.seeds), size, work, title, progress=self.progress)
 
     def faces(self, requests: Requests, part: slice) -> np.ndarray:
-        """The faces of a part, uint8 [n, S, S, 3], sampled by this process alone."""
+        """The faces of a part, uint8 [n, S, S, 3], sampled by this process alone; fewer at a time
+        where memory runs out."""
         masks, found = requests.masks(part), []
-        for low in range(part.start, part.stop, self.batch_size):
-            piece = slice(low, min(low + self.batch_size, part.stop))
+
+        def sample(rows: Sequence[int]) -> np.ndarray:
+            piece = slice(rows[0], rows[-1] + 1)
             taken = {} if requests.references is None else {"reference": requests.references(piece)}
-            found.append(
-                self.pipeline(
-                    attributes=requests.attributes[piece],
-                    mask=masks[low - part.start : piece.stop - part.start],
-                    seeds=list(requests.seeds[piece]),
-                    **taken,
-                    **self.settings,
-                ).images
-            )
+            images: np.ndarray = self.pipeline(
+                attributes=requests.attributes[piece],
+                mask=masks[piece.start - part.start : piece.stop - part.start],
+                seeds=list(requests.seeds[piece]),
+                **taken,
+                **self.settings,
+            ).images
+            return images
+
+        for low in range(part.start, part.stop, self.batch_size):
+            rows = range(low, min(low + self.batch_size, part.stop))
+            found += [images for _, images in self.fewer(sample, rows)]
         return np.concatenate(found)

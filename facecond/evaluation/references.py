@@ -43,11 +43,9 @@ def taught(pipeline: Any) -> tuple[str, ...]:
     """What a pipeline was taught to take from a reference, and its routing leads somewhere; empty
     where it knows none."""
     encoder = getattr(pipeline, "condition_encoder", None)
-    known = getattr(encoder, "references", ())
-    if encoder is None or not known:
+    if encoder is None:
         return ()
-    routed = pipeline.unet.routed
-    return tuple(take for take in encoder.config.instructions if source_of(take) in routed)
+    return tuple(take for take in encoder.taught if source_of(take) in pipeline.unet.routed)
 
 
 def instructions(pipeline: Any, asking: str) -> tuple[str, ...]:

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from facecond.data.prepared import PreparedFolder
+from facecond.diffusion.shortcut import STEP_COUNTS
 from facecond.errors import UserError
 from facecond.evaluation.adherence import adherence
 from facecond.evaluation.conditions import condition_rows
@@ -28,20 +30,33 @@ from facecond.evaluation.parts import Parts
 from facecond.evaluation.survey import real, reference, samples
 from facecond.models.weights_hash import weights_hash
 from facecond.provenance import versions
+from facecond.sampling.few_step import is_distilled, steps_of
 from facecond.storage import hash_of
 
+DISTILLED = "distilled"
+"""Stands in the place of a solver's name."""
 SCORES = ("mask_miou", "attribute_bacc", "frechet_judge")
 
 
 @dataclass(frozen=True)
 class TimedSampler(Sampler):
-    """Counts the seconds of sampling, and of the processor, and the calls of the network."""
+    """Counts the seconds of sampling and of the processor, and the passes of the network: rows of
+    its batches."""
 
-    spent: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("wall", "cpu"), 0.0))
+    spent: dict[str, float] = field(
+        default_factory=lambda: dict.fromkeys(("wall", "cpu", "passes"), 0.0)
+    )
 
     def faces(self, requests: Requests, part: slice) -> np.ndarray:
+        def note(network: nn.Module, given: tuple[Any, ...]) -> None:
+            self.spent["passes"] += len(given[0])
+
+        hook = self.pipeline.unet.register_forward_pre_hook(note)
         wall, cpu = time.perf_counter(), time.process_time()
-        found = super().faces(requests, part)
+        try:
+            found = super().faces(requests, part)
+        finally:
+            hook.remove()
         self.spent["wall"] += time.perf_counter() - wall
         self.spent["cpu"] += time.process_time() - cpu
         return found
@@ -54,6 +69,7 @@ class StepTable:
     Attributes:
         n: test conditions.
         guidance: scales in place of the model's own.
+        few_step: a model distilled from the pipeline, whose steps stand beside the solvers'.
     """
 
     pipeline: Any
@@ -65,11 +81,23 @@ class StepTable:
     seed: int = 0
     guidance: Mapping[str, float] | None = None
     batch_size: int = 32
+    few_step: Any = None
 
     def __post_init__(self) -> None:
         for name, given in (("schedulers", self.schedulers), ("steps", self.steps)):
             if not given:
                 raise UserError("none is named", name, "Name one or more.")
+        if self.few_step is not None and not is_distilled(self.few_step):
+            raise UserError("it was not distilled", "few_step", "Name a distilled model.")
+
+    @property
+    def settings(self) -> list[tuple[str, int]]:
+        """Solver and steps of each row: the finest first."""
+        names = self.schedulers
+        solved = [(name, count) for count in sorted(self.steps) for name in names]
+        few = STEP_COUNTS if self.few_step is not None else ()
+        rest = [setting for setting in solved if setting != self.finest]
+        return [self.finest, *rest, *((DISTILLED, count) for count in few)]
 
     @property
     def finest(self) -> tuple[str, int]:
@@ -90,9 +118,15 @@ class StepTable:
         }  # fmt: skip
         return base | {"identity": hash_of(base)}
 
+    @cached_property
+    def student(self) -> str:
+        """Hash of the distilled model's weights; empty without one."""
+        return "" if self.few_step is None else weights_hash(self.few_step)
+
     def own(self, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         """The rows that belong to this table."""
-        return [row for row in rows if row.get("identity") == self.base["identity"]]
+        mine = [row for row in rows if row.get("identity") == self.base["identity"]]
+        return [row for row in mine if row.get("student", self.student) == self.student]
 
 
 def step_rows(
@@ -105,8 +139,8 @@ def step_rows(
         known: rows of an earlier call; settings measured there are left out.
 
     Yields:
-        scheduler, steps, evaluations (of the network per face, times passes), `SCORES` with their
-        ceilings, drift, seconds and CPU seconds per face.
+        scheduler, steps, passes of the network per face, `SCORES` with their ceilings, drift,
+        seconds and CPU seconds per face.
 
     Raises:
         UserError: sizes that differ, too few test rows, an unknown solver.
@@ -116,22 +150,22 @@ def step_rows(
     rows = condition_rows(folder, table.n, table.seed)
     for name in table.schedulers:
         pipeline.use_scheduler(name)
+    if table.few_step is not None:
+        check_sizes(folder, sizes_of(table.few_step, [judges]))
+        steps_of(table.few_step, table.base["guidance"], max(STEP_COUNTS), 1)
     processes = Processes()
     parts = Parts(None, table.base["identity"], processes)
-    finest = table.finest
-    settled = ((name, count) for count in sorted(table.steps) for name in table.schedulers)
-    others = [setting for setting in settled if setting != finest]
     done = {(row["scheduler"], row["steps"]) for row in table.own(known)}
-    if set(others) <= done and finest in done:
+    if set(table.settings) <= done:
         return
     best: np.ndarray | None = None
-    for name, count in [finest, *others]:
-        if (name, count) in done and (name, count) != finest:
+    for name, count in table.settings:
+        if (name, count) in done and (name, count) != table.finest:
             continue
-        pipeline.use_scheduler(name)
-        settings: dict[str, Any] = {"num_inference_steps": count}
-        if table.guidance is not None:
-            settings["guidance"] = dict(table.guidance)
+        pipeline = table.few_step if name == DISTILLED else table.pipeline
+        if name != DISTILLED:
+            pipeline.use_scheduler(name)
+        settings = {"num_inference_steps": count, "guidance": dict(table.base["guidance"])}
         sampler = TimedSampler(pipeline, table.batch_size, settings, processes, progress)
         parts.made.pop("samples", None)
         context = Context(
@@ -144,10 +178,10 @@ def step_rows(
         scores = {row["metric"]: row for row in adherence(context).rows + fidelity(context).rows}
         if (name, count) in done:
             continue
-        yield table.base | {
+        yield table.base | ({"student": table.student} if name == DISTILLED else {}) | {
             "scheduler": name,
             "steps": count,
-            "calls": len(pipeline.scheduler.timesteps),
+            "passes": sampler.spent["passes"] / table.n,
             **{f"{score}{end}": scores[score][key]
                for score in SCORES for end, key in (("", "score"), ("_ceiling", "ceiling"),
                                                     ("_low", "low"), ("_high", "high"))},
@@ -160,12 +194,12 @@ def step_rows(
 def step_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """The rows of one table as Markdown, by solver and steps."""
     order = {name: i for i, name in enumerate(dict.fromkeys(row["scheduler"] for row in rows))}
-    head = ["solver", "steps", "calls", "mIoU", "attributes", "Fréchet", "drift"]
+    head = ["solver", "steps", "passes", "mIoU", "attributes", "Fréchet", "drift"]
     head += ["ms/face", "CPU-ms/face"]
     lines = [f"| {' | '.join(head)} |", "|---|" + "--:|" * (len(head) - 1)]
     for row in sorted(rows, key=lambda row: (order[row["scheduler"]], row["steps"])):
         cells = [
-            row["scheduler"], row["steps"], row["calls"], f"{row['mask_miou']:.3f}",
+            row["scheduler"], row["steps"], f"{row['passes']:g}", f"{row['mask_miou']:.3f}",
             f"{row['attribute_bacc']:.3f}", f"{row['frechet_judge']:.2f}", f"{row['drift']:.2f}",
             f"{1000 * row['seconds']:.0f}", f"{1000 * row['cpu_seconds']:.0f}",
         ]  # fmt: skip

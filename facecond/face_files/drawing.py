@@ -16,6 +16,7 @@ import numpy as np
 
 from facecond.face_files.record import face_png, face_record, shared_record
 from facecond.labels import ANYTHING, ATTRIBUTES, UNSPECIFIED
+from facecond.memory import FewerAtATime
 from facecond.storage import atomic_file
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class Artist:
             torch.set_num_threads(settings.threads)
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.settings, self._warned = settings, set[str]()
+        self._fewer = FewerAtATime()
         self.pipeline = load_pipeline(settings.model).to(device) if pipeline is None else pipeline
         if settings.scheduler:
             self.pipeline.use_scheduler(settings.scheduler)
@@ -154,17 +156,22 @@ class Artist:
         return drawn.images, drawn.strange
 
     def write(self, batch: Sequence[FaceRequest], out: Path) -> Iterator[dict[str, Any]]:
-        """Draw a batch and write its files; yield their records."""
-        images, strange = self.draw(batch)
+        """Draw a batch and write its files; yield their records. Where memory runs out, fewer are
+        drawn at a time."""
+        for part, (images, strange) in self._fewer(self.draw, batch):
+            self._warn(strange)
+            for index, (request, image) in enumerate(zip(part, images, strict=True)):
+                record = self.record(request, len(part), index)
+                with atomic_file(out / record["file"]) as temporary:
+                    temporary.write_bytes(face_png(image, record))
+                yield record
+
+    def _warn(self, strange: Sequence[int]) -> None:
+        """Name, once, the references that are unlike any face of the training."""
         for file in {self.settings.references[number][0]["file"] for number in strange}:
             if file not in self._warned:
                 print(f"warning: {file}: unlike any face that the model was trained on")
             self._warned.add(file)
-        for index, (request, image) in enumerate(zip(batch, images, strict=True)):
-            record = self.record(request, len(batch), index)
-            with atomic_file(out / record["file"]) as temporary:
-                temporary.write_bytes(face_png(image, record))
-            yield record
 
 
 def batches(requests: Sequence[FaceRequest], size: int) -> list[list[FaceRequest]]:

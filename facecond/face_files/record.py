@@ -190,7 +190,7 @@ def read_face(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
     try:
         record = json.loads(text)
         schema = record["schema"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         schema = record = None
     if record is not None and schema == EDIT_SCHEMA:
         fix = "Run `facecond edit` again as its record says."

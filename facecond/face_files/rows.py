@@ -168,7 +168,7 @@ def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
             row = json.loads(line)
             if not isinstance(row, dict):
                 raise ValueError
-        except ValueError:
+        except (ValueError, RecursionError):
             fix = 'Write {"attributes": "Smiling", "seed": 7}.'
             raise UserError("not a JSON object", f"{path}, row {number}", fix) from None
         yield row

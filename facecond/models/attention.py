@@ -39,12 +39,14 @@ class Conditions:
         projected: keys and values by (layer id, source), computed once by
             `FaceUNet.project_conditions`; where present they are used in place of the tokens.
         planes: conditions that enter beside the latents, [B, P, h, w]; None where there are none.
+        step: of a distilled model, length of the step and scales of guidance, float [B, 1 + S].
     """
 
     tokens: dict[str, Tensor]
     gates: Tensor
     projected: dict[str, dict[str, tuple[Tensor, Tensor]]] = field(default_factory=dict)
     planes: Tensor | None = None
+    step: Tensor | None = None
 
 
 class MultiSourceAttnProcessor:

@@ -216,6 +216,12 @@ class ConditionEncoder(ModelMixin, ConfigMixin):
                 tokens[source] = self.qformer(seen, instructions[:, column], source)
         return {source: tokens[source] for source in self.sources if source in tokens}
 
+    @property
+    def taught(self) -> tuple[str, ...]:
+        """What it was taught to take from a reference, and has a source for."""
+        known = self.config.instructions
+        return tuple(take for take in known if source_of(take) in self.references)
+
     @apply_forward_hook
     def planes(self, mask: Tensor) -> Tensor | None:
         """uint8 [B, H, W] -> planes [B, D, plane_size, plane_size]; None where it has none."""

@@ -37,6 +37,7 @@ class Denoiser(nn.Module):
         gates: Tensor | None = None,
         evidence: Tensor | None = None,
         instructions: Tensor | None = None,
+        step: Tensor | None = None,
     ) -> Tensor:
         """[B, C, h, w], [B], int8 [B, 40], uint8 [B, H, W] -> [B, C, h, w].
 
@@ -44,11 +45,12 @@ class Denoiser(nn.Module):
             evidence, instructions: of a reference (`ConditionEncoder.forward`).
             gates: weight of each source at each layer, [L, S] or [B, L, S]; None takes those of
                 the routing, where they do not depend on the noise level.
+            step: of a distilled model (`Conditions.step`).
         """
         tokens = self.condition_encoder(attributes, mask, evidence, instructions)  # [B, T, D] each
         planes = self.condition_encoder.planes(mask)  # [B, D, h, w] or None
         gates = self.unet.gates() if gates is None else gates
-        conditions = Conditions(tokens, gates, planes=planes)
+        conditions = Conditions(tokens, gates, planes=planes, step=step)
         return self.unet(x_t, timestep, conditions).sample  # [B, C, h, w]
 
 
@@ -68,6 +70,7 @@ def build_denoiser(
     positions: str,
     mask_input: str = "tokens",
     reference: Callable[[Sequence[str]], Mapping[str, Any]] | None = None,
+    guidance_ranges: Mapping[str, Sequence[float]] | None = None,
     route: Callable[[tuple[Layer, ...]], Routing] = ALL_ALL,
     seed: int = 0,
 ) -> Denoiser:
@@ -80,6 +83,7 @@ def build_denoiser(
             beside the latents and is no source.
         reference: sources -> the arguments `reference` and `instructions` of `ConditionEncoder`;
             called for a routing with sources of a reference, which needs it.
+        guidance_ranges: scales that a distilled model takes as an input (`FaceUNet`).
         route: cross-attention layers -> their routing.
         The rest: see `config.DenoiserConfig`.
 
@@ -156,5 +160,10 @@ def build_denoiser(
             latent_size if planes else 0,
             **read,
         )
-        unet = FaceUNet(**options, geometry_grid=geometry_grid, routing=table.to_dict())
+        unet = FaceUNet(
+            routing=table.to_dict(),
+            geometry_grid=geometry_grid,
+            guidance_ranges=guidance_ranges,
+            **options,
+        )
         return Denoiser(encoder, unet)

@@ -124,9 +124,7 @@ class ReferenceReader:
 
     def takes(self, take: str) -> bool:
         """Whether the model was taught to take this, and its routing leads it somewhere."""
-        source = source_of(take)
-        taught = take in self.conditions.config.instructions
-        return taught and source in self.conditions.references and source in self.routed
+        return take in self.conditions.taught and source_of(take) in self.routed
 
     def _source(self, take: str) -> str:
         conditions = self.conditions

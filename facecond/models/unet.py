@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,12 @@ from facecond.models import routing as routings
 from facecond.models.attention import Conditions, MultiSourceAttention
 from facecond.models.attention_kernels import SelfAttentionProcessor
 from facecond.models.routing import Layer, Routing
+from facecond.models.step_features import step_features, width
 
 __all__ = ["FaceUNet", "ModelMixin", "cross_attention_layers"]
+
+PLACED = ("reference", "reference:geometry")
+"""Sources whose tokens tell the geometry of a reference: they keep their places."""
 
 
 class FaceUNet(UNet2DConditionModel):
@@ -31,8 +35,12 @@ class FaceUNet(UNet2DConditionModel):
     Args:
         routing: routing table (`Routing.to_dict()`), or the name of a preset.
         mask_grid: side of the mask's token grid.
-        geometry_grid: side of the grid that the tokens of `reference:geometry` lie on; 0 = none.
+        geometry_grid: side of the grid that the tokens of a reference lie on where they tell its
+            geometry (`reference:geometry`, and `reference`, which tells everything); 0 = none.
         positions: how queries and mask tokens know their places (`positions.py`).
+        guidance_ranges: of a distilled model: source -> least and greatest scale of guidance that
+            it takes as an input, beside the length of the step (`step_features.py`), in the order
+            of their names; None = it is told neither.
         unet: the arguments of `diffusers.UNet2DConditionModel`.
 
     The module path of this class is written into saved models: it must not change.
@@ -44,9 +52,14 @@ class FaceUNet(UNet2DConditionModel):
         mask_grid: int = 16,
         geometry_grid: int = 0,
         positions: str = "locality",
+        guidance_ranges: Mapping[str, Sequence[float]] | None = None,
         **unet: Any,
     ) -> None:
-        super().__init__(**unet)
+        features = None if guidance_ranges is None else width(guidance_ranges)
+        super().__init__(**unet | {"time_cond_proj_dim": features})
+        if guidance_ranges is not None:  # begin as the model that is distilled
+            torch.nn.init.zeros_(self.time_embedding.cond_proj.weight)
+            self.register_to_config(guidance_ranges=dict(sorted(guidance_ranges.items())))
         layers = cross_attention_layers(self)
         if isinstance(routing, str):
             table = routings.preset(routing, layers)
@@ -74,7 +87,7 @@ class FaceUNet(UNet2DConditionModel):
                 condition_dim=self.config.cross_attention_dim,
                 sources=table.sources,
                 present=present,
-                grids={"mask": mask_grid, "reference:geometry": geometry_grid},
+                grids={"mask": mask_grid} | dict.fromkeys(PLACED, geometry_grid),
                 positions=positions,
                 layer_index=index,
                 side=layer.resolution,
@@ -94,10 +107,19 @@ class FaceUNet(UNet2DConditionModel):
         """x_t [B, C, h, w], timestep [] or [B], conditions -> an output with `sample` [B, C, h, w].
 
         `options` are those of `diffusers.UNet2DConditionModel.forward`.
+
+        Raises:
+            UserError: a distilled model is not told of its steps.
         """
         if encoder_hidden_states.planes is not None:
             planes = encoder_hidden_states.planes.to(sample.dtype)  # [B, P, h, w]
             sample = torch.cat([sample, planes], 1)  # [B, C + P, h, w]
+        if (ranges := self.config.guidance_ranges) is not None:
+            if encoder_hidden_states.step is None:
+                what = "a distilled model knows whole steps alone, and this needs single moments"
+                raise UserError(what, "model", "Use its teacher.")
+            told = step_features(encoder_hidden_states.step, ranges)  # [B, W]
+            options["timestep_cond"] = told.to(sample.dtype)
         return super().forward(sample, timestep, encoder_hidden_states, **options)
 
     def use_routing(self, routing: Routing) -> None:

@@ -14,6 +14,7 @@ from facecond.diffusion.paths import log_snr_of
 from facecond.errors import UserError
 from facecond.models.routing import Window
 from facecond.models.weights_hash import weights_hash
+from facecond.sampling import few_step
 from facecond.sampling.conditions import reader_of
 from facecond.sampling.passes import Autocast, Given, Passes, guidance_plan
 
@@ -60,6 +61,7 @@ def make_guided(
     interval: Interval | None,
     share: float,
     autocast: Autocast | None = None,
+    steps: int | None = None,
 ) -> Guided:
     """Read the conditions of a batch for all passes.
 
@@ -69,14 +71,24 @@ def make_guided(
         scales: by part, and `weaker`.
         interval, share: see `Guided`.
         autocast: number format of the denoiser; None = the pipeline's.
+        steps: of the sampler; None where velocities of single moments are asked for.
 
     Raises:
         UserError: an unknown part, a scale or interval out of range, a weaker model that does not
-            fit.
+            fit, something that a distilled model cannot do.
     """
     if not 0 <= share <= 1:
         raise UserError(f"{share} is no share", "guidance_rescale", "Use 0 to 1.")
     scales = dict(scales)
+    if few_step.is_distilled(pipeline):
+        if steps is None:
+            what = "a distilled model knows whole steps alone"
+            raise UserError(what, "model", "Use its teacher.")
+        few_step.check_plain(weaker, interval, share)
+        hiding, told = few_step.steps_of(pipeline, scales, steps, len(given.values))
+        passes = _passes(pipeline, given, hiding, autocast)
+        passes.conditions.step = told.to(pipeline.unet.device)
+        return Guided(passes)
     if (weaker is None) == (WEAKER in scales):
         what = "a weaker model and its scale go together"
         raise UserError(what, "guidance", f"Give both weaker=MODEL and {{'{WEAKER}': 1.5}}.")
@@ -124,6 +136,8 @@ def interval_window(interval: Interval | None, schedule: str) -> Window | None:
 
 def _check_weaker(pipeline: Any, weaker: Any) -> None:
     """A difference of predictions has a meaning only where both speak of the same latents."""
+    if few_step.is_distilled(weaker):
+        raise UserError("a distilled model knows whole steps alone", WEAKER, "Take another one.")
     for what in ("schedule", "prediction"):
         if weaker.config[what] != pipeline.config[what]:
             told = f"its {what} is {weaker.config[what]}, the model's {pipeline.config[what]}"

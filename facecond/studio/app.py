@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hmac
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from facecond.editing.edit import STRENGTH
 from facecond.errors import UserError
 from facecond.labels import (
     ANYTHING_COLOUR,
@@ -22,6 +23,7 @@ from facecond.labels import (
 )
 from facecond.studio import limits
 from facecond.studio.attributes import GROUPS, PRESETS, spoken
+from facecond.studio.edits import REGIONS_SHOWN
 from facecond.studio.endpoints import Endpoints
 from facecond.studio.line import Line
 from facecond.studio.page_files import page_script, page_text
@@ -31,9 +33,13 @@ from facecond.studio.theme import sober_theme
 
 TITLE = "facecond studio"
 INSTALL = 'pip install "facecond[studio]"'
-QUICK_CALLS = ("cancel", "start", "reference", "export", "surprise")
+QUICK_CALLS = ("cancel", "start", "reference", "photo", "export", "surprise")
+STREAMS = ("draw", "edit")
 EVENTS = 2 * limits.WAITING
 """Drawings that Gradio carries at a time: more than the line takes, which says no itself."""
+SESSIONS = 4 * EVENTS
+"""Sessions whose state Gradio keeps. Every call is a session to it, and has none that is needed
+afterwards; it would keep 10,000, which is some 20 kB each."""
 
 
 def build(session: ModelSession, starts: Starts) -> Any:
@@ -53,22 +59,24 @@ def build(session: ModelSession, starts: Starts) -> Any:
             apply_default_css=False,
             elem_id="studio",
         )
-        gradio.api(_with_address(endpoints), api_name="draw", concurrency_limit=EVENTS)
+        for name in STREAMS:
+            call = _with_address(getattr(endpoints, name))
+            gradio.api(call, api_name=name, concurrency_limit=EVENTS, concurrency_id="line")
         for name in QUICK_CALLS:
             gradio.api(getattr(endpoints, name), api_name=name, queue=False)
-    blocks.queue(max_size=4 * EVENTS, api_open=False)
+    blocks.queue(max_size=SESSIONS, api_open=False)
     return blocks
 
 
-def _with_address(endpoints: Endpoints) -> Any:
-    """`draw` as Gradio calls it, which gives the request to a parameter of that type."""
+def _with_address(stream: Callable[[dict, str], Iterator[dict]]) -> Any:
+    """A stream as Gradio calls it, which gives the request to a parameter of that type."""
 
-    def draw(value: dict, request: Any) -> Iterator[dict]:
-        yield from endpoints.draw(value, request.client.host)
+    def call(value: dict, request: Any) -> Iterator[dict]:
+        yield from stream(value, request.client.host)
 
-    draw.__annotations__["request"] = require_gradio().Request
-    draw.__annotations__ |= {"value": dict, "return": Iterator[dict]}
-    return draw
+    call.__annotations__["request"] = require_gradio().Request
+    call.__annotations__ |= {"value": dict, "return": Iterator[dict]}
+    return call
 
 
 def facts(session: ModelSession, starts: Starts) -> dict[str, Any]:
@@ -83,7 +91,8 @@ def facts(session: ModelSession, starts: Starts) -> dict[str, Any]:
         "anything": list(ANYTHING_COLOUR),
         "mirrored": MIRRORED_CLASSES,
         "templates": starts.thumbnails(),
-        "photos": starts.parser is not None,
+        "photos": starts.reader.parser is not None,
+        "edit": {"regions": REGIONS_SHOWN, "strength": STRENGTH},
         "traits": {
             "groups": [{"name": name, "members": members} for name, members in GROUPS.items()],
             "words": {name: spoken(name) for name in ATTRIBUTES},
@@ -137,6 +146,7 @@ def start(blocks: Any, host: str, port: int | None, password: str | None = None)
             mcp_server=False,
             max_file_size=1,
             enable_monitoring=False,
+            state_session_capacity=SESSIONS,
             css=page_text("outside.css"),
             theme=sober_theme(require_gradio()),
             app_kwargs={
@@ -145,7 +155,7 @@ def start(blocks: Any, host: str, port: int | None, password: str | None = None)
                         BodyLimit,
                         largest=limits.BODY_BYTES,
                         calls=QUICK_CALLS,
-                        streams=("draw",),
+                        streams=STREAMS,
                     ),
                     Middleware(LoginDelay, seconds=limits.WRONG_PASSWORD_SECONDS),
                 ]
@@ -158,8 +168,12 @@ def start(blocks: Any, host: str, port: int | None, password: str | None = None)
 
 
 def require_gradio() -> Any:
-    """Gradio, told to stay off the network; raises `UserError` when it is not installed."""
+    """Gradio, told to stay off the network and to keep no statistics; raises `UserError` when it is
+    not installed."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    # It would sum up its last 10,000 calls after every call, for a page that is closed here.
+    os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "1"
+    os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(10**9)
     os.environ["HF_HUB_OFFLINE"] = "1"
     try:
         import gradio

@@ -11,36 +11,62 @@ from facecond.data.masks import mask_png
 from facecond.errors import UserError
 from facecond.studio.attributes import surprise
 from facecond.studio.codec import file_text, mask_from_text
+from facecond.studio.edits import EditRequest, photo_to_edit, read_edit
 from facecond.studio.limits import OPENING, QUICK, SEED
 from facecond.studio.line import Event, Job, Line, in_words
 from facecond.studio.references import reference_face
-from facecond.studio.request import mapping, read_request, token, whole
+from facecond.studio.request import DrawRequest, mapping, read_request, token, whole
 from facecond.studio.session import ModelSession
 from facecond.studio.starts import FILES, Starts
+
+Work = Callable[[Job], Event]
 
 POLL_SECONDS = 0.2
 LAST = ("done", "cancelled", "error")
 
 
 class Endpoints:
-    """The calls of one studio."""
+    """The calls of one studio.
+
+    `draw` and `edit` do their work for a machine, in the line: they yield `waiting`, `drawing`
+    (drawings with previews), then one of `LAST`.
+    """
 
     def __init__(self, session: ModelSession, starts: Starts, line: Line) -> None:
         self.session, self.starts, self.line = session, starts, line
         self.files, self.quick = Door(OPENING, "others are opening files"), Door(QUICK)
 
     def draw(self, value: dict, address: str = "") -> Iterator[dict]:
-        """Draw faces for a machine: yields `waiting`, `drawing` (with previews), then one of
-        `LAST`."""
-        try:
+        """Draw faces (`read_request`)."""
+
+        def work() -> tuple[DrawRequest, Work]:
             session = self.session
             trained = session.pipeline.unet.trained_routing
             request = read_request(
                 value, session.image_size, session.sources, trained, session.taught
             )
-            job = self.line.join(
-                request.job, request.client, lambda job: session.draw(request, job), address
-            )
+            return request, lambda job: session.draw(request, job)
+
+        return self._in_line(work, address)
+
+    def edit(self, value: dict, address: str = "") -> Iterator[dict]:
+        """Edit a photo (`read_edit`)."""
+
+        def work() -> tuple[EditRequest, Work]:
+            session = self.session
+            trained, reads = session.pipeline.unet.trained_routing, session.reads
+            request = read_edit(value, session.image_size, reads, trained, self.starts.reader)
+            return request, lambda job: session.edit(request, job)
+
+        return self._in_line(work, address)
+
+    def _in_line(
+        self, work: Callable[[], tuple[DrawRequest | EditRequest, Work]], address: str
+    ) -> Iterator[dict]:
+        """Queue up with a request that is read first; what becomes of it."""
+        try:
+            request, act = work()
+            job = self.line.join(request.job, request.client, act, address)
         except Exception as error:
             yield in_words(error)
             return
@@ -81,11 +107,20 @@ class Endpoints:
         """A photo as the model sees it: `{"name", "content"}` -> `{"png", "name", "words"}`."""
 
         def made() -> dict:
-            photos, size = self.starts.photos, self.session.image_size
+            photos, size = self.starts.reader.photos, self.session.image_size
             if not self.session.taught:
                 what = "this model was not trained with references"
                 raise UserError(what, "reference", "Start the studio with one that was.")
             return reference_face(mapping(value, "the request"), photos, size)
+
+        return self.files(made)
+
+    def photo(self, value: dict) -> dict:
+        """A photo to edit (`photo_to_edit`)."""
+
+        def made() -> dict:
+            wish = mapping(value, "the request")
+            return photo_to_edit(wish, self.starts.reader, self.session.image_size)
 
         return self.files(made)
 

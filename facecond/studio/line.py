@@ -10,6 +10,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from facecond.errors import UserError
+from facecond.memory import WHAT, ran_out
 from facecond.studio.limits import PLACES, WAITING
 
 Event = dict[str, Any]
@@ -156,6 +157,8 @@ def in_words(error: Exception) -> Event:
     if isinstance(error, UserError):
         return {"state": "error", "what": _cut(error.what), "fix": _cut(error.fix)}
     LOG.error("a request failed", exc_info=error)
+    if ran_out(error):
+        return {"state": "error", "what": WHAT, "fix": "Ask for fewer faces, or try again later."}
     return OUR_FAULT
 
 

@@ -19,6 +19,7 @@ SCRIPTS = (
     "reference.js",
     "routing.js",
     "zip.js",
+    "photo.js",
     "faces.js",
     "history.js",
     "drawing.js",
@@ -27,7 +28,7 @@ SCRIPTS = (
 )
 """In order: each may use what those before it define."""
 
-STYLES = ("base.css", "painter.css", "panels.css", "reference.css", "faces.css", "narrow.css")
+STYLES = ("base.css", "painter.css", "panels.css", "pictures.css", "faces.css", "narrow.css")
 
 
 def page_text(name: str) -> str:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from facecond.data.pictures import opened, read_photo
+from facecond.data.pictures import decoded, opened, read_photo
 from facecond.errors import UserError
 from facecond.studio import limits
+from facecond.studio.codec import bytes_from_text
 
 if TYPE_CHECKING:
     from facecond.data.face_finder import FaceFinder
@@ -68,3 +69,18 @@ def file_name(wish: Mapping[str, Any]) -> Path:
     there."""
     name = wish.get("name")
     return Path(Path(name[-200:]).name[:60] if isinstance(name, str) and name else "the file")
+
+
+def square_from_text(name: Path, text: Any, size: int) -> np.ndarray:
+    """A picture that the page has from the studio, base64 text of a PNG -> uint8 [size, size, 3].
+
+    Raises:
+        UserError: a picture of another size or kind.
+    """
+    content = bytes_from_text(text, "the picture", 4 * size * size + 4096)
+    header = opened(name, content)
+    if (header.format, header.mode, header.size) != ("PNG", "RGB", (size, size)):
+        what = f"the picture is a {header.format} of {header.width} x {header.height}"
+        fix = f"Give a PNG in colour of {size} x {size}."
+        raise UserError(what, name, fix)
+    return np.array(decoded(name, content))

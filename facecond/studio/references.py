@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from facecond.data.pictures import decoded, opened
 from facecond.data.writing import encode_png
 from facecond.errors import UserError, nearest, quoted
 from facecond.evaluation.photo import reference_square
 from facecond.labels import ATTRIBUTES
-from facecond.models.conditions import ConditionEncoder
-from facecond.models.qformer import source_of
 from facecond.models.reference import Reference
 from facecond.studio import limits
 from facecond.studio.attributes import spoken
 from facecond.studio.codec import bytes_from_text, file_text
-from facecond.studio.photos import Photos, file_name
+from facecond.studio.photos import Photos, file_name, square_from_text
 
 NOTES = {
     "everything": "all that the model learned to take",
@@ -28,12 +22,6 @@ NOTES = {
     "geometry": "shape of the face, pose and expression",
     "identity": "who it is",
 }
-
-
-def taught(encoder: ConditionEncoder) -> tuple[str, ...]:
-    """What a model can take from a reference; nothing, where it reads none."""
-    known = encoder.config.instructions
-    return tuple(take for take in known if source_of(take) in encoder.references)
 
 
 def takes(known: Sequence[str]) -> list[dict[str, Any]]:
@@ -107,16 +95,5 @@ def _taken(given: Mapping[str, Any], size: int, known: Sequence[str]) -> list[Re
         if take not in known:
             what = f"this model was not taught to take {quoted(take)}"
             raise UserError(what, "references", nearest(take, known))
-    picture = _square(file_name(given), given.get("content"), size)
+    picture = square_from_text(file_name(given), given.get("content"), size)
     return [Reference(picture, take, float(weight)) for take in dict.fromkeys(asked)]
-
-
-def _square(name: Path, text: Any, size: int) -> np.ndarray:
-    """Base64 text of a PNG -> its pixels uint8 [size, size, 3]."""
-    content = bytes_from_text(text, "the reference", 4 * size * size + 4096)
-    header = opened(name, content)
-    if (header.format, header.mode, header.size) != ("PNG", "RGB", (size, size)):
-        what = f"the reference is a {header.format} of {header.width} x {header.height}"
-        fix = f"Give a PNG in colour of {size} x {size}."
-        raise UserError(what, name, fix)
-    return np.array(decoded(name, content))

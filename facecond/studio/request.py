@@ -69,10 +69,10 @@ def read_request(
         client=token(given.get("client")),
         attributes=attribute_values(mapping(given.get("attributes", {}), "the attributes")),
         mask=mask_from_text(given.get("mask"), image_size),
-        guidance=_guidance(mapping(given.get("guidance", {}), "the guidance"), sources),
+        guidance=source_scales(mapping(given.get("guidance", {}), "the guidance"), sources),
         steps=whole(given.get("steps"), "number of steps", 1, limits.STEPS),
         seeds=[seed + i for i in range(count)],
-        routing=without(trained, _cells(given.get("off", []), trained)),
+        routing=without(trained, dark_cells(given.get("off", []), trained)),
         references=read_references(given.get("references", []), image_size, taught),
     )
 
@@ -99,7 +99,8 @@ def token(value: Any) -> str:
     return value
 
 
-def _guidance(given: Mapping[str, Any], sources: tuple[str, ...]) -> dict[str, float]:
+def source_scales(given: Mapping[str, Any], sources: tuple[str, ...]) -> dict[str, float]:
+    """Scale per source, if each is of `sources` and in range; else a `UserError`."""
     scales = {}
     for name, value in given.items():
         if name not in sources:
@@ -113,7 +114,8 @@ def _guidance(given: Mapping[str, Any], sources: tuple[str, ...]) -> dict[str, f
     return scales
 
 
-def _cells(given: Any, trained: Routing) -> list[tuple[str, str]]:
+def dark_cells(given: Any, trained: Routing) -> list[tuple[str, str]]:
+    """Pairs (layer, source) to switch off; a `UserError` for anything else."""
     cells = len(trained.layers) * len(trained.sources)
     some = isinstance(given, list) and len(given) <= cells
     pairs = some and all(isinstance(cell, list) and len(cell) == 2 for cell in given)

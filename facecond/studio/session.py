@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import time
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from facecond.diffusion.shortcut import STEP_COUNTS
+from facecond.editing.edit import edit_face, steps_of
+from facecond.editing.inversion import solver_facts
 from facecond.face_files import face_png
 from facecond.face_files.drawing import Artist, FaceRequest, Settings
+from facecond.face_files.edit_record import edit_record
 from facecond.face_files.references import described
+from facecond.labels import format_attributes
 from facecond.pipeline import FacePipeline, load_pipeline
+from facecond.sampling.few_step import is_distilled
 from facecond.studio.codec import file_text, preview_text
+from facecond.studio.edits import EditRequest
 from facecond.studio.limits import SCALE, STEPS
 from facecond.studio.line import Event, Job
 from facecond.studio.preview import Preview
-from facecond.studio.references import takes, taught
+from facecond.studio.references import takes
 from facecond.studio.request import DrawRequest
 from facecond.studio.routing_grid import grid
 
@@ -46,15 +54,19 @@ class ModelSession:
         return self.pipeline.image_size
 
     @property
+    def reads(self) -> tuple[str, ...]:
+        """Conditions that the model reads."""
+        return tuple(self.pipeline.condition_encoder.reads)
+
+    @property
     def sources(self) -> tuple[str, ...]:
         """What a scale may be given for: conditions that the model reads, and references."""
-        reads = tuple(self.pipeline.condition_encoder.reads)
-        return (*reads, "reference") if self.taught else reads
+        return (*self.reads, "reference") if self.taught else self.reads
 
     @property
     def taught(self) -> tuple[str, ...]:
         """What the model can take from a reference; nothing, where it reads none."""
-        return taught(self.pipeline.condition_encoder)
+        return self.pipeline.condition_encoder.taught
 
     def described(self) -> dict[str, Any]:
         """What the page needs to know, as JSON values."""
@@ -63,6 +75,8 @@ class ModelSession:
             "name": _name_of(Path(self.model)),
             "size": self.image_size,
             "steps": min(int(config.steps), STEPS),
+            "step_counts": STEP_COUNTS if is_distilled(self.pipeline) else None,
+            "ranges": self.pipeline.unet.config.guidance_ranges,
             "guidance": {s: min(config.guidance.get(s, 1.0), SCALE) for s in self.sources},
             "takes": takes(self.taught),
             "routing": grid(self.pipeline.unet.trained_routing),
@@ -115,6 +129,53 @@ class ModelSession:
         strange = sorted({told[number]["file"] for number in numbers})
         seconds = time.monotonic() - started
         return {"state": "done", "faces": faces, "seconds": seconds, "strange": strange}
+
+    def edit(self, request: EditRequest, job: Job) -> Event:
+        """Edit the photo of a request; tells `job` how it goes.
+
+        Raises:
+            Cancelled: the job was cancelled.
+            UserError: as `edit_face`.
+        """
+        started, steps, total = time.monotonic(), count(1), steps_of(request.steps)
+
+        def after_step() -> None:
+            job.check()
+            job.events.put({"state": "drawing", "step": next(steps), "steps": total})
+
+        job.events.put({"state": "drawing", "step": 0, "steps": total})
+        self.pipeline.use_routing(request.routing)
+        edited = edit_face(
+            self.pipeline,
+            request.photo,
+            request.change,
+            mask=request.layout,
+            new_mask=request.new_layout,
+            attributes=request.shown,
+            region=request.region,
+            strength=request.strength,
+            guidance=request.guidance,
+            num_inference_steps=request.steps,
+            after_step=after_step,
+        )
+        asked = {
+            "photo": request.name,
+            "change": format_attributes(request.change),
+            "region": request.region,
+            "mask": None if request.new_layout is None else "painted",
+            "layout_from": request.layout_from,
+            "attributes_from": request.attributes_from,
+        }
+        solved = solver_facts(request.steps, request.strength)
+        record = edit_record(self.pipeline, self.model, edited, asked, solved)
+        png = file_text(face_png(edited.image, record | {"file": "edited.png"}))
+        return {
+            "state": "done",
+            "faces": [{"seed": None, "png": png}],
+            "seconds": time.monotonic() - started,
+            "kept": edited.errors.untouched_share,
+            "there_and_back": edited.errors.reconstruction.psnr,
+        }
 
 
 def _name_of(model: Path) -> str:

@@ -30,7 +30,7 @@ def save(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
     if keep < 2:
         raise UserError(f"keeps {keep} checkpoints", "train.keep_checkpoints", "Keep at least 2.")
     make_folder(folder)
-    path = folder / f"step-{step:08d}"
+    path = folder_of(folder, step)
     tensors: dict[str, torch.Tensor] = {}
     tree = _split(state, tensors)
     with atomic_folder(path) as temporary:
@@ -46,6 +46,11 @@ def save(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
     for old in [*steps(folder)[:-keep], *unfinished]:
         shutil.rmtree(old, ignore_errors=True)
     return path
+
+
+def folder_of(folder: Path, step: int) -> Path:
+    """Where the checkpoint of a step lies among those of a run."""
+    return folder / f"step-{step:08d}"
 
 
 def discard_after(folder: Path, step: int) -> None:

@@ -15,6 +15,7 @@ from facecond.card import model_card
 from facecond.config import FirstStageRunConfig, RunConfig
 from facecond.data.prepared import PreparedFolder
 from facecond.diffusion.schedulers import scheduler
+from facecond.diffusion.shortcut import STEP_COUNTS
 from facecond.labels import colour_mask
 from facecond.models.denoiser import Denoiser
 from facecond.models.evidence import EvidenceEncoder
@@ -26,10 +27,10 @@ from facecond.storage import atomic_folder, hash_of, write_json, write_text
 NOT_TRAINING = (
     "sampling", "data.root", "routing.file", "routing.sensitivity", "train.num_workers",
     "train.log_every", "train.checkpoint_every_s", "train.keep_checkpoints", "train.sample_every",
-    "reference.pairs",
+    "reference.pairs", "few_step.teacher",
 )  # fmt: skip
 """Config that may change between the parts of a run: it does not touch the weights. (What the files
-of a routing say is in `routing_hash`.)"""
+of a routing say is in `routing_hash`, a teacher's weights are in `teacher_hash`.)"""
 
 
 def provenance(config: RunConfig | FirstStageRunConfig, data_hash: str) -> dict[str, Any]:
@@ -52,9 +53,9 @@ def provenance(config: RunConfig | FirstStageRunConfig, data_hash: str) -> dict[
 
 
 def unused_sections(config: RunConfig | FirstStageRunConfig) -> list[str]:
-    """Sections on references that say nothing: a run without one is the run that it was before
-    there were such sections."""
-    usual, sections = RunConfig(), ("reference", "pairs")
+    """Sections that say nothing: a run without a reference or a teacher is the run that it was
+    before there were such sections."""
+    usual, sections = RunConfig(), ("reference", "pairs", "few_step")
     return [s for s in sections if getattr(config, s, None) == getattr(usual, s)]
 
 
@@ -133,6 +134,11 @@ def save_model(
 
 
 def _objective(config: RunConfig) -> str:
+    if config.few_step.teacher:
+        steps = ", ".join(map(str, STEP_COUNTS))
+        ranges = config.few_step.guidance.items()
+        scales = [f"{part} {low:g} to {high:g}" for part, (low, high) in ranges]
+        return f"distilled for {steps} steps, guidance: {', '.join(scales) or 'none'}"
     told, lpl = config.objective, config.perceptual.weight
     extra = f", and {lpl:g} x latent perceptual loss" if lpl else ""
     return f"{told.prediction} on {told.schedule}, {told.weighting} weight{extra}"

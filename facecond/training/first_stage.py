@@ -139,14 +139,14 @@ def train_first_stage(
             if log is not None:
                 log.collect(terms | {"gradient_norm": norm}, steps.batch)
                 if steps.is_due(knobs.log_every):
-                    loss = log.write(steps.count, updates.optimizers)["loss"]
+                    loss = log.write(steps.count, updates.optimizers, updates.skips())["loss"]
                     steps.bar.set_postfix(loss=f"{loss:.4f}")
                 if grids is not None and steps.is_due(knobs.sample_every):
                     with updates.averaged():
                         grids.write(log.tensorboard, model.autoencoder, steps.count)
 
             steps.save_or_stop()
-    steps.save()
+    steps.finish()
     if log is not None:
         log.tensorboard.close()
         with updates.averaged():

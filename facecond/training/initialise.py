@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from facecond.boxed import model_folder
 from facecond.config import RunConfig
 from facecond.errors import UserError, reason
 from facecond.models import first_stage as first_stages
@@ -29,12 +30,12 @@ class Source:
 
     @classmethod
     def open(cls, path: str | Path) -> Source:
-        """A model folder, or the run folder that holds one.
+        """A model folder, the run folder that holds one, or `boxed`.
 
         Raises:
             UserError: neither.
         """
-        for folder in (Path(path), Path(path) / "model"):
+        for folder in (model_folder(path), Path(path) / "model"):
             if (folder / "model_index.json").is_file():
                 files = [f for part in PARTS for f in sorted((folder / part).glob("*.safetensors"))]
                 named = [[file.relative_to(folder).as_posix(), sha256(file)] for file in files]
@@ -103,6 +104,9 @@ class Source:
             wanted = getattr(config.objective, name)
             if trained.get(name) != wanted:
                 found.append(f"it was trained with {name} {trained.get(name)}, not {wanted}")
+        ranges = read_json(self.path / "unet" / "config.json").get("guidance_ranges")
+        if ranges is not None and ranges != (config.few_step.guidance or None):
+            found.append(f"it was distilled, for other steps than these (guidance {ranges})")
         return found
 
 

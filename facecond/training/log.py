@@ -41,9 +41,10 @@ class RunLog:
 class TrainingLog(RunLog):
     """Loss by noise level, rates and throughput."""
 
-    def __init__(self, out: Path, objective: Objective, step: int) -> None:
+    def __init__(self, out: Path, objective: Objective | None, step: int) -> None:
         super().__init__(out, step)
-        for index, share in enumerate(objective.effective_weight()):
+        shares = objective.effective_weight() if objective is not None else ()
+        for index, share in enumerate(shares):
             self.tensorboard.add_scalar("effective_weight_by_bin", share, index)
         self.norm, self.images, self.began = 0.0, 0, time.monotonic()
         self.perceptual: list[float] | None = None  # sum and number of samples, where there is one
@@ -80,8 +81,14 @@ class TrainingLog(RunLog):
         self.perceptual[0] += float(losses.detach().sum())
         self.perceptual[1] += float(active.sum())
 
-    def write(self, step: int, optimizers: list[torch.optim.Optimizer]) -> dict[str, str]:
-        """Write what was collected; returns what the progress bar shows."""
+    def write(
+        self, step: int, optimizers: list[torch.optim.Optimizer], skipped: int = 0
+    ) -> dict[str, str]:
+        """Write what was collected; returns what the progress bar shows.
+
+        Args:
+            skipped: steps since the last row whose gradient was not finite.
+        """
         speed = self.images / (time.monotonic() - self.began)
         loss = float(self.sums.sum() / self.counts.sum())
         by_bin = (self.sums / self.counts).tolist()  # nan where a bin was not drawn
@@ -104,9 +111,13 @@ class TrainingLog(RunLog):
         for index, value in enumerate(by_bin):
             if not math.isnan(value):
                 self.tensorboard.add_scalar(f"loss_by_bin/{index / NUM_BINS:.1f}", value, step)
+        shown = {"loss": f"{loss:.3f}", "img/s": f"{speed:.0f}"}
+        if skipped:
+            row["skipped_steps"] = skipped
+            shown["skipped"] = str(skipped)
         self.append(row)
         self._clear()
-        return {"loss": f"{loss:.3f}", "img/s": f"{speed:.0f}"}
+        return shown
 
     def _clear(self) -> None:
         self.sums, self.counts = torch.zeros(NUM_BINS), torch.zeros(NUM_BINS)
@@ -128,8 +139,10 @@ class MeansLog(RunLog):
             self.sums[name] = (total + value.detach().double(), count + 1)
         self.images += images
 
-    def write(self, step: int, optimizers: list[torch.optim.Optimizer]) -> dict[str, float]:
-        """Write what was collected; returns the means."""
+    def write(
+        self, step: int, optimizers: list[torch.optim.Optimizer], skipped: int = 0
+    ) -> dict[str, float]:
+        """Write what was collected; returns the means. `skipped` as in `TrainingLog`."""
         speed = self.images / (time.monotonic() - self.began)
         means = {name: float(total / count) for name, (total, count) in self.sums.items()}
         rate = optimizers[0].param_groups[0]["lr"]
@@ -137,7 +150,7 @@ class MeansLog(RunLog):
         for name, value in row.items():
             if name != "step" and math.isfinite(value):
                 self.tensorboard.add_scalar(name, value, step)
-        self.append(row)
+        self.append(row | ({"skipped_steps": skipped} if skipped else {}))
         self._clear()
         return means
 

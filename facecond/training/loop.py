@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -30,9 +31,11 @@ from facecond.pipeline import GUIDED
 from facecond.seeding import torch_generator
 from facecond.storage import hash_of
 from facecond.training import export, initialise, session, setup
+from facecond.training.few_step import FewStep
 from facecond.training.log import TrainingLog
 from facecond.training.references import References
 from facecond.training.steps import Steps
+from facecond.training.teacher import Teacher, check_few_step
 from facecond.training.updates import Updates
 
 
@@ -63,6 +66,7 @@ def train(
     setup.check_length(config)
     scheduler(config.sampling.scheduler, config.objective.schedule, config.objective.prediction)
     guidance.plan(config.sampling.guidance, GUIDED)
+    check_few_step(config)
     objective = Objective(**asdict(config.objective))
     dropout = ConditionDropout(**asdict(config.dropout))
     folder = setup.open_data(config)
@@ -75,6 +79,9 @@ def train(
             tqdm.write(f"note: {note}")
     out = Path(out)
     run, before, state = session.open_run(config, folder.data_hash, out, resume, main)
+    teacher = Teacher(config) if config.few_step.teacher else None
+    if teacher is not None:
+        init = teacher.beginning(init, before)
     begin = initialise.beginning(init, config, out, before, state is not None)
 
     # Model, new or with the weights of another.
@@ -86,6 +93,9 @@ def train(
     run["routing_hash"] = hash_of(model.unet.trained_routing.to_dict())
     if with_reference:
         run |= references.hashes()
+    if teacher is not None:
+        run["teacher_hash"] = teacher.hash
+        teacher.check(model, begin.first_stage_hash)
     session.check_same(before or run, run, out)  # the files that a config names may have changed
     if begin.record is not None and state is None:
         report = begin.fill(model)
@@ -132,13 +142,17 @@ def train(
     autocast = torch.autocast(
         device.type, torch.bfloat16, enabled=setup.uses_bf16(config, device.type)
     )
+    few_step = None if teacher is None else FewStep(teacher, model, autocast)
+    if few_step is not None:
+        few_step.follow(updates.ema)
 
     batches, micro = steps.batches(faces), knobs.accumulation
     tasks = references.tasks_of(sources) if with_reference else None
     perceptual = setup.perceptual_loss_for(config, objective, stage)
     if perceptual is not None:
         stage.to(device)
-    log = TrainingLog(out, objective, steps.count) if main else None
+    weighed = objective if few_step is None else None
+    log = TrainingLog(out, weighed, steps.count) if main else None
     if log is not None:
         log.gates(model.unet.routing)
     grids = export.SampleGrids(config, folder, stage) if main and knobs.sample_every else None
@@ -146,17 +160,24 @@ def train(
     with steps:
         while steps.remain:
             # Accumulate gradients of one step.
+            positions = []
             for index in range(micro):
                 batch = {key: value.to(device) for key, value in next(batches).items()}
+                positions += [batch["index"]] if "index" in batch else []
                 randomness = torch_generator(
                     knobs.seed, "step", steps.count, index, accelerator.process_index
                 )
                 x_0 = batch["latents"]  # [B, C, h, w]
-                t = objective.sample_t(len(x_0), randomness)  # [B]
-                gates = model.unet.gates(log_snr(objective.schedule, t))  # [L, S] or [B, L, S]
-                t = t.to(device)
+                t, aim = objective.sample_t(len(x_0), randomness).to(device), None  # [B]
                 noise = torch.randn(x_0.shape, generator=randomness).to(device)  # [B, C, h, w]
                 attributes, mask = dropout(batch["attributes"], batch["mask"], randomness)
+                if few_step is None:
+                    x_t = objective.add_noise(x_0, noise, t)
+                else:
+                    aim = few_step.aim(x_0, noise, attributes, mask, randomness)
+                    t, x_t = aim.t, aim.x_t
+                levels = log_snr(objective.schedule, t.cpu())
+                gates = model.unet.gates(levels)  # [L, S] or [B, L, S]
                 evidence = instructions = None
                 if tasks is not None:
                     asked = tasks(batch["task"], batch["attribute"], attributes, mask, randomness)
@@ -165,7 +186,6 @@ def train(
                     instructions = asked.instructions  # [B, R]
                     gates = gates * asked.weights[:, None]  # [B, L, S]
                 gates = dropout.drop_layers(gates, len(x_0), randomness)
-                x_t = objective.add_noise(x_0, noise, t)
                 x_t = x_t.contiguous(memory_format=torch.channels_last)
                 last = index == micro - 1
                 sync = contextlib.nullcontext() if last else accelerator.no_sync(wrapped)
@@ -173,9 +193,12 @@ def train(
                     with autocast:
                         prediction = wrapped(
                             x_t, objective.timestep(t), attributes, mask, gates, evidence,
-                            instructions,
+                            instructions, None if aim is None else aim.step,
                         )  # fmt: skip
-                    losses = objective.loss(prediction, x_0, noise, t)  # [B]
+                    if aim is None:
+                        losses = objective.loss(prediction, x_0, noise, t)  # [B]
+                    else:
+                        losses = aim.loss(prediction)  # [B]
                     loss = losses.mean()
                     if perceptual is not None:
                         with autocast:
@@ -184,8 +207,11 @@ def train(
                     accelerator.backward(loss / micro)
 
             # Update weights and their average.
-            norm = updates.apply(steps.rate_factor, steps.count)
+            names = partial(setup.names_of, folder, positions)
+            norm = updates.apply(steps.rate_factor, steps.count, names)
             steps.advance()
+            if few_step is not None:
+                few_step.follow(updates.ema)
 
             # Report.
             if log is not None:
@@ -193,14 +219,16 @@ def train(
                 if perceptual is not None:
                     log.collect_perceptual(seen, perceptual.active(t))
                 if steps.is_due(knobs.log_every):
-                    steps.bar.set_postfix(log.write(steps.count, updates.optimizers))
+                    steps.bar.set_postfix(
+                        log.write(steps.count, updates.optimizers, updates.skips())
+                    )
                     log.learned_gates(model.unet, steps.count)
                 if grids is not None and steps.is_due(knobs.sample_every):
                     with updates.averaged():
                         grids.write(log.tensorboard, model, steps.count)
 
             steps.save_or_stop()
-    steps.save()
+    steps.finish()
     if log is not None:
         log.tensorboard.close()
         with updates.averaged():

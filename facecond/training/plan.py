@@ -31,8 +31,10 @@ from facecond.training.setup import (
     check_patches,
     check_sampling,
     denoiser_for,
+    first_stage_hash,
     uses_bf16,
 )
+from facecond.training.teacher import Teacher, check_few_step
 from facecond.training.transfer import compare
 
 
@@ -59,19 +61,28 @@ def describe(config: RunConfig, init: str | None = None) -> str:
     ConditionDropout(**asdict(config.dropout))
     scheduler(config.sampling.scheduler, objective.schedule, objective.prediction)
     guidance.plan(config.sampling.guidance, GUIDED)
+    check_few_step(config)
+    teacher = Teacher(config) if config.few_step.teacher else None
     image_size, shape, known = _sizes(config)
     with torch.device("meta"):
         model = denoiser_for(config, image_size, shape)
     begun = []
+    if teacher is not None:
+        init = init or str(teacher.source.path)
+        begun = [f"teacher     {teacher.describe()}"]
     if init:
         source = Source.open(init)
-        begun = [f"init        {compare(model, source.weights()).report(source.path)}"]
+        begun.append(f"init        {compare(model, source.weights()).report(source.path)}")
+        if teacher is not None:
+            same = source.has_first_stage_of(config)
+            teacher.check(model, first_stage_hash(source.first_stage) if same else None)
     weights = sum(p.numel() for p in model.parameters())
     encoder = sum(p.numel() for p in model.condition_encoder.parameters())
     activations = _activation_bytes(model, config, image_size, shape)
     # Weights, gradients, average in float32, and the optimiser: one buffer (Muon) or two (AdamW).
     state = weights * 4 * (4 if config.optim.optimizer == "muon" else 5)
     shares = " ".join(f"{share:.2f}" for share in objective.effective_weight())
+    weighed = f"weight      {shares} (share of the loss weight per tenth of t)"
     return "\n".join(
         [
             configs.dump(config).rstrip(),
@@ -82,7 +93,7 @@ def describe(config: RunConfig, init: str | None = None) -> str:
             f"memory      about {(state + activations) / 2**30:.2f} GiB at batch "
             f"{config.train.batch_size}: {state / 2**30:.2f} for weights, gradients, optimiser and "
             f"average, {activations / 2**30:.2f} for activations",
-            f"weight      {shares} (share of the loss weight per tenth of t)",
+            *([weighed] if teacher is None else []),
             *_perceptual_lines(config, objective, shape),
             *begun,
             "",
@@ -108,7 +119,7 @@ def _activation_bytes(
     """Bytes that autograd keeps of the denoiser between forward and backward."""
     if config.train.gradient_checkpointing:
         model.unet.enable_gradient_checkpointing()
-    batch = config.train.batch_size
+    batch, ranges = config.train.batch_size, model.unet.config.guidance_ranges
 
     def forward() -> None:
         model(
@@ -117,6 +128,7 @@ def _activation_bytes(
             torch.zeros(batch, 40, dtype=torch.int8),
             torch.zeros(batch, image_size, image_size, dtype=torch.uint8),
             torch.zeros(model.unet.trained_routing.gates(np.zeros(1))[0].shape),
+            step=None if ranges is None else torch.ones(batch, 1 + len(ranges)),
         )
 
     return kept_bytes(config, {id(p) for p in model.parameters()}, forward)

@@ -117,6 +117,7 @@ def check_same(before: dict[str, Any], run: dict[str, Any], out: Path) -> None:
         "routing_hash": "routing",
         "evidence_hash": "evidence encoder",
         "embedder_hash": "face embedding",
+        "teacher_hash": "teacher",
     }
     for key, what in (kinds | late).items():
         if key in late and not (key in before and key in run):

@@ -69,6 +69,12 @@ def open_data(config: RunConfig | FirstStageRunConfig) -> PreparedFolder:
     return PreparedFolder.open(config.data.root, labels)
 
 
+def names_of(folder: PreparedFolder, positions: Sequence[torch.Tensor]) -> list[str]:
+    """Names of the faces at these positions, [B] each, of the training split."""
+    rows = folder.indices("generator")
+    return [folder.names[rows[place]] for part in positions for place in part.tolist()]
+
+
 def check_sampling(config: RunConfig, stochastic: bool) -> None:
     """Raise `UserError` when latents are to be drawn but the first stage has no distribution."""
     if config.data.sample_latents and not stochastic:
@@ -214,6 +220,7 @@ def denoiser_for(
         latent_channels=latent_shape[0],
         **dataclasses.asdict(config.denoiser),
         reference=references.arguments,
+        guidance_ranges=config.few_step.guidance if config.few_step.teacher else None,
         route=partial(route, config),
         seed=config.train.seed,
     )

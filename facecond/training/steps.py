@@ -29,6 +29,9 @@ from facecond.training.session import (
 )
 from facecond.training.updates import Updates
 
+FEW = 100
+"""Steps below which no recipe has learned anything."""
+
 
 class Steps:
     """Counts the steps of a run, and saves and stops it; a context manager around its loop.
@@ -169,6 +172,11 @@ class Steps:
         self.accelerator.wait_for_everyone()
         if not self.accelerator.is_main_process:
             return
+        folder = self.out / "checkpoints"
+        if checkpoint.folder_of(folder, self.count).is_dir():
+            # The last step was saved when it was done, or by the run that goes on here: to put the
+            # same state in its place would leave, for a moment, neither.
+            return
         state = {
             "run": self.run,
             "step": self.count,
@@ -176,8 +184,16 @@ class Steps:
             **{name: module.state_dict() for name, module in self.modules.items()},
             **self.updates.state_dict(),
         }
-        folder = self.out / "checkpoints"
         checkpoint.save(folder, self.count, state, self.knobs.keep_checkpoints)
+
+    def finish(self) -> None:
+        """Save the last state, and say where a time budget held hardly any steps."""
+        self.save()
+        if self.schedule.budget and self.count < FEW and self.accelerator.is_main_process:
+            tqdm.write(
+                f"warning: only {self.count} steps went into {self.knobs.minutes:g} minutes, so "
+                "the model is hardly trained: free the machine, or raise train.minutes"
+            )
 
     def record(self) -> dict[str, Any]:
         """What a finished run says about itself; `turns` as in `Schedule`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,8 @@ class Updates:
         ema_decay: float,
         out: Path,
     ) -> None:
-        self.model, self.clip_norm, self.out, self.skipped = model, clip_norm, out, 0
+        self.model, self.clip_norm, self.out = model, clip_norm, out
+        self.skipped = self.skipped_since_asked = 0
         self._parts: list[list[nn.Parameter]] = []
         self._rates: list[list[float]] = []
         self.optimizers: list[torch.optim.Optimizer] = []
@@ -64,10 +65,13 @@ class Updates:
             self.optimizers.append(optimizer)
             self._rates.append([group["lr"] for group in optimizer.param_groups])
 
-    def apply(self, factor: float, step: int) -> Tensor:
+    def apply(self, factor: float, step: int, faces: Callable[[], Sequence[str]] = tuple) -> Tensor:
         """Take the step number `step` at `factor` times the learning rates.
 
-        A step with a gradient that is not finite is skipped, the average too.
+        A step with a gradient that is not finite is skipped and counted, the average too.
+
+        Args:
+            faces: names of those in the step's last batch, asked for where training gives up.
 
         Returns:
             The gradient norm of the model, before it was clipped.
@@ -86,13 +90,20 @@ class Updates:
         if finite:
             self.ema.step(self._parts[0])
         self.skipped = 0 if finite else self.skipped + 1
+        self.skipped_since_asked += not finite
         if self.skipped >= MAX_SKIPPED_STEPS:
-            raise UserError(
-                f"the loss was not finite for {self.skipped} steps in a row (step {step})",
-                self.out,
-                "Start anew with a lower optim.learning_rate (--resume never).",
-            )
+            what = f"the loss was not finite for {self.skipped} steps in a row (step {step}"
+            fix = "Start anew with a lower optim.learning_rate (--resume never)"
+            if names := faces():
+                what += f", the last with the faces {shortened(names)}"
+                fix += ", or look at these faces"
+            raise UserError(f"{what})", self.out, f"{fix}.")
         return norms[0]
+
+    def skips(self) -> int:
+        """Steps skipped since this was last asked."""
+        found, self.skipped_since_asked = self.skipped_since_asked, 0
+        return found
 
     @contextlib.contextmanager
     def averaged(self) -> Iterator[None]:
@@ -117,3 +128,8 @@ class Updates:
         self.ema.to(self._parts[0][0].device)
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
+
+
+def shortened(names: Sequence[str], shown: int = 8) -> str:
+    """The first names of a list, and that there are more."""
+    return ", ".join(names[:shown]) + (" ..." if len(names) > shown else "")

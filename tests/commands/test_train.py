@@ -9,6 +9,7 @@ import pytest
 from facecond.cli import main
 from facecond.data.prepared import PreparedFolder
 from facecond.storage import read_json
+from facecond.training import loop
 
 TINY = [
     "train.steps=4", "train.batch_size=8", "train.sample_every=0", "sampling.steps=2",
@@ -137,3 +138,19 @@ def test_training_on_masks_or_attributes_alone(
     assert f"only 0 faces of the judges' split have {truth}" in capsys.readouterr().err
     assert not (tmp_path / judge_without).exists()
     assert judge(judge_with) == 0
+
+
+def test_memory_that_runs_out_names_what_helps(
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def greedy(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(loop, "train", greedy)
+    words = ["train", "rendered_debug", "--out", str(tmp_path / "run")]
+    assert main([*words, "--set", f"data.root={data}", *TINY]) == 2
+    told = capsys.readouterr().err
+    assert "the memory ran out" in told and "train.batch_size=HALF" in told

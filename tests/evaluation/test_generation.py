@@ -88,6 +88,24 @@ def test_a_sampler_measures_whole_groups_and_samples_in_batches() -> None:
         assert [part.stop - part.start for part in parts] == [3] * 6
 
 
+def test_a_sampler_goes_on_with_fewer_where_memory_runs_out() -> None:
+    def pipeline(attributes: np.ndarray, mask: np.ndarray, seeds: list[int]) -> SimpleNamespace:
+        if len(seeds) > 3:
+            raise MemoryError
+        assert attributes[:, 0].tolist() == mask[:, 0, 0].tolist() == seeds
+        told = np.array(seeds)[:, None, None, None]
+        return SimpleNamespace(images=np.broadcast_to(told, (len(seeds), 1, 1, 3)))
+
+    requests = Requests(
+        attributes=np.arange(9)[:, None],
+        masks=lambda part: np.arange(part.start, part.stop)[:, None, None],
+        seeds=list(range(9)),
+    )
+    sample = Sampler(pipeline, 8, {}, Processes(), progress=False)
+    told = sample(requests, lambda images, part: {"told": images[:, 0, 0, 0]}, "")["told"]
+    assert told.tolist() == list(range(9)) and sample.fewer.most == 2
+
+
 def test_parts_are_made_once_and_kept(tmp_path: Path) -> None:
     made: list[int] = []
 

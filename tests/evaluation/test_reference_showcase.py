@@ -29,8 +29,7 @@ class Recording:
     """Pictures: mask; how many attributes are given; what is taken, of whose picture."""
 
     def __init__(self, *instructions: str) -> None:
-        config = SimpleNamespace(instructions=instructions)
-        self.condition_encoder = SimpleNamespace(references=instructions, config=config)
+        self.condition_encoder = SimpleNamespace(taught=instructions)
         self.unet = SimpleNamespace(routed={source_of(take) for take in instructions})
 
     def __call__(

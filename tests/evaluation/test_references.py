@@ -65,10 +65,7 @@ def taker(world: Any, faces: PreparedFolder, **habits: bool) -> Any:
     """
 
     class Taker(world.Painter):  # type: ignore[name-defined,misc]
-        condition_encoder = SimpleNamespace(
-            references=("reference:appearance", "reference:geometry"),
-            config=SimpleNamespace(instructions=("appearance", "geometry")),
-        )
+        condition_encoder = SimpleNamespace(taught=("appearance", "geometry"))
         unet = SimpleNamespace(routed={"reference:appearance", "reference:geometry"})
 
         def __call__(
@@ -238,9 +235,7 @@ def test_every_row_has_a_score_a_meaning_and_its_counts(found: Any) -> None:
 
 def test_instructions_are_those_that_were_taught() -> None:
     def pipeline(*instructions: str, off: Sequence[str] = ()) -> Any:
-        encoder = SimpleNamespace(
-            references=instructions, config=SimpleNamespace(instructions=instructions)
-        )
+        encoder = SimpleNamespace(taught=instructions)
         routed = {source_of(take) for take in instructions} - set(off)
         return SimpleNamespace(condition_encoder=encoder, unet=SimpleNamespace(routed=routed))
 

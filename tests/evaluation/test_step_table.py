@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from facecond.data.prepared import PreparedFolder
 from facecond.errors import UserError
@@ -17,7 +19,7 @@ def row(scheduler: str, steps: int, **changes: Any) -> dict[str, Any]:
     scores = {"mask_miou": 0.7, "attribute_bacc": 0.9, "frechet_judge": 8.0}
     ends = {f"{name}_ceiling": 1.0 for name in scores}
     return {
-        "scheduler": scheduler, "steps": steps, "calls": steps, "n": 128, "drift": 0.5,
+        "scheduler": scheduler, "steps": steps, "passes": 1.0 * steps, "n": 128, "drift": 0.5,
         "seconds": 0.01, "cpu_seconds": 0.02, **scores, **ends, **changes,
     }  # fmt: skip
 
@@ -32,19 +34,48 @@ def test_rows_stand_by_solver_and_steps() -> None:
 
 
 def solver_of(world: Any, faces: PreparedFolder) -> Any:
-    """Its pictures are the real ones, and noise that falls with the steps."""
+    """Its pictures are the real ones, and noise that falls with the steps; two passes each."""
 
     class Solver(world.Mirror):
         def use_scheduler(self, name: str) -> None:
             self.name = name
 
         def __call__(self, *given: Any, num_inference_steps: int, **options: Any) -> Any:
-            self.scheduler = SimpleNamespace(timesteps=range(num_inference_steps))
             images = super().__call__(*given, **options).images.astype(int)
+            for _ in range(num_inference_steps):
+                self.unet(torch.zeros(2 * len(images)))
             noise = np.random.default_rng(0).normal(0, 60 / num_inference_steps, images.shape)
             return SimpleNamespace(images=np.clip(images + noise, 0, 255).astype(np.uint8))
 
-    return Solver(faces)
+    solver = Solver(faces)
+    solver.unet = nn.Identity()
+    solver.unet.config, solver.unet.routed = {}, {"attributes", "mask"}
+    return solver
+
+
+def test_a_distilled_model_stands_beside_the_solvers(
+    world: Any, faces: PreparedFolder, judges: Any
+) -> None:
+    plain, few = solver_of(world, faces), solver_of(world, faces)
+    few.unet.config["guidance_ranges"] = {"mask": [1.0, 3.0]}
+    few.condition_encoder = SimpleNamespace(config=SimpleNamespace(plane_size=0), rows={})
+    few.use_scheduler = None  # it has its own
+    table = StepTable(plain, faces, judges, ["a"], [4], n=20, few_step=few)
+    rows = list(step_rows(table, progress=False))
+    told = [(row["scheduler"], row["steps"]) for row in rows]
+    assert told == [("a", 4), *(("distilled", steps) for steps in (1, 2, 4, 8))]
+    assert rows[3]["drift"] == 0 < rows[4]["drift"] < rows[1]["drift"]
+    assert [row["passes"] for row in rows] == [8, 2, 4, 8, 16]
+    assert all(call["guidance"] == {"mask": 2.0} for call in few.calls)
+    assert list(step_rows(table, rows, progress=False)) == []
+    alone = StepTable(plain, faces, judges, ["a"], [4], n=20)
+    assert alone.own(rows) == rows[:1] and list(step_rows(alone, rows, progress=False)) == []
+    few.unet.config["guidance_ranges"] = {"mask": [1.0, 1.5]}
+    with pytest.raises(UserError, match="2 is no scale of 'mask'"):
+        next(step_rows(table, progress=False))
+    few.unet.config["guidance_ranges"] = None
+    with pytest.raises(UserError, match="few_step: it was not distilled"):
+        StepTable(plain, faces, judges, ["a"], [4], n=20, few_step=few)
 
 
 def test_drift_falls_with_the_steps(world: Any, faces: PreparedFolder, judges: Any) -> None:
@@ -58,7 +89,7 @@ def test_drift_falls_with_the_steps(world: Any, faces: PreparedFolder, judges: A
     assert rows[1]["frechet_judge"] > rows[0]["frechet_judge"]
     left = step_rows(table, rows[:2], progress=False)
     assert [(row["scheduler"], row["steps"]) for row in left] == [("b", 2), ("b", 8)]
-    assert rows[0]["calls"] == 8
+    assert rows[0]["passes"] == 16
 
 
 def test_rows_of_another_table_are_not_its_own(

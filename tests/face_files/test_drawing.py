@@ -13,6 +13,7 @@ from facecond.face_files import bulk
 from facecond.face_files.bulk import draw_all, finished
 from facecond.face_files.drawing import Artist, Settings, batches
 from facecond.labels import ANYTHING
+from facecond.memory import FewerAtATime
 
 
 def test_batches_hold_faces_of_the_same_passes(ask: Any) -> None:
@@ -47,6 +48,25 @@ def test_a_face_does_not_depend_on_its_batch(
         made[size] = [np.asarray(Image.open(out / f"{i}.png")).astype(int) for i in range(4)]
     for first, second in zip(made[1], made[3], strict=True):
         assert np.abs(first - second).max() <= 2
+
+
+def test_where_memory_runs_out_fewer_are_drawn_and_each_says_its_batch(
+    artist: Artist, saved_model: Path, ask: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = artist.draw
+
+    def small(batch: Any, **options: Any) -> Any:
+        if len(batch) > 2:
+            raise MemoryError
+        return draw(batch, **options)
+
+    monkeypatch.setattr(artist, "draw", small)
+    monkeypatch.setattr(artist, "_fewer", FewerAtATime())
+    requests = [ask(f"{i}", seed=i) for i in range(5)]
+    records = list(draw_all(Settings(str(saved_model)), artist, requests, tmp_path))
+    places = [(one["batch_index"], one["batch_size"]) for one in records]
+    assert places == [(0, 2), (1, 2), (0, 2), (1, 2), (0, 1)]
+    assert len(list(tmp_path.glob("*.png"))) == 5
 
 
 def test_one_batch_needs_no_second_process(

@@ -140,6 +140,16 @@ def test_absent_cells_have_no_parameters_and_off_cells_have(make_unet: Make) -> 
     assert len(names) == 6
 
 
+def test_tokens_that_tell_geometry_keep_their_places(make_unet: Make) -> None:
+    parts = ("reference:appearance", "reference:geometry")
+    for sources, placed in ((parts, {"reference:geometry"}), (("reference",), {"reference"})):
+        rules = tuple(Rule(source, IDS) for source in sources)
+        table = Routing("references", make_unet().trained_routing.layers, rules, sources)
+        unet = make_unet(routing=table.to_dict(), geometry_grid=2)
+        for attention in unet.cross_attentions():
+            assert set(attention.locality) == placed
+
+
 def test_routing_of_another_architecture_is_refused(make_unet: Make) -> None:
     small = make_unet(layers_per_block=2)
     with pytest.raises(UserError, match="another architecture"):

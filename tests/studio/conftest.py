@@ -12,9 +12,13 @@ import pytest
 import torch
 
 from facecond.data.writing import encode_png
+from facecond.labels import ATTRIBUTES
+from facecond.metrics.attribute_calibration import calibrate
 from facecond.models.evidence import load_evidence
+from facecond.models.judges import AttributeClassifier, FaceParser
 from facecond.models.routing import preset
 from facecond.pipeline import FacePipeline
+from facecond.storage import write_json
 from facecond.studio.codec import file_text, mask_text
 from facecond.studio.session import ModelSession
 
@@ -35,6 +39,17 @@ def model(
 @pytest.fixture(scope="session")
 def session(model: Path) -> ModelSession:
     return ModelSession(model)
+
+
+@pytest.fixture(scope="session")
+def student(
+    make_pipeline: Callable[..., FacePipeline], tmp_path_factory: pytest.TempPathFactory
+) -> ModelSession:
+    """A distilled model, which was taught scales of the mask alone."""
+    pipeline = make_pipeline({"guidance_ranges": {"mask": [1.0, 3.0]}}, guidance={"mask": 2.0})
+    path = tmp_path_factory.mktemp("studio") / "student" / "model"
+    pipeline.save_pretrained(path)
+    return ModelSession(path)
 
 
 @pytest.fixture(scope="session")
@@ -89,3 +104,44 @@ def wish() -> dict[str, Any]:
         "count": 2,
         "off": [],
     }
+
+
+@pytest.fixture
+def edit_wish(square: np.ndarray) -> dict[str, Any]:
+    """What the page sends for an edit of it, all of whose pixels are face and hair."""
+    photo = {
+        "name": "me.jpg",
+        "png": file_text(encode_png(square)),
+        "mask": mask_text(np.full((SIZE, SIZE), 13, np.uint8)),
+        "shown": {"Smiling": 1},
+    }
+    return {
+        "job": "job-00000002",
+        "client": "client-00000002",
+        "photo": photo,
+        "mask": None,
+        "where": ["hair", "ears"],
+        "strength": 0.6,
+        "attributes": {"Blond_Hair": 1, "Eyeglasses": 0},
+        "guidance": {"mask": 2.0},
+        "steps": 2,
+        "off": [],
+    }
+
+
+@pytest.fixture(scope="module")
+def judges(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """Paths of a parser, and of a classifier that is sure of itself and of what it reads."""
+    path = tmp_path_factory.mktemp("judges")
+    FaceParser(width=8, image_size=48).save_pretrained(path / "parser")
+    classifier = AttributeClassifier(width=8, image_size=24)
+    classifier.head[-1].bias.data = torch.linspace(-9, 9, len(ATTRIBUTES))
+    classifier.save_pretrained(path / "classifier")
+    logits = np.linspace(-4, 4, 200)
+    told = calibrate(logits, (logits > 0).astype(np.int8)).as_json()
+    scores = {
+        "per_attribute": dict.fromkeys(ATTRIBUTES, 0.98),
+        "calibration": dict.fromkeys(ATTRIBUTES, told),
+    }
+    write_json(path / "classifier" / "scores.json", scores)
+    return str(path / "parser"), str(path / "classifier")

@@ -95,6 +95,22 @@ def test_an_address_is_told_to_the_line(
     assert seen == ["127.0.0.1"]
 
 
+def test_calls_leave_nothing_behind(
+    session: ModelSession, wish: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "SESSIONS", 8)
+    blocks = app.build(session, Starts(session.image_size))
+    address = app.start(blocks, "127.0.0.1", None)
+    with httpx.Client(base_url=address, timeout=30) as client:
+        for number in range(12):
+            asked = wish | {"job": f"job-{number:08d}", "count": 1, "steps": 1}
+            assert drawn(client, asked)[-1]["state"] == "done"
+    assert 0 < len(blocks.app.state_holder.session_data) <= 8
+    assert len(blocks._queue.event_analytics) <= 1
+    assert blocks._queue.event_count_at_last_cache == 0  # nothing was summed up
+    blocks.close(verbose=False)
+
+
 def test_the_page_is_served(studio: httpx.Client) -> None:
     page = studio.get("/")
     assert page.status_code == 200 and app.TITLE in page.text

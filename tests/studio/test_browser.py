@@ -22,9 +22,11 @@ from PIL import Image
 from facecond.data.masks import mask_png, random_mask, read_mask
 from facecond.data.rendered import render
 from facecond.data.writing import encode_png
+from facecond.evaluation.photo import central_square
 from facecond.labels import ANYTHING, ATTRIBUTES, MASK_CLASSES, mirror_mask
 from facecond.studio import app
 from facecond.studio.codec import file_text
+from facecond.studio.edits import EditRequest
 from facecond.studio.request import DrawRequest
 from facecond.studio.session import ModelSession
 from facecond.studio.starts import Starts
@@ -151,7 +153,7 @@ def shoot(tmp_path: Path) -> Callable[[Any, str], None]:
 
 def draw(page: Any) -> list[str]:
     """Click, wait for the end, return the pictures."""
-    page.get_by_role("button", name="Draw faces").click()
+    page.locator("#draw").click()
     page.wait_for_selector("#result-actions:visible")
     return pictures(page)
 
@@ -237,6 +239,39 @@ def test_zoom_does_not_move_the_paint(visit: Open, asked: list[DrawRequest]) -> 
     page.mouse.click(*point(page, 15, 17))
     draw(page)
     assert np.argwhere(asked[0].mask == HAT).tolist() == [[17, 15]]
+
+
+def test_a_distilled_model_offers_what_it_was_taught(
+    student: ModelSession, visit: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrived: list[DrawRequest] = []
+    drawn = student.draw
+
+    def noted(request: DrawRequest, job: Any) -> Any:
+        arrived.append(request)
+        return drawn(request, job)
+
+    monkeypatch.setattr(student, "draw", noted)
+    blocks = app.build(student, Starts(student.image_size))
+    try:
+        page = visit(at=app.start(blocks, "127.0.0.1", None))
+        steps, mask, attributes = (
+            page.locator(f"#guidance input[data-kind={kind}]")
+            for kind in ("steps", "mask", "attributes")
+        )
+        page.get_by_role("tab", name="Guidance").click()
+        assert [each.get_attribute("max") for each in (steps, mask, attributes)] == ["3", "3", "1"]
+        assert page.locator(".slider.steps output").inner_text() == "4"
+        steps.fill("1")
+        mask.fill("2.5")
+        assert page.locator(".slider.steps output").inner_text() == "2"
+        draw(page)
+        assert arrived[-1].steps == 2 and arrived[-1].guidance["mask"] == 2.5
+        page.locator("#guidance .link").click()
+        draw(page)
+        assert arrived[-1].steps == 4 and arrived[-1].guidance["mask"] == 2.0
+    finally:
+        blocks.close(verbose=False)
 
 
 def test_touch_paints_and_the_narrow_page_has_everything(
@@ -395,7 +430,7 @@ def test_a_reference_is_taken_compared_and_restored(
     told = [(one["file"], one["take"], one["weight"]) for one in record_of(taken[0])["references"]]
     assert told == [("me.png", "appearance", 0.8), ("me.png", "geometry", 0.8)]
     page.locator("#alert").get_by_text("“me.png” is unlike any face").wait_for()
-    assert page.locator(".reference-card .strange").count() == 1
+    assert page.locator(".picture-card .strange").count() == 1
     page.get_by_role("button", name="Compare from here").click()
     page.get_by_role("button", name="Remove").click()
     both = draw(page)
@@ -426,11 +461,113 @@ def test_a_reference_is_dropped(
             photo,
         )
         page.locator("#reference").dispatch_event("drop", {"dataTransfer": files})
-        page.locator(".reference-card").nth(number).wait_for()
-    assert page.locator(".drop").is_hidden()
+        page.locator(".picture-card").nth(number).wait_for()
+    assert page.locator("#reference .drop").is_hidden()
     pressed = page.locator(".take[aria-pressed=true]").all_inner_texts()
     assert pressed == ["appearance", "geometry"]  # the second gives what the first does not
     shoot(page, "1280_light_reference")
+
+
+def test_a_photo_is_edited_compared_and_restored(
+    visit: Open,
+    session: ModelSession,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    shoot: Callable[[Any, str], None],
+) -> None:
+    asked: list[EditRequest] = []
+    edit = session.edit
+
+    def noted(request: EditRequest, job: Any) -> Any:
+        asked.append(request)
+        return edit(request, job)
+
+    monkeypatch.setattr(session, "edit", noted)
+    face = render(0, 0, 96)
+    Image.fromarray(face.image).save(tmp_path / "me.png")
+    page = visit()
+    before = draw(page)
+    page.get_by_role("button", name="Edit a photo").click()
+    page.get_by_role("button", name="Edit the photo").click()
+    page.locator("#alert").get_by_text("There is no photo to edit yet").wait_for()
+    page.locator("input[type=file][data-kind=edit]").set_input_files(tmp_path / "me.png")
+    page.get_by_label("Photo me.png").wait_for()
+    assert page.locator("[data-region=hair]").is_disabled()  # the layout is not known
+    brush(page, "hair", 8)
+    line(page, (4, 4), (28, 4))
+    page.get_by_role("button", name="The painting is its layout").click()
+    page.locator("[data-region=hair]").click()
+    page.get_by_label("Strength").fill("0.5")
+    page.get_by_role("tab", name="Attributes").click()
+    page.get_by_role("button", name="blond hair", exact=True).click()
+    seen = draw(page)
+    (request,) = asked
+    assert np.array_equal(request.photo, central_square(face.image, SIZE))
+    assert request.layout is not None and request.new_layout is None
+    assert (request.layout == HAIR).any() and (request.layout == ANYTHING).any()
+    assert (request.region, request.strength) == (("hair",), 0.5)
+    assert request.change[ATTRIBUTES.index("Blond_Hair")] == 1
+    photo, edited = seen
+    away = request.layout != HAIR
+    pixels = [np.array(Image.open(io.BytesIO(base64.b64decode(one.split(",")[1]))))
+              for one in (photo, edited)]  # fmt: skip
+    assert np.array_equal(pixels[0], request.photo) and (pixels[0] != pixels[1]).any()
+    changed = (pixels[0] != pixels[1]).any(-1)
+    assert changed[request.layout == HAIR].mean() > changed[away].mean()
+    assert record_of(edited)["photo"] == "me.png" and record_of(edited)["region"] == ["hair"]
+    shoot(page, "1280_light_edit")
+    page.locator("button.face").first.click()
+    page.get_by_text("There and back").wait_for()
+    page.get_by_role("button", name="Close").click()
+    page.get_by_role("button", name="Compare from here").click()
+    page.get_by_role("tab", name="Photo").click()
+    page.get_by_label("Strength").fill("1")
+    both = draw(page)
+    assert both[0] == edited != both[1]
+    assert "strength 1" in page.locator("#compare-bar").inner_text()
+    page.get_by_role("button", name="Draw", exact=True).click()
+    assert pictures(page) == before
+    page.locator(".past-card").nth(1).click()  # the first edit: its mode and its settings come back
+    assert pictures(page) == [photo, edited]
+    assert page.get_by_label("Strength").input_value() == "0.5"
+
+
+def test_a_model_that_reads_references_edits_too(visit: Open, reader_address: str) -> None:
+    page = visit(at=reader_address)
+    page.get_by_role("tab", name="Reference").click()
+    page.get_by_role("button", name="Edit a photo").click()
+    tabs = page.get_by_role("tab").all_inner_texts()
+    assert tabs == ["Attributes", "Photo", "Guidance", "Routing"]
+    content = encode_png(render(0, 1, 96).image)
+    photo = {"name": "me.png", "mimeType": "image/png", "buffer": content}
+    page.locator("input[type=file][data-kind=edit]").set_input_files(photo)
+    page.get_by_label("Photo me.png").wait_for()
+    page.get_by_role("tab", name="Attributes").click()
+    page.get_by_role("button", name="blond hair", exact=True).click()
+    before, after = draw(page)
+    assert before != after and "reference" not in record_of(after)["guidance"]
+
+
+def test_each_mode_keeps_its_canvas_and_its_result(
+    visit: Open, asked: list[DrawRequest], held: threading.Event
+) -> None:
+    page = visit()
+    clear(page)
+    brush(page, "hat", 4)
+    line(page, (6, 6), (20, 6))
+    page.locator("#draw").click()
+    page.get_by_role("button", name="Edit a photo").click()
+    held.set()
+    page.wait_for_selector("#draw:visible")  # the drawing ends while the photo is looked at
+    assert pictures(page) == [] and page.get_by_text("Change a face, keep the rest").is_visible()
+    brush(page, "skin", 4)
+    line(page, (6, 20), (20, 20))
+    page.get_by_role("button", name="Draw", exact=True).click()
+    assert len(pictures(page)) == 8
+    draw(page)
+    first, second = asked
+    assert np.array_equal(first.mask, second.mask)
+    assert set(np.unique(first.mask)) == {HAT, ANYTHING}
 
 
 def test_history_brings_everything_back(visit: Open, asked: list[DrawRequest]) -> None:
@@ -550,3 +687,9 @@ def test_screenshots(visit: Open, shoot: Callable[[Any, str], None], dark: bool)
         shoot(narrow, f"390_{shade}_{view}")
     draw(narrow)
     shoot(narrow, f"390_{shade}_faces")
+    narrow.get_by_role("button", name="Edit a photo").tap()
+    content = encode_png(render(0, 1, 96).image)
+    photo = {"name": "me.png", "mimeType": "image/png", "buffer": content}
+    narrow.locator("input[type=file][data-kind=edit]").set_input_files(photo)
+    narrow.get_by_label("Photo me.png").wait_for()
+    shoot(narrow, f"390_{shade}_photo")

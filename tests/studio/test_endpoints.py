@@ -44,7 +44,7 @@ def test_our_own_faults_show_no_trace(
     endpoints: Endpoints, wish: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: Any) -> None:
-        raise RuntimeError("CUDA out of memory at 0x7f")
+        raise RuntimeError("an index lies outside the tensor at 0x7f")
 
     with monkeypatch.context() as patched:
         patched.setattr(endpoints.session, "draw", broken)
@@ -179,3 +179,19 @@ def test_nonsense_is_answered_in_words(endpoints: Endpoints, name: str, value: A
 def test_a_surprise(endpoints: Endpoints) -> None:
     assert endpoints.surprise({"seed": 1}) == endpoints.surprise({"seed": 1})
     assert set(endpoints.surprise({"seed": 1})["attributes"].values()) <= {0, 1}
+
+
+def test_a_photo_comes_and_is_edited(endpoints: Endpoints, edit_wish: dict[str, Any]) -> None:
+    sent = {"name": "me.png", "content": file_text(encode_png(np.zeros((50, 40, 3), np.uint8)))}
+    photo = endpoints.photo(sent)
+    assert photo["words"] == "The central square" and photo["mask"] is None
+    *_, last = endpoints.edit({**edit_wish, "photo": photo, "where": []})
+    assert last["state"] == "done" and last["kept"] == 0 and len(last["faces"]) == 1
+
+
+def test_faults_of_edits_are_said_in_words(endpoints: Endpoints, edit_wish: dict[str, Any]) -> None:
+    assert "missing" in endpoints.photo({"name": "me.png"})["what"]
+    (event,) = endpoints.edit({**edit_wish, "strength": 2})
+    assert event["state"] == "error" and "up to 1" in event["fix"]
+    *_, event = endpoints.edit({**edit_wish, "attributes": {"Smiling": 1}})
+    assert event["state"] == "error" and "shows Smiling already" in event["what"]

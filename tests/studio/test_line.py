@@ -9,7 +9,7 @@ import pytest
 
 from facecond.errors import UserError
 from facecond.studio import line as lines
-from facecond.studio.line import OUR_FAULT, Event, Job, Line
+from facecond.studio.line import OUR_FAULT, Event, Job, Line, in_words
 
 
 class Gate:
@@ -146,3 +146,8 @@ def test_a_fault_harms_nobody_else(caplog: pytest.LogCaptureFixture) -> None:
 def test_what_was_sent_does_not_go_back_as_a_whole() -> None:
     told = lines.in_words(UserError("x" * 10**7, "mask", "y" * 10**7))
     assert len(told["what"]) + len(told["fix"]) < 1000
+
+
+def test_memory_that_runs_out_is_said_in_words() -> None:
+    told = in_words(MemoryError())
+    assert told["state"] == "error" and "memory ran out" in told["what"] and "fewer" in told["fix"]

@@ -16,9 +16,15 @@ import torch
 from PIL import Image
 
 from facecond.cli import main
+from facecond.data.masks import random_mask
+from facecond.editing.edit import edit_face
+from facecond.labels import format_attributes
 from facecond.models.reference import Reference
 from facecond.studio import session as sessions
+from facecond.studio.codec import mask_text
+from facecond.studio.edits import read_edit
 from facecond.studio.line import Cancelled, Event, Job
+from facecond.studio.photo_reader import PhotoReader
 from facecond.studio.request import DrawRequest, read_request
 from facecond.studio.routing_grid import without
 from facecond.studio.session import ModelSession
@@ -152,4 +158,53 @@ def test_what_the_page_is_told(session: ModelSession) -> None:
     told = session.described()
     assert told["name"] == "tiny" and told["size"] == 32 and told["steps"] == 4
     assert told["guidance"] == {"attributes": 1.0, "mask": 2.0} and told["takes"] == []
+    assert told["step_counts"] is None and told["ranges"] is None
     json.dumps(told)
+
+
+def test_what_the_page_is_told_of_a_distilled_model(student: ModelSession) -> None:
+    told = student.described()
+    assert told["step_counts"] == (1, 2, 4, 8) and told["steps"] == 4
+    assert told["ranges"] == {"mask": [1.0, 3.0]}
+
+
+def test_an_edit_is_that_of_the_editing_package_and_says_what_was_asked(
+    session: ModelSession, edit_wish: dict[str, Any], square: np.ndarray, model: Path
+) -> None:
+    edit_wish["photo"]["mask"] = mask_text(random_mask(3, SIZE))
+    trained = session.pipeline.unet.trained_routing
+    request = read_edit(edit_wish, SIZE, session.reads, trained, PhotoReader())
+    job = a_job()
+    done = session.edit(request, job)
+    expected = edit_face(
+        session.pipeline, square, request.change, mask=request.layout, attributes=request.shown,
+        region=["hair", "ears"], strength=0.6, guidance={"mask": 2.0}, num_inference_steps=2,
+    )  # fmt: skip
+    (face,) = done["faces"]
+    picture = opened(face)
+    assert np.array_equal(np.array(picture), expected.image) and (expected.image != square).any()
+    assert done["kept"] == expected.errors.untouched_share > 0
+    assert done["there_and_back"] == expected.errors.reconstruction.psnr
+    assert [event["step"] for event in events_of(job)] == [0, 1, 2, 3, 4, 5, 6]
+    record = json.loads(picture.text["facecond"])
+    assert record["photo"] == "me.jpg" and record["model"] == str(model)
+    assert record["change"] == format_attributes(request.change)
+    assert record["region"] == ["hair", "ears"] and record["strength"] == 0.6
+    assert record["layout_from"] == {"painted": "in the studio"}
+    json.dumps(done)
+
+
+def test_an_edit_keeps_to_its_routing_and_ends_when_cancelled(
+    session: ModelSession, edit_wish: dict[str, Any]
+) -> None:
+    trained = session.pipeline.unet.trained_routing
+    request = read_edit(edit_wish, SIZE, session.reads, trained, PhotoReader())
+    dark = without(trained, [(layer.id, s) for layer in trained.layers for s in trained.sources])
+    plain, none = (session.edit(r, a_job()) for r in (request, replace(request, routing=dark)))
+    assert plain["faces"] != none["faces"]
+    assert "routing_table" in json.loads(opened(none["faces"][0]).text["facecond"])
+    job = a_job()
+    job.cancel()
+    with pytest.raises(Cancelled):
+        session.edit(request, job)
+    assert [event["step"] for event in events_of(job)] == [0]

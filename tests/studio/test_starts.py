@@ -19,6 +19,7 @@ from facecond.evaluation.photo import central_square, parse_face
 from facecond.models.judges import FaceParser
 from facecond.studio import limits
 from facecond.studio.codec import file_text, mask_from_text
+from facecond.studio.photo_reader import PhotoReader
 from facecond.studio.starts import Starts
 
 SIZE = 64
@@ -57,7 +58,8 @@ def test_a_mask_file_is_brought_to_size() -> None:
 def test_a_photo_is_parsed(parser: Path) -> None:
     face = render(0, 0, 96).image
     content = picture(Image.fromarray(face))
-    read = made(Starts(SIZE, str(parser)), kind="photo", name="a/photo.png", content=content)
+    starts = Starts(SIZE, PhotoReader(str(parser)))
+    read = made(starts, kind="photo", name="a/photo.png", content=content)
     expected = parse_face(central_square(face, 32), open_parser(parser)).mask
     assert np.array_equal(read, resize_mask(expected, SIZE))
 
@@ -87,7 +89,7 @@ def test_without_a_parser_photos_are_refused_in_words() -> None:
 )
 def test_bad_starts(wish: dict[str, Any], message: str, parser: Path) -> None:
     with pytest.raises(UserError, match=message):
-        Starts(SIZE, str(parser)).make(wish)
+        Starts(SIZE, PhotoReader(str(parser))).make(wish)
 
 
 def test_a_request_holds_an_upload() -> None:

@@ -18,7 +18,7 @@ from facecond.evaluation.photo import align, central_square
 from facecond.studio import limits
 from facecond.studio.codec import bytes_from_text, file_text
 from facecond.studio.photos import Photos
-from facecond.studio.references import read_references, reference_face, takes, taught
+from facecond.studio.references import read_references, reference_face, takes
 from facecond.studio.session import ModelSession
 
 SIZE = 32
@@ -86,7 +86,7 @@ def test_a_photo_becomes_the_square_that_the_model_sees(
 
 def test_what_was_sent_is_what_is_taken(reader: ModelSession) -> None:
     given = [a_reference(1, take=["geometry", "Blond_Hair"], weight=0.5), a_reference(2)]
-    read = read_references(given, SIZE, taught(reader.pipeline.condition_encoder))
+    read = read_references(given, SIZE, reader.pipeline.condition_encoder.taught)
     told = [(name, one.take, one.weight) for name, one in read]
     assert told == [
         ("1.jpg", "geometry", 0.5), ("1.jpg", "Blond_Hair", 0.5), ("2.jpg", "appearance", 1.0),

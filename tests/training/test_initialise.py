@@ -222,7 +222,9 @@ def test_other_latents_are_warned_of(
 
 
 def folder_with(stage: FirstStage, out: Path) -> Source:
-    """A model folder of which only the first stage and the index are there."""
+    """A model folder of which only the first stage, the index and the UNet's settings are there."""
+    (out / "unet").mkdir(parents=True)
+    write_json(out / "unet" / "config.json", {})
     stage.save_pretrained(out / "first_stage")
     write_json(out / "model_index.json", {"schedule": "flow", "prediction": "flow"})
     return Source.open(out)

@@ -131,6 +131,16 @@ def test_a_loss_that_is_not_finite_stays_readable(tmp_path: Path) -> None:
     assert row["loss_by_bin"][:2] == [None, 1.0]
 
 
+def test_skipped_steps_are_counted(tmp_path: Path) -> None:
+    log = TrainingLog(tmp_path, Objective(), 0)
+    for step, skipped in ((1, 0), (2, 3)):
+        collect(log, [0.5], [1.0])
+        shown = log.write(step, optimizer(), skipped)
+        assert shown.get("skipped") == (str(skipped) if skipped else None)
+    log.tensorboard.close()
+    assert [row.get("skipped_steps") for row in rows(tmp_path)] == [None, 3]
+
+
 def test_means_of_named_scalars(tmp_path: Path) -> None:
     """Each over the steps that had it; a row of another checkpoint's future is taken back."""
     log = MeansLog(tmp_path, 0)

@@ -122,6 +122,16 @@ def test_a_damaged_checkpoint_falls_back(
     assert_equal(whole, weights(train(made, tmp_path / "run")))
 
 
+def test_a_finished_run_keeps_its_last_checkpoint(rendered_root: Path, tmp_path: Path) -> None:
+    made = config(rendered_root, "train.steps=3", "train.checkpoint_every_s=0")
+    train(made, tmp_path / "run")
+    newest = checkpoint.steps(tmp_path / "run" / "checkpoints")[-1]
+    written = newest.stat().st_ino
+    assert newest.name == "step-00000003"
+    train(made, tmp_path / "run")
+    assert newest.stat().st_ino == written
+
+
 def test_kill_9_loses_nothing(rendered_root: Path, tmp_path: Path) -> None:
     made = ["train.steps=10", "train.checkpoint_every_s=0", *TINY[:-3], "train.precision=fp32"]
     command = [
@@ -147,9 +157,9 @@ def steady_clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     monkeypatch.setattr(steps.time, "monotonic", lambda: now[0])
     apply = Updates.apply
 
-    def ticking(self: Updates, factor: float, step: int) -> torch.Tensor:
+    def ticking(self: Updates, *given: Any) -> torch.Tensor:
         now[0] += 0.5
-        return apply(self, factor, step)
+        return apply(self, *given)
 
     monkeypatch.setattr(Updates, "apply", ticking)
     return now
@@ -163,6 +173,7 @@ def test_a_run_with_a_budget_is_that_of_the_steps_it_recorded(
     stop_at: Callable[[int], None],
     stop: int | None,
     weights: Weights,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Also when it was interrupted, before the rate fell and while it fell."""
     now = steady_clock(monkeypatch)
@@ -177,6 +188,7 @@ def test_a_run_with_a_budget_is_that_of_the_steps_it_recorded(
     budgeted = train(made, tmp_path / "run")
     said = read_json(budgeted / "provenance.json")
     assert (said["steps"], said["turns"]) == (24, [])
+    assert "only 24 steps went into 0.2 minutes" in capsys.readouterr().out
     newest = checkpoint.load_newest(tmp_path / "run" / "checkpoints")
     assert newest is not None and newest[1] == 24
     told = train(config(rendered_root, "train.steps=24", *settings), tmp_path / "told")
@@ -199,7 +211,7 @@ def test_another_config_or_data_is_refused(rendered_root: Path, tmp_path: Path) 
 def test_a_loss_that_stays_non_finite_ends_training(rendered_root: Path, tmp_path: Path) -> None:
     made = config(rendered_root, "train.steps=50", "optim.learning_rate=1e30",
                   "optim.adam_learning_rate=1e30")  # fmt: skip
-    with pytest.raises(UserError, match="not finite"):
+    with pytest.raises(UserError, match=r"not finite.*the last with the faces \w+, \w+"):
         train(made, tmp_path / "run")
 
 

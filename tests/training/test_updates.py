@@ -87,5 +87,7 @@ def test_too_many_skipped_steps_in_a_row_end_training(updates: Updates) -> None:
         give(updates.model, float("nan"))
         updates.apply(1.0, step)
     give(updates.model, float("nan"))
-    with pytest.raises(UserError, match=r"run: the loss was not finite for 10 .*step 50"):
-        updates.apply(1.0, 50)
+    told = r"run: the loss was not finite for 10 .*step 50, the last with the faces 0, .*7 \.\.\."
+    with pytest.raises(UserError, match=told):
+        updates.apply(1.0, 50, lambda: list(map(str, range(9))))
+    assert updates.skips() == MAX_SKIPPED_STEPS and updates.skips() == 0

@@ -13,6 +13,7 @@ from facecond.data.prepared import PreparedFolder
 from facecond.errors import UserError, nearest
 from facecond.storage import hash_of, read_json, sha256
 from facecond.training.export import NOT_TRAINING, unused_sections
+from facecond.training.initialise import Source
 
 IN_STUDY = "OUT/"
 FILES = (("routing", "file"), ("routing", "sensitivity"))
@@ -105,13 +106,15 @@ def placed(config: RunConfig, out: Path) -> RunConfig:
 
 
 def config_hash(config: RunConfig) -> str:
-    """Hash of a training with its sampler and of what its routing reads of files, without what
-    changes nothing."""
+    """Hash of a training with its sampler, of what its routing reads of files and of its teacher,
+    without what changes nothing."""
     rules, measured = Path(config.routing.file), Path(config.routing.sensitivity)
     read = [sha256(rules)] if rules.is_file() else []
     if measured.is_file():  # measured again it ranks alike, but took another time
         found = read_json(measured)
         read.append(hash_of({key: found[key] for key in RANKS if key in found}))
+    if config.few_step.teacher:
+        read.append(Source.open(config.few_step.teacher).hash)
     return hash_of([_told(config), read])
 
 

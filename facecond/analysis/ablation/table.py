@@ -26,7 +26,8 @@ from facecond.storage import read_json_lines
 
 HEADLINES = (
     "mask_miou", "attribute_bacc", "frechet_judge", "attribute_effect", "off_target_effect",
-    "mask_stability", "appearance_transfer", "layout_leak", "layout_leak_gain",
+    "mask_stability", "partial_mask_miou", "partial_attribute_bacc", "open_region_entropy",
+    "open_attribute_entropy", "appearance_transfer", "layout_leak", "layout_leak_gain",
     "layout_adherence", "geometry_transfer", "appearance_leak", "appearance_adherence",
     "both_layout", "both_appearance", "identity_leak",
 )  # fmt: skip

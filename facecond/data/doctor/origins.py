@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from facecond.data.annotations import MAPPING_HEADER
+from facecond.data.annotations import MAPPING_HEADER, NUMBER
 from facecond.data.doctor.findings import Finding
 from facecond.data.doctor.tables import Reading, raw_name, text_of
 from facecond.data.raw_layout import COUNT
@@ -28,14 +28,16 @@ def read_origins(path: Path) -> Reading:
         if not words or words == MAPPING_HEADER:
             continue
         where, name, origin = f"{path.name}, line {line}", raw_name(words[0]), bare_name(words[-1])
-        known = words[0].isdecimal() and int(words[0]) < COUNT
+        known = bool(NUMBER.fullmatch(words[0])) and int(words[0]) < COUNT
         if name in reading.lines:
             lines = f"lines {reading.lines[name]} and {line}"
             reading.report("duplicate-row", f"{path.name} has it on {lines}", name)
             continue
         if known:
             reading.lines[name] = line
-        if len(words) != len(MAPPING_HEADER) or not (words[1] + origin).isdecimal():
+        if len(words) != len(MAPPING_HEADER) or not (
+            NUMBER.fullmatch(words[1]) and NUMBER.fullmatch(origin)
+        ):
             what = f"'{' '.join(words)}' is not {' '.join(MAPPING_HEADER)}"
             reading.report("bad-row", f"{where}: {what}", *([name] if known else []))
         elif not known:

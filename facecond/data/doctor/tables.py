@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from facecond.data.annotations import NUMBER
 from facecond.data.doctor.findings import Finding
 from facecond.data.table import EXTRA_COLUMNS, NAME_COLUMNS, SPLIT_WORDS, VALUES, bare_name
 from facecond.errors import nearest
@@ -166,7 +167,7 @@ def read_annotations(path: Path) -> Reading:
 
 def raw_name(stem: str) -> str:
     """Name of a face of the raw data: its id in five digits; other stems stay as they are."""
-    return f"{int(stem):05d}" if stem.isascii() and stem.isdigit() else stem
+    return f"{int(stem):05d}" if NUMBER.fullmatch(stem) else stem
 
 
 def _enter_split(reading: Reading, name: str, word: str) -> None:

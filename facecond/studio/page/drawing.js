@@ -32,12 +32,14 @@ function showStatus(words, share = null) {
 
 const ordinal = (n) => `${n}${n % 10 === 1 && n !== 11 ? "st" : n % 10 === 2 && n !== 12 ? "nd" : n % 10 === 3 && n !== 13 ? "rd" : "th"}`;
 
-function follow(event, count) {
+function follow(event, count, result) {
   if (event.state === "waiting") showStatus(`You are ${ordinal(event.position)} in line`, 0);
   if (event.state !== "drawing") return;
   showStatus(event.step ? `Step ${event.step} of ${event.steps}` : "Reading the conditions", event.step / event.steps);
-  showPreviews(count, event.previews);
+  if (belongs(result)) showPreviews(count, event.previews);
 }
+
+const drawingAsSent = ({ mask, guidance, seed, count, references }) => ({ mask: textOf(mask), guidance, seed, count, references: asSent(references) });
 
 async function draw() {
   if (job) {
@@ -46,24 +48,26 @@ async function draw() {
   }
   calm();
   const wanted = settings();
+  if (mode === "edit" && !wanted.edit) {
+    show("photo");
+    return complain({ what: "there is no photo to edit yet", fix: "Add one under Photo." });
+  }
   job = `job-${crypto.getRandomValues(new Uint32Array(3)).join("-")}`;
   setBusy(true);
   showStatus("Sending", 0);
-  showPreviews(wanted.count);
+  const count = wanted.edit ? 1 : wanted.count;
+  showPreviews(count);
   const last = await askToDraw(
+    mode,
     {
       job,
       client: CLIENT,
-      mask: textOf(wanted.mask),
       attributes: wanted.traits,
-      guidance: wanted.guidance,
       steps: wanted.steps,
-      seed: wanted.seed,
-      count: wanted.count,
       off: wanted.dark.map((key) => key.split("|")),
-      references: asSent(wanted.references),
+      ...(wanted.edit ? editAsSent(wanted) : drawingAsSent(wanted)),
     },
-    (event) => follow(event, wanted.count),
+    (event) => follow(event, count, { settings: wanted }),
   );
   job = null;
   setBusy(false);
@@ -77,11 +81,12 @@ async function draw() {
 function finish(last, wanted) {
   if (last.state === "done") {
     const time = new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-    shown.result = { settings: wanted, faces: last.faces, time };
+    const result = { settings: wanted, faces: last.faces, time, kept: last.kept, thereAndBack: last.there_and_back };
+    if (belongs(result)) shown.result = result; // else it is of the other mode, or of another photo
     byId("took").textContent = `${last.seconds.toFixed(1)} s on the ${FACTS.model.device}`;
     showStatus("");
-    rememberResult(shown.result);
-    markStrange(last.strange, wanted);
+    rememberResult(result);
+    if (!wanted.edit) markStrange(last.strange, wanted);
   } else if (last.state === "cancelled") {
     showStatus(again ? "" : "Cancelled");
   } else {
@@ -89,7 +94,7 @@ function finish(last, wanted) {
     complain(last);
   }
   if (shown.result) showResult();
-  else if (!again) showEmpty();
+  else if (!again) showNothingYet();
   emit("finished", last.state);
 }
 
@@ -105,11 +110,26 @@ function setBusy(busy) {
   byId("result-actions").hidden = busy || !shown.result;
 }
 
-// Before the first faces: what to do here.
-function showEmpty() {
-  const tries = [["Red carpet", "wavy-hair"], ["Professor", "glasses"], ["Summer", "smile"]];
+// Before the first faces of a mode: what to do here, or the photo as it is.
+function showNothingYet() {
   byId("faces").classList.remove("making", "pairs");
   byId("faces").dataset.count = 0;
+  byId("result-actions").hidden = true;
+  if (mode === "draw") return showEmpty();
+  const photo = edit.photo;
+  byId("faces").replaceChildren(
+    make(
+      "div",
+      { className: "empty" },
+      photo ? make("img", { className: `waiting-photo ${SOFT}`, src: pictureOfReference(photo), alt: "The photo" }) : null,
+      make("h2", {}, photo ? "Choose what to change, then edit." : "Change a face, keep the rest."),
+      make("p", {}, photo ? "The photo as the model sees it." : "Add a photo under Photo, choose attributes or paint another layout, edit."),
+    ),
+  );
+}
+
+function showEmpty() {
+  const tries = [["Red carpet", "wavy-hair"], ["Professor", "glasses"], ["Summer", "smile"]];
   byId("faces").replaceChildren(
     make(
       "div",
@@ -140,10 +160,19 @@ function showEmpty() {
   );
 }
 
+// The other mode shows its own last result.
+on("mode", () => {
+  drawButton.querySelector("span").textContent = mode === "edit" ? "Edit the photo" : "Draw faces";
+  shown.result = history.find(belongs) ?? null;
+  shown.result ? showResult() : showNothingYet();
+  setGhost();
+  showHistory();
+});
+
 drawButton.addEventListener("click", () => {
   show("faces");
   draw();
 });
 cancelButton.addEventListener("click", cancel);
-on("routing", () => live.checked && shown.result && draw());
+on("routing", () => live.checked && shown.result && !restoring && draw());
 window.addEventListener("pagehide", () => job && cancelOnLeave(job));

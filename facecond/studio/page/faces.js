@@ -6,12 +6,27 @@ const SOFT = SIZE < 128 ? "soft" : "";
 const pictureOf = (face) => `data:image/png;base64,${face.png}`;
 
 function tile(face, index, letter, result) {
+  const label = result.settings.edit ? "The edited photo" : `Face ${index + 1}, seed ${face.seed}`;
   return make(
     "button",
-    { type: "button", className: `face ${SOFT}`, "aria-label": `Face ${index + 1}, seed ${face.seed}`, data: { seed: face.seed }, onclick: () => enlarge(result, index) },
+    { type: "button", className: `face ${SOFT}`, "aria-label": label, data: { seed: face.seed }, onclick: () => enlarge(result, index) },
     make("img", { src: pictureOf(face), alt: "" }),
     letter ? make("span", { className: "letter" }, letter) : null,
   );
+}
+
+// What lies under the canvas: the photo, or the last face.
+function setGhost() {
+  const face = shown.result?.faces[0];
+  const under = mode === "edit" && edit.photo ? pictureOfReference(edit.photo) : face ? pictureOf(face) : "";
+  if (under) byId("ghost").src = under;
+  else byId("ghost").removeAttribute("src");
+}
+
+// A photo beside what became of it.
+function beforeAndAfter({ photo }, after) {
+  const before = make("span", { className: `face ${SOFT}` }, make("img", { src: pictureOfReference(photo), alt: "The photo" }), make("span", { className: "letter word" }, "photo"));
+  return make("div", { className: "pair" }, before, after);
 }
 
 function showResult() {
@@ -24,16 +39,17 @@ function showResult() {
   const compared = pinned && pinned !== result;
   faces.dataset.count = result.faces.length;
   fitFaces();
-  faces.classList.toggle("pairs", Boolean(compared));
+  const asked = result.settings.edit;
+  faces.classList.toggle("pairs", Boolean(compared || asked));
   faces.replaceChildren(
     ...result.faces.map((face, index) => {
-      if (!compared) return tile(face, index, "", result);
+      if (!compared) return asked ? beforeAndAfter(asked, tile(face, index, "", result)) : tile(face, index, "", result);
       const twin = pinned.faces.findIndex((one) => one.seed === face.seed);
       const left = twin < 0 ? make("span", { className: "face missing" }, "other seed") : tile(pinned.faces[twin], twin, "A", pinned);
       return make("div", { className: "pair" }, left, tile(face, index, "B", result));
     }),
   );
-  byId("ghost").src = pictureOf(result.faces[0]);
+  setGhost();
   if (pinned) showComparison(compared);
 }
 
@@ -95,7 +111,7 @@ function fitFaces() {
 }
 new ResizeObserver(fitFaces).observe(byId("result"));
 
-const fileName = (face) => `face_${face.seed}.png`;
+const fileName = (face) => (face.seed === null ? "edited.png" : `face_${face.seed}.png`);
 const asBlob = (face) => new Blob([bytesOf(face.png)], { type: "image/png" });
 
 function downloadAll() {
@@ -115,9 +131,10 @@ function enlarge(result, index) {
   const plan = make("canvas", { className: "plan" });
   paintMask(plan, result.settings.mask);
   const step = (by) => enlarge(result, (index + by + result.faces.length) % result.faces.length);
+  const asked = result.settings.edit;
   const facts = [
-    ["Seed", String(face.seed)],
-    ["Attributes", describeTraits(result.settings.traits) || "all open"],
+    ...(asked ? editFacts(result) : [["Seed", String(face.seed)]]),
+    [asked ? "Set" : "Attributes", describeTraits(result.settings.traits) || (asked ? "nothing" : "all open")],
     ["Guidance", Object.entries(result.settings.guidance).map(([name, value]) => `${name} ${value}`).join(", ")],
     ...referenceFacts(result.settings.references),
     ["Steps", String(result.settings.steps)],
@@ -127,13 +144,13 @@ function enlarge(result, index) {
     make(
       "div",
       { className: "enlarged", onkeydown: (event) => ({ ArrowLeft: () => step(-1), ArrowRight: () => step(1) })[event.key]?.() },
-      make("div", { className: "enlarged-pictures" }, make("img", { className: SOFT, src: pictureOf(face), alt: `Face with seed ${face.seed}` }), make("div", { className: "plan-frame" }, plan)),
+      make("div", { className: "enlarged-pictures" }, ...(asked ? [make("img", { className: SOFT, src: pictureOfReference(asked.photo), alt: "The photo" })] : []), make("img", { className: SOFT, src: pictureOf(face), alt: asked ? "The edited photo" : `Face with seed ${face.seed}` }), asked ? null : make("div", { className: "plan-frame" }, plan)),
       make("dl", {}, ...facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, ...[value].flat())])),
       make(
         "div",
         { className: "sheet-actions" },
         make("button", { type: "button", className: "draw small", onclick: () => download(asBlob(face), fileName(face)) }, "Download PNG"),
-        make("button", { type: "button", className: "plain", onclick: () => keepSeed(result, face.seed) }, "Go on with this face"),
+        asked ? null : make("button", { type: "button", className: "plain", onclick: () => keepSeed(result, face.seed) }, "Go on with this face"),
         result.faces.length > 1 ? make("button", { type: "button", className: "plain", onclick: () => step(1) }, "Next") : null,
       ),
     ),

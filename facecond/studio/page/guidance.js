@@ -8,19 +8,22 @@ const SOURCE_WORDS = {
 const guidance = { ...FACTS.model.guidance };
 const tuning = { steps: FACTS.model.steps };
 
-function slider(label, note, kind, { min, max, step, value, marks, oninput }) {
-  const output = make("output", {}, String(value));
+// A distilled model takes some numbers of steps, and the scales that it was taught.
+const COUNTS = FACTS.model.step_counts, RANGES = FACTS.model.ranges;
+
+function slider(label, note, kind, { min, max, step, value, marks, oninput, told = String }) {
+  const output = make("output", {}, told(value));
   const input = make("input", {
     type: "range", min, max, step, value, "aria-label": label, data: { kind },
     oninput: () => {
-      output.textContent = input.value;
+      output.textContent = told(input.value);
       input.style.setProperty("--share", `${(100 * (input.value - min)) / (max - min)}%`);
       oninput(Number(input.value));
     },
   });
   input.show = (shown) => {
     input.value = shown;
-    output.textContent = String(shown);
+    output.textContent = told(shown);
     input.style.setProperty("--share", `${(100 * (shown - min)) / (max - min)}%`);
   };
   input.show(value);
@@ -30,18 +33,25 @@ function slider(label, note, kind, { min, max, step, value, marks, oninput }) {
   return row;
 }
 
-const SCALE_MARKS = [[0, "0"], [1, "1"], [5, "5"], [FACTS.limits.scale, String(FACTS.limits.scale)]];
+function scaleRange(source) {
+  const taught = RANGES && (RANGES[source]?.[1] ?? 1);
+  const max = taught ?? FACTS.limits.scale;
+  const marks = [0, 1, ...(max > 5 ? [5] : []), ...(max > 1 ? [max] : [])];
+  return { min: 0, max, step: max > 1 ? 0.25 : 1, marks: marks.map((at) => [at, String(at)]) };
+}
 const scaleRows = Object.fromEntries(
   Object.entries(guidance).map(([source, value]) => {
     const [label, note] = SOURCE_WORDS[source];
-    const range = { min: 0, max: FACTS.limits.scale, step: 0.25, value, marks: SCALE_MARKS };
-    return [source, slider(label, note, source, { ...range, oninput: (now) => ((guidance[source] = now), emit("guidance")) })];
+    return [source, slider(label, note, source, { ...scaleRange(source), value, oninput: (now) => ((guidance[source] = now), emit("guidance")) })];
   }),
 );
+const placeOf = (steps) => (COUNTS ? Math.max(0, COUNTS.indexOf(steps)) : steps);
 const stepsRow = slider("Steps", "More steps, finer faces, longer waiting.", "steps", {
-  min: 1, max: FACTS.limits.steps, step: 1, value: tuning.steps,
-  marks: [[1, "1"], [12, "12"], [25, "25"], [FACTS.limits.steps, String(FACTS.limits.steps)]],
-  oninput: (now) => ((tuning.steps = now), emit("guidance")),
+  ...(COUNTS
+    ? { min: 0, max: COUNTS.length - 1, told: (at) => String(COUNTS[at]), marks: COUNTS.map((count, at) => [at, String(count)]) }
+    : { min: 1, max: FACTS.limits.steps, marks: [1, 12, 25, FACTS.limits.steps].map((at) => [at, String(at)]) }),
+  step: 1, value: placeOf(tuning.steps),
+  oninput: (now) => ((tuning.steps = COUNTS ? COUNTS[now] : now), emit("guidance")),
 });
 
 const usual = make("button", { type: "button", className: "link", onclick: () => useGuidance(FACTS.model.guidance, FACTS.model.steps) }, "The model's own");
@@ -56,6 +66,6 @@ function useGuidance(scales, steps) {
   Object.assign(guidance, scales);
   tuning.steps = steps;
   for (const [source, row] of Object.entries(scaleRows)) row.input.show(guidance[source]);
-  stepsRow.input.show(steps);
+  stepsRow.input.show(placeOf(steps));
   emit("guidance");
 }

@@ -1,6 +1,6 @@
 // Puts the page together: views, tabs, dark and light, and the first look.
 
-const VIEWS = [["layout", "brush"], ["attributes", "ghost"], ["reference", "face"], ["guidance", "dial"], ["routing", "grid"], ["faces", "spark"]].filter(
+const VIEWS = [["layout", "brush"], ["attributes", "ghost"], ["reference", "face"], ["photo", "face"], ["guidance", "dial"], ["routing", "grid"], ["faces", "spark"]].filter(
   ([name]) => name !== "reference" || TAKES.length,
 );
 const TABS = VIEWS.map(([name]) => name).filter((name) => !["layout", "faces"].includes(name));
@@ -9,11 +9,16 @@ const TABS = VIEWS.map(([name]) => name).filter((name) => !["layout", "faces"].i
 function show(view) {
   shell.dataset.view = view;
   if (TABS.includes(view)) shell.dataset.tab = view;
-  for (const one of root.querySelectorAll("[data-shows]")) {
-    const current = one.closest("nav") ? view : shell.dataset.tab;
-    one.setAttribute(one.closest("nav") ? "aria-current" : "aria-selected", one.dataset.shows === current);
-  }
+  markShown();
   if (view === "layout") settleView();
+}
+
+function markShown() {
+  for (const one of root.querySelectorAll("[data-shows]")) {
+    const inNav = Boolean(one.closest("nav"));
+    const current = inNav ? shell.dataset.view : shell.dataset.tab;
+    one.setAttribute(inNav ? "aria-current" : "aria-selected", one.dataset.shows === current);
+  }
 }
 
 byId("tabs").append(
@@ -49,17 +54,28 @@ byId("shade").addEventListener("click", () => {
 });
 dusk.addEventListener("change", useShade);
 
+// Draw faces, or edit a photo: the photo's tab takes the place of the reference faces.
+for (const [name, words] of [["draw", "Draw"], ["edit", "Edit a photo"]])
+  byId("modes").append(make("button", { type: "button", "aria-pressed": name === mode, data: { mode: name }, onclick: () => (useMode(name), name === "edit" && show("photo")) }, words));
+on("mode", () => {
+  for (const one of byId("modes").children) one.setAttribute("aria-pressed", one.dataset.mode === mode);
+  const [gone, instead] = mode === "edit" ? ["reference", "photo"] : ["photo", "attributes"];
+  if (shell.dataset.tab === gone) shell.dataset.tab = instead;
+  if (shell.dataset.view === gone) shell.dataset.view = instead;
+  markShown();
+});
+
 byId("help").append(icon("keys"));
 byId("help").addEventListener("click", showKeys);
 byId("model").append(make("b", {}, FACTS.model.name), ` ${SIZE} px · ${FACTS.model.device}`);
 
 useShade();
-for (const part of ["traits", "references", "guidance", "routing", "tool", "zoom"]) emit(part);
+for (const part of ["traits", "references", "guidance", "routing", "photo", "tool", "zoom"]) emit(part);
 showMask();
 show("layout");
 shell.dataset.tab = "attributes";
 show("layout");
-showEmpty();
+showNothingYet();
 startFrom({ kind: "template", name: FACTS.templates[0].name }).then(() => {
   painter.past = [];
   emit("mask");

@@ -71,11 +71,11 @@ function referenceCard(one) {
   });
   return make(
     "div",
-    { className: "reference-card", role: "group", "aria-label": `Reference ${one.name}` },
+    { className: "picture-card", role: "group", "aria-label": `Reference ${one.name}` },
     make("img", { src: pictureOfReference(one), alt: "The picture as the model sees it" }),
     make(
       "div",
-      { className: "reference-head" },
+      { className: "picture-head" },
       make("b", { title: one.name }, one.name),
       button("Remove", "close", remove),
       make("p", { className: "hint" }, one.words),
@@ -142,7 +142,7 @@ const dropZone = make(
 
 // Shows the cards anew; what had the keyboard keeps it.
 on("references", () => {
-  const card = root.activeElement?.closest(".reference-card");
+  const card = root.activeElement?.closest(".picture-card");
   const [at, take] = [[...cards.children].indexOf(card), root.activeElement?.dataset.take];
   cards.replaceChildren(...references.map(referenceCard));
   if (take) cards.children[at]?.querySelector(`[data-take="${take}"]`)?.focus();

@@ -31,16 +31,16 @@ async function ask(name, value) {
   }
 }
 
-// Draws; `tell` gets every event. Resolves with the last one.
-async function askToDraw(value, tell) {
+// Draws or edits; `tell` gets every event. Resolves with the last one.
+async function askToDraw(name, value, tell) {
   try {
-    const { event_id } = await post("call/draw", value);
-    const stream = await fetch(`${API}/call/draw/${event_id}`);
+    const { event_id } = await post(`call/${name}`, value);
+    const stream = await fetch(`${API}/call/${name}/${event_id}`);
     if (!stream.ok) throw FAULTS[stream.status] ?? ODD;
     let last = null;
-    for await (const [name, data] of eventsOf(stream.body)) {
-      if (name === "error") throw ODD;
-      if (name === "generating" && data) {
+    for await (const [event, data] of eventsOf(stream.body)) {
+      if (event === "error") throw ODD;
+      if (event === "generating" && data) {
         last = data[0];
         tell(last);
       }
