@@ -100,4 +100,4 @@ def test_requests_to_a_served_studio(quick: Settings) -> None:
     assert row["min_s"] <= row["median_s"] <= row["facts"]["p95_s"] + 1e-3 <= row["max_s"] + 2e-3
     facts = row["facts"]
     assert (facts["lost"], facts["same_again"], facts["files_left"]) == (0, 1, 0)
-    assert row["peak_mib"] >= facts["last_quarter_mib"] > 100
+    assert row["peak_mib"] + 0.1 >= facts["last_quarter_mib"] > 100  # the latter is rounded
