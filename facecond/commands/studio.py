@@ -6,8 +6,10 @@ import argparse
 import os
 import threading
 
+from facecond.boxed import NAME as BOXED
 from facecond.commands.arguments import model_argument
 from facecond.commands.parse import REAL_CLASSIFIER, REAL_PARSER, check_reads_photos
+from facecond.errors import UserError
 
 PASSWORD = "FACECOND_STUDIO_PASSWORD"
 
@@ -17,6 +19,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "example: facecond studio --port 7860"
     add = parser.add_argument
     model_argument(parser)
+    parser.set_defaults(model=None)  # tells `boxed` that was said from nothing said
+    add("--model", dest="named", metavar="DIR", help="MODEL, by the name that edit has for it")
     add("--host", default="127.0.0.1", help="address to serve at (127.0.0.1: this machine only)")
     add("--port", type=_port, default=7860, help="port to serve at (7860)")
     add(
@@ -32,16 +36,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Load the model and serve until interrupted."""
+    model = _model(args)
+    from facecond.studio.app import build, require_gradio, start
+    from facecond.studio.place import check_place
+
+    # Both before the model, which takes longer.
+    require_gradio()
+    check_place(args.host, args.port)
     if args.host not in ("127.0.0.1", "localhost", "::1") and not args.password:
         print("warning: everybody who reaches this machine can use the studio (see --password)")
-    from facecond.studio.app import build, require_gradio, start
-
-    require_gradio()  # before the model, which takes longer
     from facecond.studio.photo_reader import PhotoReader
     from facecond.studio.session import ModelSession
     from facecond.studio.starts import Starts
 
-    session = ModelSession(args.model)
+    session = ModelSession(model)
     reader = PhotoReader(args.parser, args.detector, args.classifier)
     for judge, fix in ((reader.parser, REAL_PARSER), (reader.classifier, REAL_CLASSIFIER)):
         if judge is not None:
@@ -54,6 +62,15 @@ def run(args: argparse.Namespace) -> int:
     finally:
         blocks.close(verbose=False)
     return 0
+
+
+def _model(args: argparse.Namespace) -> str:
+    """The model, whichever way it is named; raises `UserError` for two."""
+    named = [str(one) for one in (args.model, args.named) if one is not None]
+    if len(set(named)) > 1:
+        what = f"two models are named, {' and '.join(named)}"
+        raise UserError(what, "MODEL and --model", "Leave one out.")
+    return named[0] if named else BOXED
 
 
 def _port(text: str) -> int:

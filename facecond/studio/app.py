@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from facecond.editing.edit import STRENGTH
-from facecond.errors import UserError
+from facecond.errors import UserError, reason
 from facecond.labels import (
     ANYTHING_COLOUR,
     ATTRIBUTES,
@@ -27,12 +27,13 @@ from facecond.studio.edits import REGIONS_SHOWN
 from facecond.studio.endpoints import Endpoints
 from facecond.studio.line import Line
 from facecond.studio.page_files import page_script, page_text
+from facecond.studio.place import PORTS, spare_proxies
 from facecond.studio.session import ModelSession
 from facecond.studio.starts import Starts
 from facecond.studio.theme import sober_theme
 
 TITLE = "facecond studio"
-INSTALL = 'pip install "facecond[studio]"'
+INSTALL = 'pip install -e ".[studio]"'
 QUICK_CALLS = ("cancel", "start", "reference", "photo", "export", "surprise")
 STREAMS = ("draw", "edit")
 EVENTS = 2 * limits.WAITING
@@ -119,7 +120,7 @@ def start(blocks: Any, host: str, port: int | None, password: str | None = None)
         port: None = one that is free.
 
     Raises:
-        UserError: the port is taken.
+        UserError: the port is taken, or the server does not start.
     """
     from starlette.middleware import Middleware
 
@@ -129,9 +130,11 @@ def start(blocks: Any, host: str, port: int | None, password: str | None = None)
     def knows(user: str, given: str) -> bool:
         return hmac.compare_digest(given.encode(), (password or "").encode())
 
+    spare_proxies(host)
+    where = host if port is None else f"{host}:{port}"
     try:
         _, address, _ = blocks.launch(
-            server_name=host,
+            server_name=f"[{host}]" if ":" in host else host,
             server_port=port,
             prevent_thread_lock=True,
             quiet=True,
@@ -161,9 +164,11 @@ def start(blocks: Any, host: str, port: int | None, password: str | None = None)
                 ]
             },
         )
-    except OSError as error:
-        fix = "Choose another --port, or end what uses it."
-        raise UserError(f"cannot serve there ({error})"[:160], f"{host}:{port}", fix) from None
+    except OSError:
+        raise UserError("cannot serve there", where, PORTS) from None
+    except Exception as error:  # Gradio's own kinds, and those of the client that it asks itself by
+        fix = "Check that this machine can reach itself: proxy, firewall, /etc/hosts."
+        raise UserError(f"the server does not start ({reason(error)})", where, fix) from error
     return str(address)
 
 
@@ -178,5 +183,6 @@ def require_gradio() -> Any:
     try:
         import gradio
     except ImportError:
-        raise UserError("Gradio is not installed", "studio", f"Install it: {INSTALL}") from None
+        fix = f"Install it, in facecond's folder: {INSTALL}"
+        raise UserError("Gradio is not installed", "studio", fix) from None
     return gradio

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,22 @@ from facecond.cli import main
     ("words", "message"),
     [
         (["nowhere"], "not a model folder"),
+        (["--model", "nowhere"], "nowhere: not a model folder"),
+        (["nowhere", "--model", "nowhere"], "nowhere: not a model folder"),
+        (["nowhere", "--model", "elsewhere"], "two models are named, nowhere and elsewhere. Leave"),
+        (["nowhere", "--host", "no.such.host.invalid"], "this host is not known"),
         (["nowhere", "--port", "99999"], "from 1 to 65535"),
         (["nowhere", "--hosts", "0.0.0.0"], "Did you mean '--host'"),
     ],
 )
 def test_bad_input(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    if message == "not a model folder":
+    if "not a model folder" in message or "host" in message:
         pytest.importorskip("gradio", reason="Gradio is not installed (extra [studio])")
-    assert main(["studio", *words]) == 2
-    said = capsys.readouterr().err.strip().splitlines()
-    assert message in said[-1]
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        free = found.getsockname()[1]
+    assert main(["studio", "--port", str(free), *words]) == 2
+    (said,) = capsys.readouterr().err.strip().splitlines()
+    assert message in said
 
 
 def test_gradio_is_asked_for_by_name(
@@ -39,4 +46,4 @@ def test_gradio_is_asked_for_by_name(
 
     monkeypatch.setattr(builtins, "__import__", without)
     assert main(["studio", str(tmp_path)]) == 2
-    assert 'pip install "facecond[studio]"' in capsys.readouterr().err
+    assert 'in facecond\'s folder: pip install -e ".[studio]"' in capsys.readouterr().err

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from facecond.cli import main
+from facecond.errors import UserError
 from facecond.studio import app, limits
 from facecond.studio.line import Line
 from facecond.studio.session import ModelSession
@@ -137,3 +138,26 @@ def test_a_taken_port_is_said_in_one_line(
     assert main(["studio", str(model), "--port", str(studio.base_url.port)]) == 2
     said = capsys.readouterr().err.strip().splitlines()[-1]
     assert f"127.0.0.1:{studio.base_url.port}" in said and "--port" in said
+
+
+def test_a_proxy_of_the_environment_is_no_hindrance(
+    session: ModelSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "" if name.lower() == "no_proxy" else "http://127.0.0.1:9")
+    for client in serve(session):
+        assert client.get("/").status_code == 200
+
+
+def test_a_server_that_does_not_start_is_said_in_words(
+    session: ModelSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks = app.build(session, Starts(session.image_size))
+    said = httpx.ConnectError("no way\nto this machine " + "because of the weather " * 20)
+
+    def fails(**_: Any) -> None:
+        raise said
+
+    monkeypatch.setattr(blocks, "launch", fails)
+    with pytest.raises(UserError, match=r"h:1: the server does not start \(no way to .*\w \.\.\.\)"):
+        app.start(blocks, "h", 1)
