@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facecond.boxed import NAME as BOXED
-from facecond.commands.arguments import sampling_steps, share_of_one, source_scales
+from facecond.commands.arguments import (
+    sampling_steps,
+    share_of_one,
+    source_scales,
+    tau_windows,
+)
 from facecond.commands.parse import REAL_CLASSIFIER, REAL_PARSER, check_reads_photos
 from facecond.commands.photos import check_choice, face_cutter, photo_arguments
 from facecond.errors import UserError
@@ -23,6 +28,8 @@ if TYPE_CHECKING:
 SAY_IT = "Or name what the photo shows with --attributes."
 WHOLE = "all"
 """The region that needs no layout to be found."""
+
+IN_PHOTO = "in_photo.png"
 
 UNSETTLED = 0.03
 """Residual of the ODE's steps above which the inversion is said to be inexact."""
@@ -85,12 +92,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add("--steps", type=sampling_steps, metavar="K", help="steps there, and as many back (12)")
     add("--routing", metavar="FILE|PRESET", help="route the conditions in another way")
+    add(
+        "--window",
+        type=tau_windows,
+        metavar="mask=0.3:1",
+        help="let a source speak only at noise levels tau in [LO, HI), beside the routing",
+    )
     photo_arguments(parser)
-    add("--out", metavar="DIR", default="edited", help="folder for the pictures (edited)")
+    add(
+        "--out",
+        metavar="DIR",
+        default="edited",
+        help="folder for the pictures (edited): edited.png is the face at the model's size, "
+        f"{IN_PHOTO} the whole photo at its own size with what changed in it",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Edit; write the new face with its record, the crop, its layout, and all side by side."""
+    """Edit; write the new face with its record, alone and in the photo, the crop, its layout, and
+    all side by side."""
     _check_words(args)
     import torch
     from tqdm import tqdm
@@ -100,6 +120,7 @@ def run(args: argparse.Namespace) -> int:
     from facecond.editing.edit import STEPS, STRENGTH, steps_of
     from facecond.editing.inversion import solver_facts
     from facecond.editing.regions import region_names
+    from facecond.face_files.edit_record import edit_record
     from facecond.pipeline import load_pipeline
     from facecond.storage import check_folder_target
 
@@ -110,6 +131,8 @@ def run(args: argparse.Namespace) -> int:
     pipeline = load_pipeline(args.model).to(device)
     if args.routing is not None:
         pipeline.use_routing(args.routing)
+    if args.window is not None:
+        pipeline.use_windows(args.window)
     cut, size = face_cutter(args, photo), pipeline.image_size
     layout, new_layout, read_by = _layouts(args, cut, size, device, region)
     shown, judged_by = _attributes(args, cut, size, device)
@@ -129,7 +152,8 @@ def run(args: argparse.Namespace) -> int:
             after_step=progress.update,
         )
     asked = {**_asked(args), "layout_from": read_by, "attributes_from": judged_by}
-    _write(args, pipeline, edited, asked, solver_facts(steps, strength))
+    record = edit_record(pipeline, args.model, edited, asked, solver_facts(steps, strength))
+    _write(Path(args.out), edited, photo, _square(args, photo), record)
     return 0
 
 
@@ -216,31 +240,40 @@ def _asked(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def _square(args: argparse.Namespace, photo: np.ndarray) -> np.ndarray:
+    """Corners of the square that `face_cutter` cut out of a photo, float [4, 2]."""
+    from facecond.data.alignment import central_corners, face_square
+    from facecond.data.face_finder import load_finder
+    from facecond.evaluation.photo import choose_face
+
+    if args.aligned_already:
+        return central_corners(*photo.shape[:2])
+    faces = load_finder(args.detector).find(photo)
+    return face_square(choose_face(faces, args.face, args.photo).landmarks)
+
+
 def _write(
-    args: argparse.Namespace,
-    pipeline: Any,
+    folder: Path,
     edited: EditedFace,
-    asked: dict[str, Any],
-    solved: dict[str, Any],
+    photo: np.ndarray,
+    square: np.ndarray,
+    record: dict[str, Any],
 ) -> None:
     """Write the pictures and the record, and say what was lost and kept."""
     import numpy as np
-    from PIL import Image
 
+    from facecond.data.alignment import paste_change
     from facecond.data.masks import mask_png
-    from facecond.face_files.edit_record import edit_record
+    from facecond.data.writing import encode_png
+    from facecond.editing.regions import EDGE
     from facecond.face_files.record import face_png
     from facecond.figures import image_grid
     from facecond.storage import atomic_file, make_folder, write_json
 
-    out = make_folder(args.out)
-    record = edit_record(pipeline, args.model, edited, asked, solved) | {"file": "edited.png"}
-    for name, content in (
-        ("edited.png", face_png(edited.image, record)),
-        ("mask.png", mask_png(edited.layout)),
-    ):
-        with atomic_file(out / name) as temporary:
-            temporary.write_bytes(content)
+    out = make_folder(folder)
+    change = edited.image.astype(np.float32) - edited.photo
+    in_photo = {"file": IN_PHOTO, "size": photo.shape[1::-1], "square": square.tolist()}
+    record = record | {"file": "edited.png", "in_photo": in_photo}
     shown = {
         "photo": edited.photo,
         "edited": edited.image,
@@ -249,14 +282,24 @@ def _write(
         "its layout": edited.layout,
         "drawn under": edited.drawn_layout,
     }
-    scale = max(1, 192 // pipeline.image_size)
+    scale = max(1, 192 // len(edited.image))
     sheet = image_grid([list(shown.values())], column_labels=list(shown), scale=scale)
-    for name, picture in (("original.png", Image.fromarray(edited.photo)), ("sheet.png", sheet)):
+    # What shows the new face says how it was made.
+    pictures = {
+        "edited.png": edited.image,
+        IN_PHOTO: paste_change(photo, change, square, EDGE),
+        "sheet.png": np.array(sheet),
+    }
+    files = {name: face_png(one, record | {"file": name}) for name, one in pictures.items()}
+    files |= {"mask.png": mask_png(edited.layout), "original.png": encode_png(edited.photo)}
+    for name, content in files.items():
         with atomic_file(out / name) as temporary:
-            picture.save(temporary, "PNG")
+            temporary.write_bytes(content)
     write_json(out / "edit.json", record)
     errors = edited.errors
-    print(f"{out}: edited.png beside original.png, mask.png, sheet.png and edit.json")
+    print(
+        f"{out}: edited.png and {IN_PHOTO} beside original.png, mask.png, sheet.png and edit.json"
+    )
     print(
         f"there and back: {_decibels(errors.reconstruction.psnr)} from the photo (the first stage "
         f"alone {_decibels(errors.first_stage.psnr)}, the inversion alone "

@@ -15,10 +15,11 @@ import torch
 from PIL import Image
 
 from facecond.cli import main
-from facecond.data.alignment import Landmarks
+from facecond.data.alignment import Landmarks, cut_square, face_square
 from facecond.data.face_finder import FoundFace
 from facecond.data.masks import mask_png, read_mask
 from facecond.data.rendered import render
+from facecond.evaluation.photo import central_square
 from facecond.labels import MASK_CLASSES
 from facecond.metrics.attribute_calibration import calibrate
 from facecond.models.judges import AttributeClassifier, FaceParser
@@ -78,12 +79,15 @@ def test_an_edit_with_its_record(
     assert edit(model, crop, out, *words, "--strength", "0.5") == 0
     said = capsys.readouterr().out
     assert "there and back: " in said and "largest difference there 0 grey levels" in said
-    names = {"edited.png", "original.png", "mask.png", "sheet.png", "edit.json"}
+    names = {"edited.png", "in_photo.png", "original.png", "mask.png", "sheet.png", "edit.json"}
     assert {path.name for path in out.iterdir()} == names
     record = json.loads((out / "edit.json").read_text())
     with Image.open(out / "edited.png") as picture:
         assert json.loads(picture.text["facecond"]) == record
         new = np.array(picture)
+    for name in ("in_photo.png", "sheet.png"):
+        with Image.open(out / name) as picture:
+            assert json.loads(picture.text["facecond"]) == record | {"file": name}
     with Image.open(out / "original.png") as picture:
         old = np.array(picture)
     assert new.shape == old.shape == (32, 32, 3)
@@ -107,6 +111,58 @@ def test_an_edit_with_its_record(
     np.testing.assert_array_equal(np.array(Image.open(tmp_path / "again" / "edited.png")), new)
     assert main(["reproduce", str(out / "edited.png")]) == 2
     assert "it is an edited photo" in capsys.readouterr().err
+
+
+def test_what_changed_is_in_the_whole_photo_too(
+    model: Path, crop: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    noise[60:188, 90:218] = np.array(Image.open(crop["photo"]))
+    tag = Image.Exif()
+    tag[0x0112] = 6  # shown turned by a quarter
+    Image.fromarray(noise).rotate(90, expand=True).save(tmp_path / "photo.png", exif=tag)
+    points = np.array([(130, 115), (178, 115), (137, 160), (171, 160)], float)
+    face = FoundFace((90.0, 60.0, 128.0, 128.0), Landmarks(*points), 0.9)
+    finder = type("Finder", (), {"find": lambda self, photo: [face]})
+    monkeypatch.setattr("facecond.data.face_finder.load_finder", lambda _: finder())
+    words = ["edit", str(tmp_path / "photo.png"), "--detector", "yunet", "--model", str(model)]
+    words += ["--steps", "2", "--set", "Blond_Hair", "--region", "hair"]
+    assert main([*words, "--mask", str(crop["mask"]), "--out", str(tmp_path / "a")]) == 0
+    in_photo = np.array(Image.open(tmp_path / "a" / "in_photo.png"))
+    edited, original = (
+        np.array(Image.open(tmp_path / "a" / f"{name}.png")) for name in ("edited", "original")
+    )
+    told = json.loads((tmp_path / "a" / "edit.json").read_text())["in_photo"]
+    square = face_square(face.landmarks)
+    assert told == {"file": "in_photo.png", "size": [400, 300], "square": square.tolist()}
+    untouched = (cut_square(in_photo, square, 32) == original).all(-1)
+    assert in_photo.shape == noise.shape and (in_photo != noise).any()
+    changed = np.argwhere((in_photo != noise).any(-1))
+    box = square.min(0)[::-1], square.max(0)[::-1]
+    assert (changed >= np.floor(box[0])).all() and (changed <= np.ceil(box[1])).all()
+    assert untouched[(edited == original).all(-1)].mean() > 0.8
+    assert not untouched.all()
+
+
+def test_an_aligned_photo_of_any_shape_has_the_change_at_its_own_size(
+    model: Path, crop: dict[str, Path], tmp_path: Path
+) -> None:
+    wide = np.random.default_rng(1).integers(0, 256, (128, 200, 3), dtype=np.uint8)
+    wide[:, 36:164] = np.array(Image.open(crop["photo"]))
+    Image.fromarray(wide).save(tmp_path / "wide.png")
+    words = ["--set", "-Young", "--region", "all", "--window", "mask=0.3:1"]
+    assert edit(model, {"photo": tmp_path / "wide.png"}, tmp_path / "a", *words) == 0
+    in_photo = np.array(Image.open(tmp_path / "a" / "in_photo.png"))
+    edited = np.array(Image.open(tmp_path / "a" / "edited.png")).astype(int)
+    np.testing.assert_array_equal(in_photo[:, :36], wide[:, :36])
+    np.testing.assert_array_equal(in_photo[:, 164:], wide[:, 164:])
+    again = central_square(in_photo, 32)
+    original = np.array(Image.open(tmp_path / "a" / "original.png")).astype(int)
+    middle = slice(4, 28)  # away from the soft edges at both sides
+    error = np.abs(again - edited)[:, middle].mean()
+    assert error < np.abs(original - edited)[:, middle].mean() / 4
+    record = json.loads((tmp_path / "a" / "edit.json").read_text())
+    assert record["routing"].endswith(", mask 0.3:1") and "routing_table" in record
 
 
 def test_layout_and_attributes_that_judges_read(
@@ -209,6 +265,8 @@ def test_judges_of_drawings_are_refused_for_photos(
         (["--set", "Smiling", "--mask", "{mask}", "--attributes", "Smiling"], "already"),
         (["--set", "Smiling", "--mask", "{mask}", "--guidance", "masks=2"], "Did you mean 'mask'"),
         (["--set", "Smiling", "--mask", "{mask}", "--routing", "fine_corse"], "fine_coarse"),
+        (["--set", "Smiling", "--mask", "{mask}", "--window", "mask=1:0"], "must be LO:HI"),
+        (["--set", "Smiling", "--mask", "{mask}", "--window", "maks=0:0.5"], "Did you mean 'mask'"),
         (["--set", "Smiling", "--mask", "{mask}", "--face", "1"], "no faces are looked for"),
         (["--set", "Smiling", "--mask", "{mask}", "--out", "{mask}"], "is a file, not a folder"),
     ],

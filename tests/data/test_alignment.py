@@ -6,7 +6,14 @@ import cv2
 import numpy as np
 import pytest
 
-from facecond.data.alignment import Landmarks, cut_square, face_square, square_to_crop
+from facecond.data.alignment import (
+    Landmarks,
+    central_corners,
+    cut_square,
+    face_square,
+    paste_change,
+    square_to_crop,
+)
 
 
 def face(*points: tuple[float, float]) -> Landmarks:
@@ -79,3 +86,63 @@ def test_outside_is_the_mirror_image() -> None:
 def test_a_face_without_extent_is_refused() -> None:
     with pytest.raises(ValueError, match="coincide"):
         face_square(face((1, 1), (1, 1), (1, 1), (1, 1)))
+
+
+def smooth_change(size: int) -> np.ndarray:
+    """Grey levels that rise and fall in the middle of a crop, float32 [size, size, 3]."""
+    ramp = np.sin(np.linspace(0, np.pi, size // 2)) ** 2
+    change = np.zeros((size, size, 3), np.float32)
+    change[size // 4 : 3 * size // 4, size // 4 : 3 * size // 4, 0] = 60 * np.outer(ramp, ramp)
+    return change
+
+
+@pytest.mark.parametrize("scale", [0.7, 1.0, 2.5], ids=["shrunk", "as it was", "enlarged"])
+def test_a_change_comes_back_where_its_crop_was_cut(scale: float) -> None:
+    turn = cv2.getRotationMatrix2D((0, 0), 27.0, scale)
+    turn[:, 2] += (150, 130)
+    square = face_square(UPRIGHT.moved(turn))
+    picture = np.full((260, 300, 3), 90, np.uint8)
+    change = smooth_change(80)
+    pasted = paste_change(picture, change, square, 0.05)
+    again = cut_square(pasted, square, 80) - cut_square(picture, square, 80).astype(np.float32)
+    assert np.abs(again - change).max() < 3 and again.max() > 50
+
+
+def test_a_change_leaves_everything_else_bit_for_bit() -> None:
+    picture = np.random.default_rng(3).integers(0, 256, (200, 230, 3), dtype=np.uint8)
+    turn = cv2.getRotationMatrix2D((0, 0), -15.0, 1.2)
+    turn[:, 2] += (110, 100)
+    square = face_square(UPRIGHT.moved(turn))
+    change = smooth_change(32)
+    pasted = paste_change(picture, change, square, 0.05)
+    reached = cv2.dilate(change.any(-1).astype(np.uint8), np.ones((5, 5), np.uint8))
+    flags = cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR
+    there = cv2.warpAffine(reached, square_to_crop(square, 32), (230, 200), flags=flags) > 0
+    there = cv2.dilate(there.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0  # half a pixel
+    assert 0 < there.mean() < 0.5 and (pasted != picture)[there].any()
+    np.testing.assert_array_equal(pasted[~there], picture[~there])
+    np.testing.assert_array_equal(pasted[..., 1:], picture[..., 1:])
+    np.testing.assert_array_equal(paste_change(picture, 0 * change, square, 0.05), picture)
+
+
+def test_the_whole_of_an_aligned_picture_is_changed_as_it_is() -> None:
+    picture = np.random.default_rng(4).integers(50, 200, (16, 16, 3), dtype=np.uint8)
+    change = np.random.default_rng(5).integers(-50, 50, (16, 16, 3)).astype(np.float32)
+    pasted = paste_change(picture, change, central_corners(16, 16), 0.05)
+    np.testing.assert_array_equal(pasted, picture + change)
+
+
+def test_a_change_ends_softly_where_the_square_ends_within_the_picture() -> None:
+    picture = np.full((40, 100, 3), 100, np.uint8)
+    change = np.full((20, 20, 3), 80, np.float32)
+    pasted = paste_change(picture, change, central_corners(40, 100), 0.1)[..., 0].astype(int)
+    assert (pasted[:, 36:64] == 180).all()  # to the upper and lower edge, which are the picture's
+    assert (pasted[:, :30] == 100).all() and (pasted[:, 70:] == 100).all()
+    assert (np.abs(np.diff(pasted, axis=1)) < 40).all() and (pasted == pasted[:1]).all()
+
+
+def test_a_square_beside_the_picture_changes_nothing() -> None:
+    picture = np.zeros((8, 8, 3), np.uint8)
+    change = np.full((4, 4, 3), 9, np.float32)
+    beside = central_corners(8, 8) + (0, 30)
+    np.testing.assert_array_equal(paste_change(picture, change, beside, 0.05), picture)

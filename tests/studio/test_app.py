@@ -159,5 +159,7 @@ def test_a_server_that_does_not_start_is_said_in_words(
         raise said
 
     monkeypatch.setattr(blocks, "launch", fails)
-    with pytest.raises(UserError, match=r"h:1: the server does not start \(no way to .*\w \.\.\.\)"):
+    with pytest.raises(
+        UserError, match=r"h:1: the server does not start \(no way to .*\w \.\.\.\)"
+    ):
         app.start(blocks, "h", 1)
