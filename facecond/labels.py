@@ -78,6 +78,10 @@ PALETTE: np.ndarray = np.array(
 
 ANYTHING_COLOUR: tuple[int, int, int] = (150, 152, 158)
 
+LARGEST_SCALE = 100.0
+"""Greatest scale of guidance that is taken as text: far beyond any of use, far below those whose
+pictures are no longer finite."""
+
 LABEL_ORDERS: dict[str, tuple[str, ...]] = {
     "celebamask": MASK_CLASSES,
     "bisenet": (
@@ -120,7 +124,8 @@ def parse_attributes(text: str) -> np.ndarray:
 
 
 def parse_emphasis(text: str) -> tuple[np.ndarray, dict[str, float]]:
-    """`"Smiling=1.5,-Eyeglasses"` -> int8 [40] as `parse_attributes`, and a scale by name."""
+    """`"Smiling=1.5,-Eyeglasses"` -> int8 [40] as `parse_attributes`, and a scale from 0 to
+    `LARGEST_SCALE` by name."""
     values = np.full(len(ATTRIBUTES), UNSPECIFIED, np.int8)
     emphasis: dict[str, float] = {}
     for word in (part.strip() for part in text.split(",")):
@@ -141,9 +146,10 @@ def _emphasis(text: str, name: str) -> float:
         scale = float(text)
     except ValueError:
         scale = math.nan
-    if not 0 <= scale < math.inf:
+    if not 0 <= scale <= LARGEST_SCALE:
         what = f"'{text}' is no scale of '{name}'"
-        raise UserError(what, "attributes", f"Write {name}=1.5: a number from 0 up.")
+        fix = f"Write {name}=1.5: a number from 0 to {LARGEST_SCALE:g}."
+        raise UserError(what, "attributes", fix)
     return scale
 
 

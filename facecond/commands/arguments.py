@@ -6,6 +6,7 @@ import argparse
 import math
 
 from facecond.boxed import NAME as BOXED
+from facecond.labels import LARGEST_SCALE
 
 
 def model_argument(parser: argparse.ArgumentParser) -> None:
@@ -77,7 +78,8 @@ def share_of_one(text: str) -> float:
 
 
 def source_scales(text: str) -> dict[str, float]:
-    """`"mask=2,attributes=3"` -> `{"mask": 2.0, "attributes": 3.0}`: finite scales from 0 up.
+    """`"mask=2,attributes=3"` -> `{"mask": 2.0, "attributes": 3.0}`: scales from 0 to
+    `LARGEST_SCALE`.
 
     Which sources there are is the model's to say, so their names are checked where it is loaded.
     """
@@ -93,6 +95,10 @@ def source_scales(text: str) -> dict[str, float]:
         scales[name] = _number(value)
         if scales[name] < 0:
             raise argparse.ArgumentTypeError(f"'{name}' must be 0 or above, not '{value}'")
+        if scales[name] > LARGEST_SCALE:
+            raise argparse.ArgumentTypeError(
+                f"'{name}' must be up to {LARGEST_SCALE:g}, not '{value}'"
+            )
     return scales
 
 
@@ -122,8 +128,8 @@ def tau_windows(text: str) -> dict[str, tuple[float, float]]:
 
 
 def weaker_model(text: str) -> tuple[str, float]:
-    """`"DIR:1.5"` -> (`"DIR"`, 1.5), a scale from 1 up: below, it would lead towards the model.
-    Without a scale it is 2."""
+    """`"DIR:1.5"` -> (`"DIR"`, 1.5), a scale from 1 (below, it would lead towards the model) to
+    `LARGEST_SCALE`. Without a scale it is 2."""
     path, colon, scale = text.rpartition(":")
     try:
         value = _number(scale) if colon else None
@@ -133,6 +139,10 @@ def weaker_model(text: str) -> tuple[str, float]:
         return text, 2.0
     if value < 1:
         raise argparse.ArgumentTypeError(f"its scale must be 1 or above, not '{scale}'")
+    if value > LARGEST_SCALE:
+        raise argparse.ArgumentTypeError(
+            f"its scale must be up to {LARGEST_SCALE:g}, not '{scale}'"
+        )
     return path, value
 
 

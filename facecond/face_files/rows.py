@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import re
@@ -12,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from facecond.data.masks import read_mask
-from facecond.errors import UserError, nearest
+from facecond.errors import UserError, nearest, quoted
 from facecond.face_files.drawing import FaceRequest
-from facecond.labels import ANYTHING, check_exclusive, parse_emphasis
+from facecond.labels import ANYTHING, LARGEST_SCALE, check_exclusive, parse_emphasis
 from facecond.sampling.guided import WEAKER
 
 COLUMNS = ("name", "attributes", "mask", "seed", "guidance")
@@ -35,11 +36,12 @@ def read_rows(
     | attributes | all open | `Smiling=1.5,-Eyeglasses` |
     | mask | open | label mask, its path from the folder of the rows |
     | seed | `first_seed` + number of the row | |
-    | guidance | `guidance` | `mask=2,attributes=3`: scales in place of these |
+    | guidance | `guidance` | `mask=2,attributes=3`: scales in place of these, but for `weaker` |
 
     Args:
         size: of the masks, in pixels.
-        guidance: scales of the rows that have none.
+        guidance: scales of the rows that have none; that of `weaker`, the job's model, is one of
+            every row that does not name another.
         parts: what a scale may be given for.
 
     Raises:
@@ -93,7 +95,10 @@ def _request(
     check_exclusive(attributes)
     if given["mask"] not in masks:
         masks[given["mask"]] = read_mask(folder / given["mask"], size)
-    scales = read_scales(given["guidance"], parts) if given["guidance"] else guidance
+    scales = dict(guidance)
+    if given["guidance"]:  # the job draws with the weaker model whatever the row says
+        weaker = {part: scale for part, scale in guidance.items() if part == WEAKER}
+        scales = weaker | read_scales(given["guidance"], parts)
     return FaceRequest(
         name,
         _seed(row.get("seed"), first_seed + index),
@@ -105,7 +110,8 @@ def _request(
 
 
 def read_scales(text: str, parts: tuple[str, ...]) -> dict[str, float]:
-    """`"mask=2,attributes=3"` -> scales of known parts, from 0 up; of a weaker model from 1 up."""
+    """`"mask=2,attributes=3"` -> scales of known parts, from 0 (of a weaker model from 1) to
+    `LARGEST_SCALE`."""
     scales: dict[str, float] = {}
     for word in text.split(","):
         part, _, value = (piece.strip() for piece in word.partition("="))
@@ -118,8 +124,8 @@ def read_scales(text: str, parts: tuple[str, ...]) -> dict[str, float]:
         except ValueError:
             scales[part] = -1.0
         lowest = 1 if part == WEAKER else 0
-        if not lowest <= scales[part] < float("inf"):
-            fix = f"Write {part}=2: a number from {lowest} up."
+        if not lowest <= scales[part] <= LARGEST_SCALE:
+            fix = f"Write {part}=2: a number from {lowest} to {LARGEST_SCALE:g}."
             raise UserError(f"'{value}' is no scale of '{part}'", "guidance", fix)
     return scales
 
@@ -128,9 +134,10 @@ def _seed(value: Any, default: int) -> int:
     if value is None or str(value).strip() == "":
         return default
     text = str(value).strip()
-    if not text.isdecimal():
-        raise UserError(f"'{text}' is no seed", "seed", "Use a whole number from 0 up.")
-    return int(text)
+    if text.isdecimal():
+        with contextlib.suppress(ValueError):  # more digits than Python reads
+            return int(text)
+    raise UserError(f"{quoted(text)} is no seed", "seed", "Use a whole number from 0 up.")
 
 
 def _csv(path: Path) -> Iterator[dict[str, Any]]:

@@ -38,6 +38,7 @@ from facecond.commands.arguments import (
         (share_of_one, "1", 1.0),
         (override, "a.b=c=d", "a.b=c=d"),
         (source_scales, "mask=2, attributes=0.5", {"mask": 2.0, "attributes": 0.5}),
+        (source_scales, "mask=100,attributes=0", {"mask": 100.0, "attributes": 0.0}),
     ],
 )
 def test_the_edge_of_the_range_is_inside(
@@ -69,6 +70,7 @@ def test_the_edge_of_the_range_is_inside(
         (source_scales, "mask=1,mask=2", "'mask' twice"),
         (source_scales, "mask=-1", "0 or above"),
         (source_scales, "mask=two", "finite number"),
+        (source_scales, "mask=2,attributes=1e30", "'attributes' must be up to 100, not '1e30'"),
     ],
 )
 def test_what_is_out_of_range_is_named(read: Callable[[str], Any], text: str, reason: str) -> None:
@@ -108,3 +110,5 @@ def test_a_weaker_model_with_its_scale() -> None:
     for scale in ("0", "0.99"):  # below 1 it would lead towards the weaker model
         with pytest.raises(argparse.ArgumentTypeError, match="1 or above"):
             weaker_model(f"model:{scale}")
+    with pytest.raises(argparse.ArgumentTypeError, match="up to 100, not '1e9'"):
+        weaker_model("model:1e9")

@@ -47,6 +47,16 @@ def test_csv_and_json_lines_say_the_same(tmp_path: Path) -> None:
         assert (second.mask == 255).all() and second.guidance == {"mask": 2.0}
 
 
+def test_the_weaker_model_of_the_job_is_every_rows(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text(HEAD + 'a,,,,mask=3\nb,,,,"mask=3,weaker=1.2"\nc,,,,\n')
+    found = read_rows(path, 32, 0, {"attributes": 2.0, "weaker": 1.5}, (*GUIDED, WEAKER))
+    assert [one.guidance for one in found] == [
+        {"mask": 3.0, "weaker": 1.5}, {"mask": 3.0, "weaker": 1.2},
+        {"attributes": 2.0, "weaker": 1.5},
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -63,7 +73,11 @@ def test_csv_and_json_lines_say_the_same(tmp_path: Path) -> None:
         (HEAD + "a,,,,masks=2\n", "Did you mean 'mask'"),
         (HEAD + "a,,,,mask=-2\n", "no scale of 'mask'"),
         (HEAD + 'a,,,,"mask=2,mask=3"\n', "row 1: guidance: 'mask' is named twice"),
-        (HEAD + "a,,,,weaker=0\n", "no scale of 'weaker'.*from 1 up"),
+        (HEAD + "a,,,,weaker=0\n", "no scale of 'weaker'.*from 1 to 100"),
+        (HEAD + "a,,,,mask=1e30\n", "'1e30' is no scale of 'mask'.*from 0 to 100"),
+        (HEAD + "a,,,,mask=nan\n", "'nan' is no scale of 'mask'"),
+        (HEAD + "a,Smiling=101,,,\n", "row 1: attributes: '101' is no scale.*from 0 to 100"),
+        (HEAD + f"a,,,{'9' * 5000},\n", r"row 1: seed: '9{1,40}\.\.\.9{1,40}' is no seed"),
         (HEAD + 'a,"Bald,Bangs,Blond_Hair",,,\n', "row 1: attributes: Blond_Hair and Bald exclude"),
         (HEAD + "a,Smiling,Male,,,\n", "row 1: it has more cells"),
         ("name,attributes,\na,Smiling,\n", "column 3 of its heading has no name.*comma"),
