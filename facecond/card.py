@@ -134,9 +134,12 @@ Not for identifying, profiling or imitating persons, nor for deciding anything a
 
 ## Ethics
 
-Synthetic faces can deceive. facecond writes into every picture that it is synthetic, by which
-model and from which conditions; leave that in place, and say so where the faces are shown. A
-reference face is a person's: ask before you use it.
+Synthetic faces can deceive. `facecond sample` and the studio write into the file of each face that
+it is synthetic, by which model and from which conditions; `facecond edit` writes into the edited
+photo what was changed. The contact sheet of `sample`, the grids, strips and GIFs of `explore`, and
+the pictures that Python gives as `output_type="pil"` say that they are synthetic. MP4 films, arrays
+and pages carry no mark, and many programs drop it: leave it in place, and say so where the faces
+are shown. A reference face is a person's: ask before you use it.
 """
 
 

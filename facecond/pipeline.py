@@ -31,7 +31,7 @@ from facecond.models.first_stage import FirstStage
 from facecond.models.routing import Routing, named_routing, narrowed
 from facecond.models.unet import FaceUNet
 from facecond.sampling import few_step
-from facecond.sampling.checksums import write_checksums
+from facecond.sampling.checksums import check_weights, write_checksums
 from facecond.sampling.conditions import read_batch
 from facecond.sampling.guided import Guided, Interval, make_guided
 from facecond.sampling.inputs import (
@@ -46,6 +46,7 @@ from facecond.sampling.inputs import (
 )
 from facecond.sampling.loading import loaded
 from facecond.sampling.outputs import as_output, check_output_type, to_uint8
+from facecond.sampling.papers import Papers
 from facecond.sampling.passes import GUIDED, Blend
 from facecond.seeding import torch_generator
 
@@ -80,6 +81,7 @@ class FacePipeline(DiffusionPipeline):
     _optional_components: ClassVar[list[str]] = ["evidence_encoder"]
     _callback_tensor_inputs: ClassVar[list[str]] = ["latents"]
     model_cpu_offload_seq = "evidence_encoder->condition_encoder->unet->first_stage"
+    _papers = Papers()
 
     def __init__(
         self,
@@ -203,8 +205,8 @@ class FacePipeline(DiffusionPipeline):
             weaker: a worse model of the same latents to lead away from; its scale in `guidance` has
                 the name `weaker`. Of references it takes what it was itself taught to.
             blend: other conditions that the tokens are led towards, a share of the way.
-            output_type: `np` (uint8 [B, H, W, 3]), `pil` (a list), `pt` (float [B, 3, H, W] in
-                [0, 1]) or `latent`.
+            output_type: `np` (uint8 [B, H, W, 3]), `pil` (a list, marked as synthetic), `pt`
+                (float [B, 3, H, W] in [0, 1]) or `latent`.
             return_dict: False returns (images, strange).
 
         Raises:
@@ -271,10 +273,30 @@ class FacePipeline(DiffusionPipeline):
             return images, given.taken.strange
         return FacePipelineOutput(images=images, strange=given.taken.strange)
 
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | os.PathLike[str], **options: Any
+    ) -> FacePipeline:
+        """As diffusers does it; weights of a local folder are compared with their checksums first,
+        where it has some (but for parts that are given), and its card is kept for saving again.
+
+        Raises:
+            UserError: weights that are missing or not those that were saved.
+        """
+        folder = Path(pretrained_model_name_or_path)
+        if folder.is_dir():
+            check_weights(folder, without=options)
+        made: FacePipeline = super().from_pretrained(pretrained_model_name_or_path, **options)
+        if folder.is_dir():
+            made._papers = Papers.of(folder)
+        return made
+
     def save_pretrained(self, save_directory: str | os.PathLike[str], **options: Any) -> None:
-        """As diffusers does it, with checksums of the weights beside them."""
+        """As diffusers does it, with checksums of the weights beside them; a model that was loaded
+        takes its card and its provenance along (write others where you changed its weights)."""
         super().save_pretrained(save_directory, **options)
         write_checksums(Path(save_directory))
+        self._papers.write(Path(save_directory))
 
     @property
     def interrupt(self) -> bool:

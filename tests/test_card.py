@@ -53,3 +53,10 @@ def test_a_card_without_a_place_for_scores_is_named(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("# mine\n")
     with pytest.raises(UserError, match=r"README\.md"):
         card_of(tmp_path)
+
+
+def test_the_card_says_which_files_carry_a_mark() -> None:
+    ethics = model_card(source="rendered", **FACTS).split("## Ethics")[1]
+    for told in ("facecond sample", "facecond edit", "explore", "pil", "MP4", "no mark"):
+        assert told in ethics
+    assert "every picture" not in ethics

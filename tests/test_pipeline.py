@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from facecond import pipeline as pipelines
@@ -18,6 +19,7 @@ from facecond.diffusion.objective import Objective
 from facecond.diffusion.paths import alpha_sigma, t_of_timestep
 from facecond.diffusion.schedulers import scheduler
 from facecond.errors import UserError
+from facecond.labels import parse_attributes
 from facecond.models.evidence import EvidenceEncoder
 from facecond.models.reference import Reference
 from facecond.models.routing import Routing, parse_rules
@@ -607,6 +609,39 @@ def test_a_loaded_pipeline_saves_again(pipeline: FacePipeline, tmp_path: Path) -
         for n in ("first", "second")
     ]
     assert files[0] == files[1]
+
+
+def test_the_card_and_the_provenance_go_along(pipeline: FacePipeline, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    pipeline.save_pretrained(first)
+    (first / "README.md").write_text("# Mine, ä\n", "utf-8")
+    (first / "provenance.json").write_text('{"steps": 4}\n')
+    loaded = FacePipeline.from_pretrained(first)
+    loaded.save_pretrained(second)
+    load_pipeline(second).save_pretrained(tmp_path / "third")
+    for name in ("README.md", "provenance.json"):
+        assert (tmp_path / "third" / name).read_bytes() == (first / name).read_bytes()
+    (first / "README.md").write_text("# Scored since\n")
+    loaded.save_pretrained(first)
+    assert (first / "README.md").read_text() == "# Scored since\n"
+
+
+def test_pictures_say_that_they_are_synthetic(pipeline: FacePipeline, tmp_path: Path) -> None:
+    drawn = pipeline(seeds=[0, 1], output_type="pil").images
+    assert "synthetic" in drawn[1].info["Description"]
+    drawn[1].save(tmp_path / "face.png")
+    with Image.open(tmp_path / "face.png") as saved:
+        assert "synthetic face" in saved.info["Description"]
+        assert "facecond" in saved.info["Software"]
+        assert np.array_equal(np.asarray(saved), pipeline(seeds=[0, 1]).images[1])
+
+
+def test_names_that_exclude_each_other_are_refused(pipeline: FacePipeline) -> None:
+    for named in ("Black_Hair,Blond_Hair", {"Black_Hair": True, "Blond_Hair": True}):
+        with pytest.raises(UserError, match="Black_Hair and Blond_Hair exclude each other"):
+            pipeline(named, seeds=[0])
+    both = np.maximum(*(parse_attributes(name) for name in ("Black_Hair", "Blond_Hair")))
+    assert pipeline(both, seeds=[0]).images.shape == (1, SIZE, SIZE, 3)
 
 
 @pytest.mark.usefixtures("in_float32")

@@ -18,6 +18,7 @@ from facecond.evaluation.generation import Arrays
 from facecond.evaluation.verdicts import judge_features, judge_images
 from facecond.models.pixels import pictures_to_network
 from facecond.pipeline import to_uint8
+from facecond.sampling.marks import ORIGIN, png_text
 from facecond.seeding import numpy_generator
 
 REFERENCE_LIMIT = 4096
@@ -129,4 +130,4 @@ def _compare(context: Context, images: np.ndarray, part: slice) -> Arrays:
 
 def _save(images: np.ndarray, names: list[str], out: Path) -> None:
     for name, image in zip(names, images, strict=True):
-        Image.fromarray(image).save(out / f"{name}.png")
+        Image.fromarray(image).save(out / f"{name}.png", pnginfo=png_text(ORIGIN))

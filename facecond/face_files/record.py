@@ -20,17 +20,15 @@ from facecond.devices import machine
 from facecond.errors import UserError
 from facecond.labels import ANYTHING, ATTRIBUTES, format_attributes
 from facecond.provenance import versions
+from facecond.sampling.marks import MARK_SCHEMA, ORIGIN, TEXT_FIELD
 from facecond.storage import hash_of
 
 if TYPE_CHECKING:
     from facecond.pipeline import FacePipeline
 
-TEXT_FIELD = "facecond"
-"""Text field of the PNG that holds the record as JSON."""
 SCHEMA = "facecond.face/1"
 EDIT_SCHEMA = "facecond.edit/1"
 """Of an edited photo (`edit_record`)."""
-ORIGIN = "synthetic face, drawn by facecond"
 REQUEST = (
     "seed", "attribute_values", "mask_sha256", "model_hash", "guidance", "guidance_interval",
     "guidance_rescale", "weaker_hash", "scheduler", "scheduler_hash", "steps", "routing_hash",
@@ -195,6 +193,9 @@ def read_face(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
     if record is not None and schema == EDIT_SCHEMA:
         fix = "Run `facecond edit` again as its record says."
         raise UserError("it is an edited photo, and its file does not hold the photo", path, fix)
+    if record is not None and schema == MARK_SCHEMA:
+        fix = "Name a face that `facecond sample` or the studio wrote."
+        raise UserError("it does not say how it was made, only that it is synthetic", path, fix)
     if record is None or schema != SCHEMA:
         told = "of another version" if schema else "damaged, or of an earlier version"
         raise UserError(f"what it says of its making is {told}", path, f"It must be {SCHEMA}.")

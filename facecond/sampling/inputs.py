@@ -22,6 +22,7 @@ from facecond.labels import (
     PRESENT,
     UNSPECIFIED,
     attribute_index,
+    check_exclusive,
     parse_emphasis,
 )
 from facecond.models.reference import Reference
@@ -37,18 +38,22 @@ References = Reference | np.ndarray | Sequence[Reference | np.ndarray]
 def read_attributes(
     attributes: Attributes | None,
 ) -> tuple[np.ndarray | Tensor, dict[str, Scale]]:
-    """Attributes in any form -> values [40] or [B, 40], and the emphasis by attribute.
+    """Attributes in any form -> values [40] or [B, 40], and the emphasis by attribute. Those that
+    exclude each other are refused where they are named; numbers may be those of data.
 
     Raises:
-        UserError: an unknown name, with the nearest; a value that is none.
+        UserError: an unknown name, with the nearest; a value that is none; a contradiction.
     """
     if attributes is None:
         return np.full(len(ATTRIBUTES), UNSPECIFIED, np.int8), {}
     if isinstance(attributes, str):
         values, emphasis = parse_emphasis(attributes)
+        check_exclusive(values)
         return values, dict(emphasis)
     if isinstance(attributes, Mapping):
-        return _of_names(attributes), {}
+        values = _of_names(attributes)
+        check_exclusive(values)
+        return values, {}
     worded = not isinstance(attributes, Tensor | np.ndarray) and len(attributes) > 0
     if worded and all(isinstance(one, str | Mapping) for one in attributes):
         read = [read_attributes(one) for one in attributes]

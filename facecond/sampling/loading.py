@@ -12,7 +12,7 @@ from diffusers.utils import logging
 
 from facecond.boxed import NAME, model_folder
 from facecond.errors import UserError, reason
-from facecond.sampling.checksums import check_weights
+from facecond.sampling.checksums import require_checksums
 
 
 @contextmanager
@@ -36,7 +36,8 @@ def loaded(kind: Any, model: str | Path) -> Any:
         raise UserError(
             "not a model folder (no model_index.json)", path, "Name what `facecond train` wrote."
         )
-    check_weights(path, required=str(model) == NAME)
+    if str(model) == NAME:
+        require_checksums(path)  # `from_pretrained` compares those that there are
     try:
         with _quiet():
             pipeline = kind.from_pretrained(str(path), local_files_only=True)

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from facecond.errors import UserError, nearest
+from facecond.sampling.marks import MarkedImage
 
 OUTPUT_TYPES = ("np", "pil", "pt", "latent")
-"""uint8 [B, H, W, 3]; a list of PIL pictures; float [B, 3, H, W] in [0, 1]; latents [B, C, h, w],
-not decoded."""
+"""uint8 [B, H, W, 3]; a list of PIL pictures, marked as synthetic; float [B, 3, H, W] in [0, 1];
+latents [B, C, h, w], not decoded."""
 
 
 def check_output_type(output_type: str) -> None:
@@ -28,7 +28,7 @@ def as_output(images: Tensor, output_type: str) -> Any:
     if output_type == "pt":
         return (images.float() / 2 + 0.5).clamp(0, 1)
     pixels = to_uint8(images)
-    return pixels if output_type == "np" else [Image.fromarray(picture) for picture in pixels]
+    return pixels if output_type == "np" else [MarkedImage.of(picture) for picture in pixels]
 
 
 def to_uint8(images: Tensor) -> np.ndarray:

@@ -120,8 +120,9 @@ def test_samples_are_kept_on_request(
     assert found.samples.shape == (5, side, side, 3) and found.parsed.shape == (5, side, side)
     files = {path.stem for path in (tmp_path / "images").iterdir()}
     assert files == {faces.names[i] for i in found.indices}
-    first = np.array(Image.open(tmp_path / "images" / f"{faces.names[found.indices[0]]}.png"))
-    assert (first == found.samples[0]).all()
+    first = Image.open(tmp_path / "images" / f"{faces.names[found.indices[0]]}.png")
+    assert (np.array(first) == found.samples[0]).all()
+    assert "synthetic face" in first.info["Description"]
 
 
 def test_another_size_is_a_user_error(world: Any, faces: PreparedFolder, judges: Judges) -> None:

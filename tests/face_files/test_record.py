@@ -57,6 +57,7 @@ def test_a_mask_that_is_no_text_of_bytes_is_refused(made: Any) -> None:
         (None, "does not say how it was made"),
         ("{", "damaged, or of an earlier version"),
         (json.dumps({"seed": 7}), "earlier version"),
+        (json.dumps({"schema": "facecond.mark/1"}), "only that it is synthetic"),
         (json.dumps({"schema": "facecond.face/9"}), rf"of another version.*{SCHEMA}"),
     ],
 )

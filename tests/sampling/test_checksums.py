@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from facecond.errors import UserError
-from facecond.sampling.checksums import FILE, check_weights, write_checksums
+from facecond.sampling.checksums import FILE, check_weights, require_checksums, write_checksums
 
 
 @pytest.fixture
@@ -44,16 +44,25 @@ def test_a_model_of_before_has_none(folder: Path) -> None:
 
 
 def test_the_model_in_the_box_must_have_them(folder: Path) -> None:
-    check_weights(folder, required=True)
+    require_checksums(folder)
     (folder / "unet" / "c.safetensors").write_bytes(b"new")
     with pytest.raises(UserError, match=r"c\.safetensors: the weights have no checksum"):
-        check_weights(folder, required=True)
+        require_checksums(folder)
     (folder / FILE).unlink()
     with pytest.raises(UserError, match=r"checksums\.json: the checksums are missing"):
-        check_weights(folder, required=True)
+        require_checksums(folder)
 
 
 def test_checksums_that_are_damaged(folder: Path) -> None:
     (folder / FILE).write_text("[]")
-    with pytest.raises(UserError, match="the checksums are damaged"):
-        check_weights(folder)
+    for check in (check_weights, require_checksums):
+        with pytest.raises(UserError, match="the checksums are damaged"):
+            check(folder)
+
+
+def test_a_part_that_is_not_read_is_not_compared(folder: Path) -> None:
+    (folder / "unet" / "b.safetensors").unlink()
+    check_weights(folder, without=("unet",))
+    (folder / "first_stage" / "a.safetensors").write_bytes(b"")
+    with pytest.raises(UserError, match=r"first_stage/a\.safetensors"):
+        check_weights(folder, without=("unet",))

@@ -35,11 +35,20 @@ def test_forms_of_attributes() -> None:
         ("Smiling=much", "no scale of 'Smiling'"),
         ({"Smiling": 2}, "'Smiling' is 2"),
         ({"Smilling": 1}, "Did you mean 'Smiling'"),
+        ("Black_Hair,Blond_Hair", "Black_Hair and Blond_Hair exclude each other"),
+        ({"Bald": True, "Gray_Hair": 1}, "Gray_Hair and Bald exclude each other"),
+        (["Smiling", "No_Beard,Goatee"], "No_Beard and Goatee exclude each other"),
     ],
 )
 def test_bad_attributes(given: Any, message: str) -> None:
     with pytest.raises(UserError, match=message):
         read_attributes(given)
+
+
+def test_numbers_may_contradict_each_other_as_data_do() -> None:
+    values = parse_attributes("Black_Hair,Blond_Hair")
+    for given in (values, values.tolist(), torch.from_numpy(values), values[None]):
+        assert np.array_equal(np.asarray(read_attributes(given)[0]).reshape(-1), values)
 
 
 def test_how_many_faces() -> None:
