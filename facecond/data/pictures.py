@@ -78,10 +78,7 @@ def square_mask(
     """
     labels = label_order if isinstance(label_order, LabelMap) else label_map(label_order)
     content = read_bytes(path) if content is None else content
-    header = opened(path, content)
-    if header.format != "PNG" or header.mode not in ("L", "P"):
-        what = f"the mask is a {header.format} of mode {header.mode}"
-        raise UserError(what, path, _MASK_FIX)
+    check_mask_kind(path, opened(path, content))
     picture = decoded(path, content)
     if picture.mode == "L" and png_bits(content) != 8:  # decoding would scale the values
         raise UserError(f"the mask has {png_bits(content)} bits", path, _MASK_FIX)
@@ -100,6 +97,15 @@ def square_mask(
             fix = f"Give these values a class in {labels.name}."
         raise UserError(f"the mask has values that are no class: {listed}", path, fix)
     return resize_mask(classes.astype(np.uint8), size)
+
+
+def check_mask_kind(path: Path, header: Image.Image) -> None:
+    """Raise `UserError` where an opened file is of no kind that holds classes: a photo is not."""
+    if header.format != "PNG" or header.mode not in ("L", "P"):
+        photo = header.format != "PNG" or header.mode in ("RGB", "RGBA")
+        told = ": a photo or drawing, not the classes of one" if photo else ""
+        what = f"the mask is a {header.format} of mode {header.mode}{told}"
+        raise UserError(what, path, _MASK_FIX)
 
 
 def read_photo(path: Path, content: bytes | None = None) -> np.ndarray:

@@ -90,7 +90,9 @@ def test_a_mask_file_comes_back_class_for_class(tmp_path: Path) -> None:
         (Image.new("RGB", (64, 64)), "mode RGB"),
         (Image.new("L", (64, 32)), "64x32"),
         (Image.new("L", (64, 64), 40), "no class: 40"),
-        (Image.new("1", (5000, 5000)), "up to 4096x4096"),
+        (Image.new("L", (5000, 5000)), "up to 4096x4096"),
+        (Image.new("RGB", (64, 48)), "mode RGB: a photo"),
+        (Image.new("I;16", (64, 48)), "PNG of mode I;16. Save masks"),
     ],
 )
 def test_what_is_no_mask_is_refused(picture: Image.Image, message: str) -> None:
@@ -108,3 +110,11 @@ def test_a_random_face_has_the_attributes_of_its_mask(size: int) -> None:
     assert np.array_equal(attributes, drawn.attributes)
     if size >= 64:
         assert np.array_equal(mask, drawn.mask)
+
+
+@pytest.mark.parametrize("shape", [(64, 48), (64, 64), (5000, 20)])
+def test_a_photo_is_called_a_photo_whatever_its_shape(shape: tuple[int, int]) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", shape).save(buffer, "JPEG")
+    with pytest.raises(UserError, match="JPEG of mode RGB: a photo .*not the classes"):
+        read_mask(Path("me.jpg"), 64, buffer.getvalue())

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from facecond.data.pictures import opened, read_bytes, square_mask
+from facecond.data.pictures import check_mask_kind, opened, read_bytes, square_mask
 from facecond.errors import UserError
 from facecond.labels import ANYTHING, ANYTHING_COLOUR, PALETTE
 
@@ -31,7 +31,9 @@ def read_mask(
         UserError: no PNG of classes, not square, too large, or corrupt.
     """
     content = read_bytes(path) if content is None else content
-    width, height = opened(path, content).size
+    header = opened(path, content)
+    check_mask_kind(path, header)  # of a photo, the shape is not what is wrong
+    width, height = header.size
     if max(width, height) > largest:
         what = f"the mask is {width}x{height}"
         raise UserError(what, path, f"Give one of up to {largest}x{largest}.")
