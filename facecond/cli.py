@@ -136,11 +136,13 @@ def _run(name: str, arguments: list[str], commands: dict[str, tuple[str, str]]) 
     parser = CommandParser(
         prog=f"facecond {name}",
         description=f"{summary[0].upper()}{summary[1:]}.",
-        epilog=_listing(longer, "see also:") if longer else None,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     module.configure(parser)
+    if longer:
+        told = [parser.epilog, _listing(longer, "see also:")]
+        parser.epilog = "\n\n".join(filter(None, told))
     parsed, unknown = parser.parse_known_args(_joined(arguments))
     if unknown:
         options = [option for action in parser._actions for option in action.option_strings]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -227,3 +229,45 @@ def test_a_minus_begins_an_attribute_where_names_are_asked_for():
         "MODEL", "--attributes=-Eyeglasses,Smiling", "--to=-Male", "--n", "3",
     ]  # fmt: skip
     assert cli._joined(["--attributes", "--mask", "m.png"]) == ["--attributes", "--mask", "m.png"]
+
+
+def _examples(epilog: str | None) -> list[list[str]]:
+    """The words of each command of an epilog, without `facecond`."""
+    lines = (epilog or "").replace("\\\n", " ").splitlines()
+    told = (line.strip().removeprefix("example: ") for line in lines)
+    return [shlex.split(line)[1:] for line in told if line.startswith("facecond ")]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_examples_are_read_as_they_are_pasted(name, monkeypatch, capsys):
+    """Every command shows how it is used, and each example names options that there are."""
+    for module, _ in cli.available().values():
+        command = importlib.import_module(f"facecond.commands.{module}")
+        monkeypatch.setattr(command, "run", lambda args: 0)
+    parser = cli.CommandParser(prog=name)
+    importlib.import_module(f"facecond.commands.{cli.TABLE[name][0]}").configure(parser)
+    examples = _examples(parser.epilog)
+    if name != "benchmark":  # its epilog lists the cases
+        assert any(words[: len(name.split())] == name.split() for words in examples)
+    for words in examples:
+        assert cli.main(words) == 0, capsys.readouterr().err
+
+
+def test_a_wrong_example_is_found(monkeypatch):
+    (words,) = _examples("example: facecond sample --no-such \\\n    --n 3")
+    assert words == ["sample", "--no-such", "--n", "3"] and cli.main(words) == 2
+
+
+def test_longer_commands_are_listed_beside_the_example(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["train", "--help"])
+    shown = capsys.readouterr().out
+    assert "example: facecond train rendered_64" in shown
+    assert "see also:\n  train first-stage" in shown
+
+
+@pytest.mark.parametrize("name", ["sample", "explore"])
+def test_an_example_that_needs_no_model(name):
+    parser = cli.CommandParser(prog=name)
+    importlib.import_module(f"facecond.commands.{name}").configure(parser)
+    assert any(words[1].startswith("--") for words in _examples(parser.epilog))

@@ -105,5 +105,5 @@ def test_an_emphasis_is_bounded():
     values, emphasis = labels.parse_emphasis("Smiling=100,Male=0,Young")
     assert emphasis == {"Smiling": 100.0, "Male": 0.0} and (values >= 0).sum() == 3
     for number in ("100.5", "1e30", "inf", "nan", "-1", "much", ""):
-        with pytest.raises(UserError, match="no scale of 'Smiling'.*from 0 to 100"):
+        with pytest.raises(UserError, match=r"no scale of 'Smiling'.*from 0 to 100"):
             labels.parse_emphasis(f"Smiling={number}")

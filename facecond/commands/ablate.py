@@ -27,6 +27,10 @@ SOME_FAILED = 1
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.epilog = (
+        "example: facecond ablate routing --dry-run\n"
+        "         facecond ablate conditions --seeds 0 1 --set train.steps=50 evaluate.n=64"
+    )
     parser.add_argument(
         "study", metavar="STUDY", help="a study file, or the name of a shipped one: routing"
     )

@@ -11,6 +11,7 @@ from facecond.errors import UserError
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.epilog = "example: facecond attribute-split --data demo/data --out attribute_split.json"
     parser.add_argument(
         "--data",
         required=True,

@@ -11,6 +11,7 @@ from facecond.errors import UserError
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.epilog = "example: facecond data doctor demo/data --html doctor.html"
     parser.add_argument(
         "root",
         metavar="DIR",

@@ -13,6 +13,10 @@ SHIFT = 0.05
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.epilog = (
+        "example: facecond data label demo/data --parser demo/judges/parser \\\n"
+        "             --attributes demo/judges/attributes"
+    )
     parser.add_argument("folder", metavar="DIR", help="prepared folder")
     parser.add_argument("--parser", metavar="DIR", help="parser, for faces without mask")
     parser.add_argument(

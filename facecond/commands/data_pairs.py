@@ -33,6 +33,7 @@ _RULES: dict[str, tuple[Any, str]] = {
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.epilog = "example: facecond data pairs demo/data --out pairs.json"
     parser.add_argument("folder", metavar="DIR", help="prepared folder")
     parser.add_argument("--split", default="generator", help="generator, judges or test")
     parser.add_argument(

@@ -19,6 +19,10 @@ ONLY = {
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options. What is not given is left to `prepare_celebamask`, `prepare_folder`."""
+    parser.epilog = (
+        "example: facecond data render --layout folder --out raw --count 200 --size 128\n"
+        "         facecond data prepare folder --root raw --out raw_64 --size 64"
+    )
     parser.add_argument(
         "kind",
         help="celebamask: CelebAMask-HQ as downloaded; folder: images/ and, as far as there are "

@@ -13,6 +13,7 @@ CELEBAMASK_SIZE = 1024
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.epilog = "example: facecond data render --out rendered --count 1000 --size 64"
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to make")
     parser.add_argument("--count", required=True, type=int, metavar="N", help="number of faces")
     parser.add_argument(

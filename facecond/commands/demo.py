@@ -40,6 +40,7 @@ SCORING_MINUTES = 1.4
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.epilog = "example: facecond demo --minutes 4 --out quick"
     parser.add_argument(
         "--minutes",
         type=positive_number,

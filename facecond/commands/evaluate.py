@@ -31,6 +31,9 @@ RANDOM = "random"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.epilog = (
+        "example: facecond evaluate demo/run/model --data demo/data --judges demo/judges --n 128"
+    )
     parser.add_argument("model", metavar="MODEL", help="a saved model folder")
     parser.add_argument("--data", required=True, metavar="DIR", help="prepared folder")
     parser.add_argument(

@@ -16,6 +16,10 @@ FETCH = "fetch"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.epilog = (
+        "example: facecond evaluate first-stage demo/run/model --data demo/data \\\n"
+        "             --judges demo/judges"
+    )
     parser.add_argument(
         "stage",
         metavar="STAGE",

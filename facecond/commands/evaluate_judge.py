@@ -7,6 +7,7 @@ import argparse
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.epilog = "example: facecond evaluate judge parser demo/judges/parser --data demo/data"
     parser.add_argument("kind", choices=("parser", "attributes"), help="which judge it is")
     parser.add_argument("judge", metavar="JUDGE", help="its folder, or a public parser's file")
     parser.add_argument("--data", required=True, metavar="DIR", help="prepared folder, true labels")

@@ -17,7 +17,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add = parser.add_argument
     parser.epilog = (
-        "example: facecond evaluate steps RUN/model --data data --judges judges --steps 4,8,20"
+        "example: facecond evaluate steps demo/run/model --data demo/data --judges demo/judges \\\n"
+        "             --steps 4,8,20"
     )
     add("model", metavar="MODEL", help="a saved model folder")
     add("--data", required=True, metavar="DIR", help="prepared folder")

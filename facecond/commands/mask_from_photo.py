@@ -11,8 +11,11 @@ from facecond.commands.mask_output import check_outputs, preview_argument, write
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.epilog = "example: facecond mask from-photo crop.png --parser PARSER --aligned-already"
     parse.configure(parser)
+    parser.epilog = (
+        "example: facecond mask from-photo demo/samples/00000.png --parser demo/judges/parser \\\n"
+        "             --aligned-already --out mask.png"
+    )
     preview_argument(parser)
 
 

@@ -29,6 +29,10 @@ DEFAULT_SIZE = 512
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.epilog = (
+        "example: facecond parse demo/samples/00000.png --parser demo/judges/parser \\\n"
+        "             --aligned-already --out mask.png"
+    )
     add = parser.add_argument
     add("photo", metavar="PHOTO", help="a picture with a face")
     add("--parser", metavar="PATH", help="face parser trained on real faces")

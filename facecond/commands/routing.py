@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from facecond.boxed import model_folder
 from facecond.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -16,11 +17,13 @@ if TYPE_CHECKING:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.epilog = "example: facecond routing show coarse_fine --picture routing.png"
     parser.add_argument("action", metavar="show", help="show: print the grid layers x sources")
     parser.add_argument(
         "subject",
         metavar="MODEL|FILE|PRESET",
-        help="a model folder, a routing file (JSON or YAML), or a preset",
+        help="a model folder (boxed: that of the model that comes with facecond), a routing file "
+        "(JSON or YAML), or a preset",
     )
     parser.add_argument(
         "--on",
@@ -59,7 +62,7 @@ def find_routing(
     """A routing, and logSNR -> tau of the noise schedule that it is for.
 
     Args:
-        subject: folder of a saved model, routing file, or preset.
+        subject: folder of a saved model, `boxed`, routing file, or preset.
         on: config of the denoiser whose layers a preset or a file of rules is made for.
         sensitivity: file for the rank presets.
     """
@@ -69,7 +72,7 @@ def find_routing(
     from facecond.models.routing.files import read_rules
     from facecond.storage import read_json
 
-    path = Path(subject)
+    path = model_folder(subject)
     if path.is_dir():
         schedule = read_json(path / "model_index.json").get("schedule", "flow")
         table = read_json(path / "unet" / "config.json").get("routing")

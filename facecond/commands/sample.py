@@ -38,8 +38,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add = parser.add_argument
     parser.epilog = (
-        'example: facecond sample RUN/model --attributes "Smiling=1.5,-Eyeglasses" --mask random\n'
-        "                 --n 16 --seed 7 --guidance mask=2 --guidance-interval 0.2:0.9 --out faces"
+        'example: facecond sample --attributes "Smiling=1.5,-Eyeglasses" --mask random --n 16 \\\n'
+        "             --seed 7 --guidance mask=2 --guidance-interval 0.2:0.9 --out faces\n"
+        "         facecond sample demo/run/model --mask random --data demo/data --n 8"
     )
     model_argument(parser)
     add(
@@ -52,17 +53,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--mask",
         metavar="FILE|random",
         help="label mask (PNG of classes 0-18, 255 = anything), or one drawn at random per face: "
-        "from the test split of --data, else rendered; default: open",
+        "from the test split of --data, else rendered; without --attributes, each face then has "
+        "those of the face that its mask is of. Default: open",
     )
     reference_arguments(parser)
-    add("--data", metavar="DIR", help="prepared folder that random masks and attributes come from")
+    add(
+        "--data",
+        metavar="DIR",
+        help="prepared folder that random masks, and their attributes, come from",
+    )
     add("--n", type=positive_int, help=f"number of faces ({FACES})")
     add("--seed", type=non_negative_int, default=0, help="face i has the seed SEED + i (0)")
     add(
         "--batch",
         metavar="ROWS",
         help="a .csv or .jsonl file of one face a row, with columns name, attributes, mask, seed, "
-        "guidance (any of them); goes on where an earlier run was stopped",
+        "guidance (any of them; the path of a mask counts from the folder of ROWS); goes on where "
+        "an earlier run was stopped",
     )
     add("--workers", type=positive_int, default=1, help="processes that share --batch (1)")
     sampling_arguments(parser)
@@ -77,8 +84,8 @@ def sampling_arguments(parser: argparse.ArgumentParser) -> None:
         "--guidance",
         type=source_scales,
         metavar="mask=2,attributes=3",
-        help="scale per source in place of the model's own; a source that is not named has 1, and "
-        "0 hides it",
+        help="scale per source, 0 to 100, in place of the model's own; a source that is not named "
+        "has 1, and 0 hides it",
     )
     add(
         "--guidance-interval",
@@ -195,7 +202,9 @@ def _write(
     from PIL import Image
 
     from facecond.face_files.bulk import draw_all, finished
+    from facecond.face_files.record import hash_of_weights
     from facecond.figures import image_grid
+    from facecond.sampling.marks import png_text
 
     records = finished(artist, requests, out) if resume else {}
     there = len(records)
@@ -210,8 +219,10 @@ def _write(
         if any((request.mask != ANYTHING).any() for request in shown):
             rows.append([colour_mask(request.mask) for request in part])
         rows.append([np.asarray(Image.open(out / f"{request.name}.png")) for request in part])
+    sheet = image_grid(rows, scale=max(1, 192 // artist.pipeline.image_size))
+    mark = png_text(model_hash=hash_of_weights(artist.pipeline))
     with atomic_file(out / "grid.png") as temporary:
-        image_grid(rows, scale=max(1, 192 // artist.pipeline.image_size)).save(temporary, "PNG")
+        sheet.save(temporary, "PNG", pnginfo=mark)
     before = f" ({there} were there already)" if there else ""
     print(f"{out}: {len(requests)} faces{before}, grid.png and samples.json")
     return 0

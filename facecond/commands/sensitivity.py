@@ -22,6 +22,7 @@ COUNTS = (
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.epilog = "example: facecond sensitivity demo/run/model --data demo/data --quick"
     parser.add_argument("model", metavar="MODEL", help="a saved model folder")
     parser.add_argument("--data", required=True, metavar="DIR", help="prepared folder")
     parser.add_argument(

@@ -17,6 +17,10 @@ SMALLER = (
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.epilog = (
+        "example: facecond train rendered_64 --set data.root=demo/data train.minutes=5 \\\n"
+        "             --out runs/mine"
+    )
     run_arguments(parser)
     parser.add_argument(
         "--init",

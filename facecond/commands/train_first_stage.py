@@ -10,6 +10,10 @@ from facecond.commands.train import train_into
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.epilog = (
+        "example: facecond train first-stage first_stage_f4_64 --set data.root=demo/data \\\n"
+        "             --out runs/first_stage"
+    )
     run_arguments(parser)
     parser.add_argument(
         "--init",

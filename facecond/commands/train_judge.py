@@ -10,6 +10,10 @@ from facecond.memory import memory_faults
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.epilog = (
+        "example: facecond train judge parser judge_parser_64 --set data.root=demo/data \\\n"
+        "             --out judges/parser"
+    )
     parser.add_argument("kind", choices=("parser", "attributes"), help="which judge to train")
     parser.add_argument("--out", metavar="DIR", help="folder to make (default: judges/KIND)")
     config_arguments(parser)

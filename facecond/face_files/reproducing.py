@@ -1,8 +1,9 @@
 """A file of a face -> the same face again, and how far the two are from each other.
 
 At the batch, number format, threads, kind of device and processor that the file names, with the
-same versions, the pixels are equal bit for bit. Elsewhere sums are rounded in another order. What a
-file does not tell (those of before do not name the processor) may have been another.
+same versions, the pixels are equal bit for bit; batch, threads and, where there is one, the kind of
+device are taken from the file. Elsewhere sums are rounded in another order. What a file does not
+tell (those of before do not name the processor) may have been another.
 """
 
 from __future__ import annotations
@@ -140,7 +141,8 @@ def _artist(settings: Settings, record: Mapping[str, Any], path: Path) -> Artist
     _check_there("model", settings.model, "--model", path)
     if settings.weaker is not None:
         _check_there("weaker model", settings.weaker, "--weaker", path)
-    artist = Artist(replace(settings, routing=None))  # first: is it the model at all?
+    device = _device(record["device"])
+    artist = Artist(replace(settings, routing=None), device)  # first: is it the model at all?
     artist.settings = settings
     for what, option, wanted, found, where in (
         ("model", "--model", record["model_hash"], artist.pipeline, settings.model),
@@ -158,6 +160,18 @@ def _artist(settings: Settings, record: Mapping[str, Any], path: Path) -> Artist
         told = f"its scheduler {record['scheduler']} had other settings"
         raise UserError(told, path, "Use the versions that the file names.")
     return artist
+
+
+def _device(recorded: str) -> str | None:
+    """The kind of device that a record names, where this machine has it; else None: the usual."""
+    import torch
+
+    there: Mapping[str, Callable[[], bool]] = {
+        "cpu": lambda: True,
+        "cuda": torch.cuda.is_available,
+        "mps": torch.backends.mps.is_available,
+    }
+    return recorded if recorded in there and there[recorded]() else None
 
 
 def _check_there(what: str, model: str, option: str, path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from facecond import boxed
 from facecond.cli import main
 from facecond.pipeline import load_pipeline
 from facecond.sampling.checksums import write_checksums
@@ -50,3 +51,13 @@ def test_what_cannot_be_packed(
     assert main(["pack", str(large), "--out", str(tmp_path / "packed")]) == 2
     assert "unet.conv_in.bias: a weight is too large" in capsys.readouterr().err
     assert not (tmp_path / "packed").exists()
+
+
+def test_the_model_in_the_box(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(model, tmp_path / "box" / "model")
+    monkeypatch.setattr(boxed, "__file__", str(tmp_path / "box" / "__init__.py"))
+    out = tmp_path / "packed"
+    assert main(["pack", boxed.NAME, "--out", str(out)]) == 0
+    assert read_json(out / "provenance.json")["weights"] == "float16"
+    assert (out / "README.md").read_text() == (model / "README.md").read_text()
+    assert weights(out) < 0.6 * weights(model)

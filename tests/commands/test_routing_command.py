@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from facecond import boxed
 from facecond.cli import main
 from facecond.models.routing import PRESETS
 
@@ -72,3 +74,18 @@ def test_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "broken.json").write_text('{"schema": "something"}')
     assert main(["routing", "show", str(tmp_path / "broken.json")]) == 2
     assert "not a routing table" in capsys.readouterr().err
+
+
+def test_the_model_in_the_box(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(boxed, "__file__", str(tmp_path / "box" / "__init__.py"))
+    assert main(["routing", "show", boxed.NAME]) == 2
+    assert "none came with this facecond" in capsys.readouterr().err
+    shutil.copytree(model, tmp_path / "box" / "model")
+    shown = []
+    for subject in (boxed.NAME, str(model)):
+        assert main(["routing", "show", subject]) == 0
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == shown[1]

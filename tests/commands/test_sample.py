@@ -29,7 +29,9 @@ def test_pictures_carry_their_provenance(model: Path, tmp_path: Path) -> None:
             assert json.loads(picture.text["facecond"]) == record
     assert len({record["mask_sha256"] for record in records}) == 1  # all open
     assert records[0]["attributes"] == "-Eyeglasses,Smiling"
-    assert Image.open(out / "grid.png").size[0] >= 3 * 64
+    with Image.open(out / "grid.png") as sheet:
+        assert sheet.size[0] >= 3 * 64 and "synthetic faces" in sheet.text["Description"]
+        assert json.loads(sheet.text["facecond"])["model_hash"] == records[0]["model_hash"]
 
 
 def test_the_same_seed_draws_the_same_face(model: Path, tmp_path: Path) -> None:
@@ -83,6 +85,8 @@ def test_a_routing_file_routes(model: Path, tmp_path: Path) -> None:
         (["--mask", "nowhere.png"], "nowhere.png"),
         (["--guidance", "masks=2"], "Did you mean 'mask'"),
         (["--guidance", "mask=-2"], "--guidance"),
+        (["--guidance", "attributes=1e30"], "'attributes' must be up to 100, not '1e30'"),
+        (["--attributes", "Smiling=1e30"], "Write Smiling=1.5: a number from 0 to 100"),
         (["--scheduler", "eular"], "Did you mean 'euler'"),
         (["--scheduler", "DDIMScheduler"], "cannot sample a flow model"),
         (["--routing", "fine_corse"], "fine_coarse"),
@@ -174,3 +178,12 @@ def test_rows_that_are_not_there(
     words = ["sample", str(model), "--out", str(tmp_path / "faces"), "--batch", "gone.csv"]
     assert main(words) == 2
     assert "gone.csv" in capsys.readouterr().err
+
+
+def test_rows_with_scales_of_their_own_beside_a_weaker_model(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("name,guidance\na,mask=2\nb,\n")
+    words = ["--batch", str(tmp_path / "rows.csv"), "--weaker", f"{model}:1.5", "--steps", "2"]
+    assert main(["sample", str(model), "--out", str(tmp_path / "faces"), *words]) == 0
+    records = json.loads((tmp_path / "faces" / "samples.json").read_text())
+    assert records[0]["guidance"] == {"mask": 2.0, "weaker": 1.5}
+    assert records[1]["guidance"]["weaker"] == 1.5

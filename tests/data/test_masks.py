@@ -116,5 +116,5 @@ def test_a_random_face_has_the_attributes_of_its_mask(size: int) -> None:
 def test_a_photo_is_called_a_photo_whatever_its_shape(shape: tuple[int, int]) -> None:
     buffer = io.BytesIO()
     Image.new("RGB", shape).save(buffer, "JPEG")
-    with pytest.raises(UserError, match="JPEG of mode RGB: a photo .*not the classes"):
+    with pytest.raises(UserError, match=r"JPEG of mode RGB: a photo .*not the classes"):
         read_mask(Path("me.jpg"), 64, buffer.getvalue())

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from facecond import boxed
 from facecond.errors import UserError
-from facecond.face_files import face_png
+from facecond.face_files import face_png, reproducing
 from facecond.face_files.drawing import Artist, Settings
 from facecond.face_files.record import read_face
 from facecond.face_files.reproducing import reproduce
@@ -150,3 +151,23 @@ def test_a_weaker_model_that_moved(saved_model: Path, ask: Any, tmp_path: Path) 
 def test_a_weaker_model_that_was_not_there(drawn: Path) -> None:
     with pytest.raises(UserError, match=r"without a weaker model.*Leave --weaker out"):
         reproduce(drawn, None, no_reference, weaker="x")
+
+
+def test_drawn_on_the_recorded_kind_of_device(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str | None] = []
+
+    class Seen(Artist):
+        def __init__(self, settings: Settings, device: str | None = None) -> None:
+            asked.append(device)
+            super().__init__(settings, "cpu")
+
+    monkeypatch.setattr(reproducing, "Artist", Seen)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert reproduce(drawn, None, no_reference).identical
+    reproduce(rewritten(drawn, device="cuda"), None, no_reference)
+    assert asked == ["cpu", "cuda"]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for kind in ("cuda", "tpu"):
+        found = reproduce(rewritten(drawn, device=kind), None, no_reference)
+        assert f"device cpu, not {kind}" in found.other
+    assert asked[2:] == [None, None]
