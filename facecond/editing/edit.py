@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,7 @@ def edit_face(
     guidance: Mapping[str, float] | None = None,
     num_inference_steps: int = STEPS,
     after_step: Callable[[], object] | None = None,
+    after_draft: Callable[[Callable[[], np.ndarray]], object] | None = None,
 ) -> EditedFace:
     """Change attributes or the layout of a face and keep the rest.
 
@@ -104,6 +106,8 @@ def edit_face(
         num_inference_steps: steps of the ODE, each way.
         after_step: called after each of `steps_of(num_inference_steps)` steps; what it raises ends
             the edit.
+        after_draft: called before `after_step` on the way back under the new conditions, with what
+            decodes the new face as it is expected there, uint8 [S, S, 3].
 
     Raises:
         UserError: a value out of range, a wrong shape, an unknown name, attributes that exclude
@@ -141,8 +145,16 @@ def edit_face(
     own = conditioned(pipeline, before, layout)
     new = conditioned(pipeline, after, plan.layout, guidance=scales)
     levels = noise_levels(num_inference_steps, strength, schedule)
-    there = integrate(own, clean, levels, schedule, after_step=after_step)
-    back = integrate(own, there.end, levels[::-1], schedule, after_step=after_step)
+
+    def stepped(expected: Tensor, new_face: bool = False) -> None:
+        if new_face and after_draft is not None:
+            decode = pipeline.first_stage.decode
+            after_draft(lambda: blended(photo, to_uint8(decode(expected))[0], weight))
+        if after_step is not None:
+            after_step()
+
+    there = integrate(own, clean, levels, schedule, after_step=stepped)
+    back = integrate(own, there.end, levels[::-1], schedule, after_step=stepped)
     cells = torch.from_numpy(cells_of(weight, clean.shape[-1])).to(device)  # [h, w]
     source = there.states[::-1]
     drawn = integrate(
@@ -151,7 +163,7 @@ def edit_face(
         levels[::-1],
         schedule,
         keep=lambda i, x: torch.where(cells, x, source[i]),
-        after_step=after_step,
+        after_step=partial(stepped, new_face=True),
     )
     latents = torch.cat([clean, back.end, drawn.end])  # [3, C, h, w]
     if not torch.isfinite(latents).all():

@@ -107,7 +107,7 @@ def integrate(
     iterations: int = ITERATIONS,
     tolerance: float = TOLERANCE,
     keep: Callable[[int, Tensor], Tensor] | None = None,
-    after_step: Callable[[], object] | None = None,
+    after_step: Callable[[Tensor], object] | None = None,
 ) -> Trajectory:
     """Follow the ODE through noise levels: upwards is inversion, downwards sampling.
 
@@ -118,7 +118,7 @@ def integrate(
         schedule: one of `diffusion.paths.SCHEDULES`.
         iterations, tolerance: how well each step is solved.
         keep: called as `keep(i, x)` after the step to level i; what it returns replaces x.
-        after_step: called after each step.
+        after_step: called after each step with x_0 [B, C, h, w] as the denoiser expects it there.
     """
     coefficients = [alpha_sigma(schedule, torch.tensor(t, dtype=torch.float64)) for t in levels]
     shares = [noise_share(schedule, t) for t in levels]
@@ -146,7 +146,7 @@ def integrate(
         x = moved if keep is None else keep(i, moved)
         states.append(x)
         if after_step is not None:
-            after_step()
+            after_step(clean)
     return Trajectory(tuple(levels), tuple(states), evaluations, worst)
 
 

@@ -163,4 +163,5 @@ def in_words(error: Exception) -> Event:
 
 
 def _cut(words: str) -> str:
-    return words if len(words) <= LONGEST_WORDS else f"{words[:LONGEST_WORDS]} ..."
+    whole = words[:LONGEST_WORDS].rsplit(" ", 1)[0]
+    return words if len(words) <= LONGEST_WORDS else f"{whole} ..."

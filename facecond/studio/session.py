@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -138,10 +140,20 @@ class ModelSession:
             UserError: as `edit_face`.
         """
         started, steps, total = time.monotonic(), count(1), steps_of(request.steps)
+        shown, previews = started, []
+
+        def after_draft(picture: Callable[[], np.ndarray]) -> None:
+            nonlocal shown
+            if time.monotonic() - shown >= PREVIEW_SECONDS:
+                previews.append(preview_text(picture()))
+                shown = time.monotonic()
 
         def after_step() -> None:
             job.check()
-            job.events.put({"state": "drawing", "step": next(steps), "steps": total})
+            event: Event = {"state": "drawing", "step": next(steps), "steps": total}
+            if previews:
+                event["previews"] = [previews.pop()]
+            job.events.put(event)
 
         job.events.put({"state": "drawing", "step": 0, "steps": total})
         self.pipeline.use_routing(request.routing)
@@ -157,6 +169,7 @@ class ModelSession:
             guidance=request.guidance,
             num_inference_steps=request.steps,
             after_step=after_step,
+            after_draft=after_draft,
         )
         asked = {
             "photo": request.name,

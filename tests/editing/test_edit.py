@@ -64,6 +64,28 @@ def test_it_is_deterministic(pipeline: Any, photo: np.ndarray, layout: np.ndarra
     assert first.errors == second.errors
 
 
+def test_drafts_of_the_new_face_come_nearer_to_it(
+    pipeline: Any, photo: np.ndarray, layout: np.ndarray
+) -> None:
+    order: list[str] = []
+    drafts: list[np.ndarray] = []
+
+    def after_draft(picture: Callable[[], np.ndarray]) -> None:
+        order.append("draft")
+        drafts.append(picture())
+
+    done = edit(
+        pipeline, photo, "Blond_Hair=30", mask=layout, region="hair", strength=1.0,
+        after_step=lambda: order.append("step"), after_draft=after_draft,
+    )  # fmt: skip
+    assert order == ["step"] * 8 + ["draft", "step"] * 4  # none of what only measures the loss
+    untouched = done.weight == 0
+    far = [np.abs(draft - done.image.astype(float)).mean() for draft in drafts]
+    assert far[0] > far[-1] and (drafts[-1] != photo).any()
+    for draft in drafts:
+        np.testing.assert_array_equal(draft[untouched], photo[untouched])
+
+
 def test_the_way_there_and_back_is_small_and_shrinks_with_steps(
     pipeline: Any, photo: np.ndarray, layout: np.ndarray
 ) -> None:

@@ -25,8 +25,10 @@ from facecond.data.writing import encode_png
 from facecond.evaluation.photo import central_square
 from facecond.labels import ANYTHING, ATTRIBUTES, MASK_CLASSES, mirror_mask
 from facecond.studio import app
+from facecond.studio import session as sessions
 from facecond.studio.codec import file_text
 from facecond.studio.edits import EditRequest
+from facecond.studio.photo_reader import PhotoReader
 from facecond.studio.request import DrawRequest
 from facecond.studio.session import ModelSession
 from facecond.studio.starts import Starts
@@ -112,6 +114,7 @@ def visit(address: str, browser: Any) -> Iterator[Open]:
         dark: bool = False,
         errors: bool = False,
         at: str = address,
+        ready: str = ".facecond-studio[data-ready]",
     ) -> Any:
         context = browser.new_context(
             viewport={"width": size[0], "height": size[1]},
@@ -126,7 +129,7 @@ def visit(address: str, browser: Any) -> Iterator[Open]:
             page.on("console", lambda m: m.type == "error" and wrong.append(f"console: {m.text}"))
         page.on("request", lambda request: _own(request.url, at) or wrong.append(request.url))
         page.goto(at)
-        page.wait_for_selector(".facecond-studio[data-ready]")
+        page.wait_for_selector(ready)
         return page
 
     yield opened
@@ -621,6 +624,134 @@ def test_cancel(visit: Open, asked: list[DrawRequest], held: threading.Event) ->
     page.get_by_text("Cancelled").wait_for()
     assert "Paint a layout" in page.locator("#faces").inner_text()
     assert len(draw(page)) == 8 and len(asked) == 2
+
+
+@pytest.mark.parametrize("way", ["button", "Escape"])
+def test_cancel_ends_what_waits_for_the_end_of_the_drawing_too(
+    visit: Open, asked: list[DrawRequest], held: threading.Event, way: str
+) -> None:
+    page = visit()
+    page.get_by_role("button", name="Draw faces").click()
+    page.get_by_text("Reading the conditions").wait_for()
+    page.keyboard.press("Control+Enter")  # draw again, from the beginning
+    page.get_by_text("Cancelling").wait_for()
+    cancel = page.get_by_role("button", name="Cancel", exact=True)
+    cancel.click() if way == "button" else page.keyboard.press(way)
+    held.set()
+    page.wait_for_selector("#draw:visible")
+    assert page.locator("#status-words").inner_text() == "Cancelled"
+    assert pictures(page) == [] and len(asked) == 1
+
+
+def sketches(page: Any, count: int) -> None:
+    """Wait for previews of so many faces that are still being made."""
+    shown = "#faces.making .face img:not([hidden])[src^='data:image/jpeg']"
+    page.wait_for_selector(f"{shown} >> nth={count - 1}", state="attached")
+    wide = page.locator(shown).first.evaluate("async one => (await one.decode(), one.naturalWidth)")
+    assert wide == SIZE and page.locator(shown).count() == count
+
+
+def test_faces_are_seen_in_the_making(
+    visit: Open, session: ModelSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, predict, calls = threading.Event(), session.pipeline._predict, []
+
+    def waits_in_the_last_step(*given: Any) -> Any:
+        calls.append(1)
+        assert len(calls) < 4 or gate.wait(60)
+        return predict(*given)
+
+    monkeypatch.setattr(sessions, "PREVIEW_SECONDS", 0)
+    monkeypatch.setattr(session.pipeline, "_predict", waits_in_the_last_step)
+    page = visit()
+    page.locator("#draw").click()
+    sketches(page, 8)
+    page.get_by_text("Step 3 of 4").wait_for()
+    gate.set()
+    page.wait_for_selector("#result-actions:visible")
+    assert all(one.startswith("data:image/png") for one in pictures(page))
+
+
+def test_an_edit_is_seen_in_the_making(visit: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, edit_face, seen = threading.Event(), sessions.edit_face, []
+
+    def waits_after_a_draft(*given: Any, after_draft: Any, after_step: Any, **named: Any) -> Any:
+        def drafted(picture: Any) -> None:
+            seen.append(after_draft(picture))
+
+        def stepped() -> None:
+            after_step()
+            assert not seen or gate.wait(60)
+
+        return edit_face(*given, after_draft=drafted, after_step=stepped, **named)
+
+    monkeypatch.setattr(sessions, "PREVIEW_SECONDS", 0)
+    monkeypatch.setattr(sessions, "edit_face", waits_after_a_draft)
+    page = visit()
+    page.get_by_role("button", name="Edit a photo").click()
+    content = encode_png(render(0, 1, 96).image)
+    photo = {"name": "me.png", "mimeType": "image/png", "buffer": content}
+    page.locator("input[type=file][data-kind=edit]").set_input_files(photo)
+    page.get_by_label("Photo me.png").wait_for()
+    page.get_by_role("tab", name="Attributes").click()
+    page.get_by_role("button", name="blond hair", exact=True).click()
+    page.locator("#draw").click()
+    sketches(page, 1)
+    gate.set()
+    page.wait_for_selector("#result-actions:visible")
+    assert len(pictures(page)) == 2
+
+
+def test_a_photo_is_read_to_a_layout(
+    visit: Open, session: ModelSession, asked: list[DrawRequest], judges: tuple[str, str]
+) -> None:
+    reader = PhotoReader(judges[0])
+    face = render(0, 2, 96).image
+    photo = {"name": "me.png", "mimeType": "image/png", "buffer": encode_png(face)}
+    expected = reader.mask(Path("me.png"), photo["buffer"], SIZE)
+    blocks = app.build(session, Starts(session.image_size, reader))
+    try:
+        page = visit(at=app.start(blocks, "127.0.0.1", None))
+        page.locator("input[type=file][data-kind=photo]").set_input_files(photo)
+        page.wait_for_selector(".stage:not(.busy)")
+        draw(page)
+        assert np.array_equal(asked[-1].mask, expected)
+        page.get_by_role("button", name="Edit a photo").click()
+        page.locator("input[type=file][data-kind=edit]").set_input_files(photo)
+        page.get_by_label("Photo me.png").wait_for()
+        assert page.locator("[data-region=hair]").is_enabled()
+        page.get_by_role("button", name="Draw", exact=True).click()
+    finally:
+        blocks.close(verbose=False)
+
+
+def test_the_password_is_asked_for(visit: Open, session: ModelSession) -> None:
+    blocks = app.build(session, Starts(session.image_size))
+    try:
+        at = app.start(blocks, "127.0.0.1", None, "open sesame")
+        page = visit(errors=True, at=at, ready="input[type=password]")
+        page.get_by_text("Any name, and the studio's password.").wait_for()
+        for word, then in (("sesame", "text=Incorrect"), ("open sesame", "[data-ready]")):
+            assert page.locator(".facecond-studio").count() == 0
+            page.locator("input[type=text]").fill("me")
+            page.locator("input[type=password]").fill(word)
+            page.get_by_role("button", name="Login").click()
+            page.wait_for_selector(then)
+        assert len(draw(page)) == 8
+    finally:
+        blocks.close(verbose=False)
+
+
+@pytest.mark.parametrize(("size", "least"), [(WIDE, 440), (PHONE, 300)], ids=["wide", "phone"])
+def test_a_face_that_is_enlarged_is_large(visit: Open, size: tuple[int, int], least: float) -> None:
+    page = visit(size)
+    draw(page)
+    face = page.locator("button.face").first
+    tile = face.bounding_box()["width"]
+    face.click()
+    large = page.locator(".enlarged-pictures img").bounding_box()
+    assert large["width"] == large["height"] > max(1.5 * tile, least)
+    assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
 
 
 def test_two_people_at_once(visit: Open, asked: list[DrawRequest], held: threading.Event) -> None:

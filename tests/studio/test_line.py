@@ -148,6 +148,11 @@ def test_what_was_sent_does_not_go_back_as_a_whole() -> None:
     assert len(told["what"]) + len(told["fix"]) < 1000
 
 
+def test_a_long_fault_ends_with_a_whole_word() -> None:
+    told = in_words(UserError("wonderful " * 100, "mask", "Try again."))
+    assert set(told["what"].split()) == {"wonderful", "..."}
+
+
 def test_memory_that_runs_out_is_said_in_words() -> None:
     told = in_words(MemoryError())
     assert told["state"] == "error" and "memory ran out" in told["what"] and "fewer" in told["fix"]

@@ -208,3 +208,17 @@ def test_an_edit_keeps_to_its_routing_and_ends_when_cancelled(
     with pytest.raises(Cancelled):
         session.edit(request, job)
     assert [event["step"] for event in events_of(job)] == [0]
+
+
+def test_an_edit_shows_the_new_face_in_the_making(
+    session: ModelSession, edit_wish: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "PREVIEW_SECONDS", 0)
+    trained = session.pipeline.unet.trained_routing
+    job = a_job()
+    session.edit(read_edit(edit_wish, SIZE, session.reads, trained, PhotoReader()), job)
+    told = events_of(job)
+    assert [event["step"] for event in told] == list(range(7))
+    assert [len(event.get("previews", [])) for event in told] == [0, 0, 0, 0, 0, 1, 1]
+    (preview,) = told[-1]["previews"]
+    assert Image.open(io.BytesIO(base64.b64decode(preview))).size == (SIZE, SIZE)

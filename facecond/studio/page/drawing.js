@@ -104,6 +104,12 @@ function cancel() {
   ask("cancel", { job });
 }
 
+// Ends the drawing, and with it the one that waits for its end.
+function giveUp() {
+  again = false;
+  cancel();
+}
+
 function setBusy(busy) {
   drawButton.hidden = busy;
   cancelButton.hidden = !busy;
@@ -121,7 +127,7 @@ function showNothingYet() {
     make(
       "div",
       { className: "empty" },
-      photo ? make("img", { className: `waiting-photo ${SOFT}`, src: pictureOfReference(photo), alt: "The photo" }) : null,
+      photo ? make("img", { className: "waiting-photo", src: pictureOfReference(photo), alt: "The photo" }) : null,
       make("h2", {}, photo ? "Choose what to change, then edit." : "Change a face, keep the rest."),
       make("p", {}, photo ? "The photo as the model sees it." : "Add a photo under Photo, choose attributes or paint another layout, edit."),
     ),
@@ -173,6 +179,6 @@ drawButton.addEventListener("click", () => {
   show("faces");
   draw();
 });
-cancelButton.addEventListener("click", cancel);
+cancelButton.addEventListener("click", giveUp);
 on("routing", () => live.checked && shown.result && !restoring && draw());
 window.addEventListener("pagehide", () => job && cancelOnLeave(job));

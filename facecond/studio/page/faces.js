@@ -1,7 +1,6 @@
 // The faces: as they come, side by side with those of an earlier setting, one by one in large.
 
 const shown = { result: null, pinned: null };
-const SOFT = SIZE < 128 ? "soft" : "";
 
 const pictureOf = (face) => `data:image/png;base64,${face.png}`;
 
@@ -9,7 +8,7 @@ function tile(face, index, letter, result) {
   const label = result.settings.edit ? "The edited photo" : `Face ${index + 1}, seed ${face.seed}`;
   return make(
     "button",
-    { type: "button", className: `face ${SOFT}`, "aria-label": label, data: { seed: face.seed }, onclick: () => enlarge(result, index) },
+    { type: "button", className: "face", "aria-label": label, data: { seed: face.seed }, onclick: () => enlarge(result, index) },
     make("img", { src: pictureOf(face), alt: "" }),
     letter ? make("span", { className: "letter" }, letter) : null,
   );
@@ -25,7 +24,7 @@ function setGhost() {
 
 // A photo beside what became of it.
 function beforeAndAfter({ photo }, after) {
-  const before = make("span", { className: `face ${SOFT}` }, make("img", { src: pictureOfReference(photo), alt: "The photo" }), make("span", { className: "letter word" }, "photo"));
+  const before = make("span", { className: "face" }, make("img", { src: pictureOfReference(photo), alt: "The photo" }), make("span", { className: "letter word" }, "photo"));
   return make("div", { className: "pair" }, before, after);
 }
 
@@ -83,7 +82,7 @@ function showPreviews(count, previews) {
   faces.classList.remove("pairs");
   if (!faces.classList.contains("making") || faces.children.length !== count) {
     faces.classList.add("making");
-    faces.replaceChildren(...Array.from({ length: count }, () => make("span", { className: `face ${SOFT}` }, make("img", { alt: "", hidden: true }))));
+    faces.replaceChildren(...Array.from({ length: count }, () => make("span", { className: "face" }, make("img", { alt: "", hidden: true }))));
   }
   previews?.forEach((text, index) => {
     const image = faces.children[index].querySelector("img");
@@ -107,7 +106,7 @@ function fitFaces() {
   const worth = (columns) => sideOf(columns) * (count % columns ? 1 : 1.15);
   let best = Math.min(2, count);
   if (!narrow) for (let columns = 1; columns <= count; columns++) if (worth(columns) > worth(best)) best = columns;
-  faces.style.setProperty("--side", `${Math.floor(Math.min(sideOf(best), 440))}px`);
+  faces.style.setProperty("--side", `${Math.floor(Math.min(sideOf(best), 512))}px`);
 }
 new ResizeObserver(fitFaces).observe(byId("result"));
 
@@ -144,7 +143,7 @@ function enlarge(result, index) {
     make(
       "div",
       { className: "enlarged", onkeydown: (event) => ({ ArrowLeft: () => step(-1), ArrowRight: () => step(1) })[event.key]?.() },
-      make("div", { className: "enlarged-pictures" }, ...(asked ? [make("img", { className: SOFT, src: pictureOfReference(asked.photo), alt: "The photo" })] : []), make("img", { className: SOFT, src: pictureOf(face), alt: asked ? "The edited photo" : `Face with seed ${face.seed}` }), asked ? null : make("div", { className: "plan-frame" }, plan)),
+      make("div", { className: "enlarged-pictures" }, ...(asked ? [make("img", { src: pictureOfReference(asked.photo), alt: "The photo" })] : []), make("img", { src: pictureOf(face), alt: asked ? "The edited photo" : `Face with seed ${face.seed}` }), asked ? null : make("div", { className: "plan-frame" }, plan)),
       make("dl", {}, ...facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, ...[value].flat())])),
       make(
         "div",

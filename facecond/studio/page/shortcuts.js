@@ -58,7 +58,7 @@ document.addEventListener("keydown", (event) => {
     return drawButton.click();
   }
   if (sheet.open || typing(event)) return;
-  if (key === "escape") return job ? cancel() : calm();
+  if (key === "escape") return job ? giveUp() : calm();
   if (control && (key === "z" || key === "y")) {
     event.preventDefault();
     return key === "y" || event.shiftKey ? redo() : undo();
