@@ -28,7 +28,7 @@ SOME_FAILED = 1
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.epilog = (
-        "example: facecond ablate routing --dry-run\n"
+        "example: facecond ablate conditions --dry-run\n"
         "         facecond ablate conditions --seeds 0 1 --set train.steps=50 evaluate.n=64"
     )
     parser.add_argument(

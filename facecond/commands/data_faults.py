@@ -12,8 +12,8 @@ from facecond.errors import UserError
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.epilog = (
-        "example: facecond data render --layout folder --out photos --count 200 --size 64\n"
-        "         facecond data faults photos --share 0.05 --seeds 1 --out faults"
+        "example: facecond data render --layout folder --out photos --count 400 --size 64\n"
+        "         facecond data faults photos --share 0.02 --seeds 1 --out faults"
     )
     parser.add_argument("root", metavar="DIR", help="plain folder: images/, masks/, a CSV")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="for the copies")

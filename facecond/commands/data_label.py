@@ -14,7 +14,8 @@ SHIFT = 0.05
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.epilog = (
-        "example: facecond data label demo/data --parser demo/judges/parser \\\n"
+        "example: facecond data render --out more --count 600 --size 64 --seed 1\n"
+        "         facecond data label more --parser demo/judges/parser \\\n"
         "             --attributes demo/judges/attributes"
     )
     parser.add_argument("folder", metavar="DIR", help="prepared folder")
