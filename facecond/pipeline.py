@@ -245,20 +245,24 @@ class FacePipeline(DiffusionPipeline):
         latents = latents * getattr(self.scheduler, "init_noise_sigma", 1.0)
         self._interrupt = False
         self.set_progress_bar_config(disable=not progress, leave=False)
-        for step, timestep in enumerate(self.progress_bar(self.scheduler.timesteps)):
-            if self._interrupt:
-                continue
-            x_t = latents
-            if hasattr(self.scheduler, "scale_model_input"):
-                x_t = self.scheduler.scale_model_input(latents, timestep)
-            prediction = self._predict(x_t, timestep, guided)
-            trained = self.config.schedule, self.config.prediction
-            prediction = for_sampler(prediction, x_t, timestep, *trained)
-            latents = self.scheduler.step(prediction, timestep, latents, **extra).prev_sample
-            if callback_on_step_end is not None:
-                shown = dict.fromkeys(callback_on_step_end_tensor_inputs, latents)
-                returned = callback_on_step_end(self, step, timestep, shown)
-                latents = returned.get("latents", latents)
+        plain = torch.autocast(device.type, enabled=False)
+        with self._autocast():  # around all steps: the weights are rounded once
+            for step, timestep in enumerate(self.progress_bar(self.scheduler.timesteps)):
+                if self._interrupt:
+                    continue
+                x_t = latents
+                if hasattr(self.scheduler, "scale_model_input"):
+                    x_t = self.scheduler.scale_model_input(latents, timestep)
+                prediction = self._predict(x_t, timestep, guided)
+                with plain:
+                    trained = self.config.schedule, self.config.prediction
+                    prediction = for_sampler(prediction, x_t, timestep, *trained)
+                    stepped = self.scheduler.step(prediction, timestep, latents, **extra)
+                    latents = stepped.prev_sample
+                    if callback_on_step_end is not None:
+                        shown = dict.fromkeys(callback_on_step_end_tensor_inputs, latents)
+                        returned = callback_on_step_end(self, step, timestep, shown)
+                        latents = returned.get("latents", latents)
         images = latents if output_type == "latent" else self.first_stage.decode(latents)
         if not (torch.isfinite(latents).all() and torch.isfinite(images).all()):
             raise UserError(

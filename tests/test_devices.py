@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
-from facecond.devices import has_fast_bf16, machine
+from facecond.devices import has_fast_bf16, machine, memory_format
 
 CPU_FLAGS = Path("/proc/cpuinfo")
 
@@ -35,3 +38,31 @@ def test_a_machine_says_what_decides_its_rounding(monkeypatch: pytest.MonkeyPatc
     assert told["instructions"] == torch.backends.cpu.get_cpu_capability()
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
     assert machine("cpu")["instructions"].endswith("oneDNN up to AVX2")
+
+
+def test_small_maps_of_processors_have_channels_first() -> None:
+    assert memory_format("cpu", 16) == torch.contiguous_format
+    assert memory_format("cpu", 32) == memory_format("cuda", 16) == torch.channels_last
+
+
+def test_denormals_are_zero_also_in_threads(
+    python: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    asked = """
+import torch
+from facecond.devices import flush_denormals
+
+torch.set_num_threads(2)
+if {flush}:
+    flush_denormals()
+print(int((torch.full((1 << 20,), 2e-38) / 100 != 0).sum()))
+"""
+    counts = [
+        int(
+            python(
+                "-c", asked.format(flush=flush), env=os.environ | {"OMP_NUM_THREADS": "2"}
+            ).stdout
+        )
+        for flush in (False, True)
+    ]
+    assert counts == [1 << 20, 0]

@@ -50,11 +50,8 @@ class Rival:
     def forward(self, batch: Batch, schedule: str) -> Tensor:
         """A prediction [B, C, h, w], float32."""
         at = timestep_of(schedule, batch.t)
-        x_t = batch.latents
-        if self.kind == OWN:
-            x_t = x_t.contiguous(memory_format=torch.channels_last)
         with self.autocast:
-            return self.call(x_t, at, batch.attributes, batch.mask).float()
+            return self.call(batch.latents, at, batch.attributes, batch.mask).float()
 
 
 def rivals(settings: Settings, work: Work, training: bool) -> dict[str, Callable[[], Rival]]:
@@ -81,7 +78,7 @@ def _rival(settings: Settings, work: Work, kind: str, shipped: bool) -> Rival:
     awaken(model, settings.seed)
     model.to(device)
     if kind == OWN:
-        model.to(memory_format=torch.channels_last)
+        model.to(memory_format=model.unet.memory_format)
     call: Any = model
     if settings.compile and not shipped:
         call = torch.compile(model)

@@ -102,13 +102,13 @@ def stock_sampler(rival: Rival, work: Work, settings: Settings) -> Sampler:
             tokens = torch.cat([contexts(rival, batch, True), contexts(rival, batch, False)])
         scheduler.set_timesteps(steps, device=batch.latents.device)
         latents = batch.latents * scheduler.init_noise_sigma
-        for timestep in scheduler.timesteps:
-            doubled = scheduler.scale_model_input(torch.cat([latents] * 2), timestep)
-            with rival.autocast:
+        with rival.autocast:  # around all steps: the weights are rounded once
+            for timestep in scheduler.timesteps:
+                doubled = scheduler.scale_model_input(torch.cat([latents] * 2), timestep)
                 both = predict(doubled, timestep, tokens)
-            without, full = both.float().chunk(2)
-            guided = without + SCALE * (full - without)
-            latents = scheduler.step(guided, timestep, latents).prev_sample
+                without, full = both.float().chunk(2)
+                guided = without + SCALE * (full - without)
+                latents = scheduler.step(guided, timestep, latents).prev_sample
         return latents
 
     return sample
@@ -119,16 +119,15 @@ def ldm_sampler(rival: Rival, work: Work, settings: Settings) -> Sampler:
     predict = compiled(rival.model.unet.predict, settings)
 
     def apply_model(x_t: Tensor, timesteps: Tensor, context: Tensor) -> Tensor:
-        with rival.autocast:
-            return predict(x_t, timesteps, context).float()
+        return predict(x_t, timesteps, context).float()
 
     bar = stock_scheduler().alphas_cumprod
     sampler = ldm.ddim_sampler(apply_model, bar, torch.device(device_of(settings)))
 
     def sample(batch: Batch, steps: int) -> Tensor:
-        with rival.autocast:
+        with rival.autocast:  # around all steps: the weights are rounded once
             full, null = contexts(rival, batch, False), contexts(rival, batch, True)
-        return ldm.sample(sampler, batch.latents, full, null, SCALE, steps)
+            return ldm.sample(sampler, batch.latents, full, null, SCALE, steps)
 
     return sample
 

@@ -82,7 +82,6 @@ def own_step(rival: Rival, work: Work, seed: int) -> Step:
         attributes, mask = dropout(batch.attributes, batch.mask, randomness)
         gates = dropout.drop_layers(gates, len(x_0), randomness)
         x_t = objective.add_noise(x_0, noise, t)
-        x_t = x_t.contiguous(memory_format=torch.channels_last)
         with rival.autocast:
             prediction = rival.call(x_t, objective.timestep(t), attributes, mask, gates)
         loss = objective.loss(prediction, x_0, noise, t).mean()

@@ -21,6 +21,7 @@ from facecond.benchmarks.contender import Contender, Entries
 from facecond.benchmarks.machine import device_name
 from facecond.benchmarks.settings import Settings
 from facecond.benchmarks.timing import Spread, interleaved, ratios
+from facecond.devices import flush_denormals
 from facecond.errors import UserError
 
 
@@ -160,6 +161,7 @@ def _entries(settings: Settings, case: str) -> Entries:
 
 def _module(settings: Settings, case: str) -> Any:
     """The module of a case, threads and peers being as they were asked for."""
+    flush_denormals()  # for every contender, as for a training
     if settings.threads:
         torch.set_num_threads(settings.threads)
     peers.register(settings.peers)

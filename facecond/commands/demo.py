@@ -53,8 +53,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the stages that are not done yet, then write the report."""
+    from facecond.devices import flush_denormals
     from facecond.evaluation.report import write_report
 
+    flush_denormals()  # the judges' training makes the threads that the model's will use
     out = make_folder(args.out)
     stages = Stages(out, args.minutes, args.seed)
     expected = args.minutes + SCORING_MINUTES

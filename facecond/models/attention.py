@@ -27,6 +27,8 @@ from facecond.models.positions import Locality, rotate, sincos_features
 
 SHARED = "shared"
 """Name of the one projection of `concat`."""
+LANES = 32
+"""Keys that processors take at once: a number of keys beside its multiples costs them more."""
 
 
 @dataclass
@@ -139,7 +141,7 @@ class MultiSourceAttention(nn.Module, AttentionModuleMixin):
         query = self.query(hidden_states)  # [B, heads, N, d]
         sources = self.given(conditions)
         placed = {
-            source: self.place(query, *self.keys_values(conditions, source), source)
+            source: (self.place(query, source), *self.keys_values(conditions, source))
             for source in sources
         }
         gates = {source: self.gate(conditions, source) for source in sources}  # [1 or B, 1, 1, 1]
@@ -148,7 +150,8 @@ class MultiSourceAttention(nn.Module, AttentionModuleMixin):
         else:
             joint = attend_jointly(list(placed.values()), list(gates.values()))
             attended = dict(zip(placed, joint, strict=True))  # [B, heads, N, d]
-        parts = {s: rearrange(a, "b h n d -> b n (h d)") for s, a in attended.items()}
+        d = query.shape[-1]
+        parts = {s: rearrange(a[..., :d], "b h n d -> b n (h d)") for s, a in attended.items()}
         if self.combine == "sum":
             weights = {s: gates[s][..., 0].to(hidden_states.dtype) for s in parts}  # [1 or B, 1, 1]
             parts = {s: weights[s] * part for s, part in parts.items()}  # [B, N, C]
@@ -171,42 +174,53 @@ class MultiSourceAttention(nn.Module, AttentionModuleMixin):
         return SHARED if self.combine == "concat" else source
 
     def query(self, hidden_states: Tensor) -> Tensor:
-        """[B, N, C] -> queries [B, heads, N, d], not yet scaled."""
-        return rearrange(self.to_q(hidden_states), "b n (h d) -> b h n d", h=self.heads)
+        """[B, N, C] -> queries [B, heads, N, d], scaled by 1 / sqrt(d)."""
+        query = rearrange(self.to_q(hidden_states), "b n (h d) -> b h n d", h=self.heads)
+        return query * query.shape[-1] ** -0.5  # [B, heads, N, d]
+
+    def place(self, query: Tensor, source: str) -> Tensor:
+        """Queries [B, heads, N, d] that know their places, where the source's tokens have some."""
+        if not self.grids.get(source, 0) or self.positions == "none":
+            return query
+        side, (b, _, _, d) = isqrt(query.shape[2]), query.shape
+        if self.positions == "sincos":
+            return query + (sincos_features(side, d, query.device) * d**-0.5).to(query.dtype)
+        if self.positions == "rotary":
+            return rotate(query, side)
+        locality = cast(Locality, self.locality[source])
+        extra = locality.queries(side, query.dtype)  # [1, heads, N, 8], in units of logits
+        return torch.cat([query, extra.expand(b, -1, -1, -1)], -1)  # [B, heads, N, d + 8]
 
     def keys_values(self, conditions: Conditions, source: str) -> tuple[Tensor, Tensor]:
-        """Keys and values [B, heads, T, d] of a source: the projected ones, or from tokens."""
+        """Keys and values of a source as `project` makes them: the projected ones, or now."""
         projected = conditions.projected.get(str(self.layer_index))
         if projected is not None:
             return projected[source]
         return self.project(conditions.tokens[source], source)
 
     def project(self, tokens: Tensor, source: str) -> tuple[Tensor, Tensor]:
-        """Tokens [B, T, D] -> keys and values, each [B, heads, T, d]."""
-        both = self.to_kv[self.projection(source)](tokens)  # [B, T, 2 C]
-        pair = rearrange(both, "b t (two h d) -> two b h t d", two=2, h=self.heads)
-        return pair[0], pair[1]
+        """Tokens [B, T, D] -> keys that know their places, and values.
 
-    def place(
-        self, query: Tensor, key: Tensor, value: Tensor, source: str
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Scale the queries by 1 / sqrt(d); add positions where the source's tokens have places."""
-        grid, scale = self.grids.get(source, 0), query.shape[-1] ** -0.5
+        Each is [B, heads, T, d]. With `locality`, tokens that weigh nothing follow, up to a
+        multiple of `LANES`, and keys are wider than d; so are values while nothing trains.
+        """
+        grid, (b, t, _) = self.grids.get(source, 0), tokens.shape
+        led = grid > 0 and self.positions == "locality"
+        empty = -t % LANES if led else 0
+        tokens = nn.functional.pad(tokens, (0, 0, 0, empty))  # [B, T + empty, D]
+        both = self.to_kv[self.projection(source)](tokens)  # [B, T + empty, 2 C]
+        pair = rearrange(both, "b t (two h d) -> two b h t d", two=2, h=self.heads)
+        key, value = pair[0], pair[1]
         if not grid or self.positions == "none":
-            return query * scale, key, value
-        side, (b, _, t, d) = isqrt(query.shape[2]), key.shape
-        cells = grid * grid
+            return key, value
+        cells, d = grid * grid, key.shape[-1]
         if self.positions == "sincos":
-            at_query = sincos_features(side, d, query.device).to(query.dtype)  # [N, d]
             at_key = sincos_features(grid, d, key.device).to(key.dtype)
-            at_key = nn.functional.pad(at_key, (0, 0, 0, t - cells))  # [T, d]
-            return (query + at_query) * scale, key + at_key, value
+            return key + nn.functional.pad(at_key, (0, 0, 0, t - cells)), value
         if self.positions == "rotary":
-            turned = torch.cat([rotate(key[:, :, :cells], grid), key[:, :, cells:]], 2)
-            return rotate(query, side) * scale, turned, value
-        locality = cast(Locality, self.locality[source])
-        extra_q = locality.queries(side, query.dtype)  # [1, heads, N, 8], in units of logits
-        extra_k = Locality.keys(grid, t, key.device, key.dtype)  # [1, 1, T, 8]
-        query = torch.cat([query * scale, extra_q.expand(b, -1, -1, -1)], -1)  # [B, h, N, d + 8]
-        key = torch.cat([key, extra_k.expand(b, self.heads, -1, -1)], -1)  # [B, h, T, d + 8]
-        return query, key, value
+            return torch.cat([rotate(key[:, :, :cells], grid), key[:, :, cells:]], 2), value
+        extra = Locality.keys(grid, t, empty, key.device, key.dtype)  # [1, 1, T + empty, 8]
+        key = torch.cat([key, extra.expand(b, self.heads, -1, -1)], -1)  # [B, h, T + empty, d + 8]
+        if not torch.is_grad_enabled():  # a fused kernel is next, which wants values as wide
+            value = nn.functional.pad(value, (0, key.shape[-1] - d))
+        return key, value

@@ -10,13 +10,20 @@ from diffusers.models.attention_processor import Attention
 from einops import rearrange
 from torch import Tensor, nn
 
+FEW = 48
+"""Keys up to which a CPU is faster without the fused kernel."""
+
 
 def attend(query: Tensor, key: Tensor, value: Tensor, backend: object = None) -> Tensor:
     """softmax(query key^T) value for [B, heads, N, d]; queries are already scaled.
 
-    While training on a CPU the softmax is written out: the fused kernel's backward is slower there
-    in bfloat16.
+    On a CPU the softmax is written out while training (the fused kernel's backward is slower there
+    in bfloat16) and for few keys, then with the queries along the vector registers.
     """
+    if query.device.type == "cpu" and key.shape[2] <= FEW:
+        logits = key @ query.transpose(-1, -2)  # [B, heads, T, N]
+        weights = logits.softmax(-2).to(value.dtype)
+        return (value.transpose(-1, -2) @ weights).transpose(-1, -2)  # [B, heads, N, d]
     if query.device.type == "cpu" and torch.is_grad_enabled():
         logits = query @ key.transpose(-1, -2)  # [B, heads, N, T]
         return logits.softmax(-1).to(value.dtype) @ value  # [B, heads, N, d]

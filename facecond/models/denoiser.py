@@ -48,6 +48,10 @@ class Denoiser(nn.Module):
             step: of a distilled model (`Conditions.step`).
         """
         tokens = self.condition_encoder(attributes, mask, evidence, instructions)  # [B, T, D] each
+        device = x_t.device.type
+        if torch.is_autocast_enabled(device):  # once, not in every layer
+            dtype = torch.get_autocast_dtype(device)
+            tokens = {source: each.to(dtype) for source, each in tokens.items()}
         planes = self.condition_encoder.planes(mask)  # [B, D, h, w] or None
         gates = self.unet.gates() if gates is None else gates
         conditions = Conditions(tokens, gates, planes=planes, step=step)

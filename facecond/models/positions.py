@@ -22,6 +22,8 @@ from torch import Tensor, nn
 
 EXTRA_CHANNELS = 8
 """Channels that `locality` appends to queries and keys."""
+FAR = 2.0**14
+"""Squared distance of a key that nobody looks at; every number format holds it."""
 
 
 def cell_centres(side: int, device: torch.device | None = None) -> Tensor:
@@ -92,8 +94,9 @@ class Locality(nn.Module):
         return torch.cat(parts, -1).to(dtype)[None]
 
     @staticmethod
-    def keys(grid: int, count: int, device: torch.device, dtype: torch.dtype) -> Tensor:
-        """[1, 1, count, EXTRA_CHANNELS]; keys beyond grid * grid lie nowhere."""
+    def keys(grid: int, count: int, empty: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+        """[1, 1, count + empty, EXTRA_CHANNELS]; keys beyond grid * grid lie nowhere, and the empty
+        ones so far away that their weight is exactly 0."""
         p = cell_centres(grid, device)  # [grid * grid, 2]
         square = p.square()
         rest = (square - _rounded(square, dtype)).sum(-1, keepdim=True)
@@ -101,7 +104,9 @@ class Locality(nn.Module):
         placed = torch.cat([p, square, ones, ones, 0 * ones, rest], -1)  # [grid * grid, 8]
         nowhere = torch.zeros(count - grid * grid, EXTRA_CHANNELS, device=device)
         nowhere[:, 6] = 1
-        return torch.cat([placed, nowhere]).to(dtype)[None, None]
+        away = torch.zeros(empty, EXTRA_CHANNELS, device=device)
+        away[:, 2:4] = FAR
+        return torch.cat([placed, nowhere, away]).to(dtype)[None, None]
 
 
 def _rounded(x: Tensor, dtype: torch.dtype) -> Tensor:

@@ -14,6 +14,7 @@ from diffusers.models.attention import BasicTransformerBlock
 from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import Tensor
 
+from facecond import devices
 from facecond.errors import UserError
 from facecond.models import routing as routings
 from facecond.models.attention import Conditions, MultiSourceAttention
@@ -120,6 +121,7 @@ class FaceUNet(UNet2DConditionModel):
                 raise UserError(what, "model", "Use its teacher.")
             told = step_features(encoder_hidden_states.step, ranges)  # [B, W]
             options["timestep_cond"] = told.to(sample.dtype)
+        sample = sample.contiguous(memory_format=self.memory_format)
         return super().forward(sample, timestep, encoder_hidden_states, **options)
 
     def use_routing(self, routing: Routing) -> None:
@@ -169,6 +171,12 @@ class FaceUNet(UNet2DConditionModel):
     def cross_attentions(self) -> list[MultiSourceAttention]:
         """The cross-attention layers in order of execution."""
         return [self.get_submodule(f"{layer.id}.attn2") for layer in self.trained_routing.layers]
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """Layout in which this model is fastest where it is now: that of its inputs, and best also
+        of its weights (`unet.to(memory_format=unet.memory_format)`)."""
+        return devices.memory_format(self.device.type, self.config.sample_size)
 
     @property
     def routed(self) -> frozenset[str]:

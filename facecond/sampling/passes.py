@@ -106,6 +106,7 @@ class Passes:
         autocast: Autocast,
     ) -> None:
         self.unet, self.plan, self.autocast = unet, guidance, autocast
+        unet.to(memory_format=unet.memory_format)
         self.rows = encoder.rows  # of attributes, by source
         rows = guidance.rows.to(given.values.device)  # [N]
         with autocast():

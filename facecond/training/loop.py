@@ -16,6 +16,7 @@ import torch
 from accelerate import Accelerator
 from tqdm import tqdm
 
+from facecond import devices
 from facecond.config import RunConfig
 from facecond.data.latents import LatentCache
 from facecond.data.notes import lacking
@@ -62,6 +63,7 @@ def train(
             non-finite.
         session.Interrupted: on SIGTERM or SIGINT, after saving.
     """
+    devices.flush_denormals()
     knobs = config.train
     setup.check_length(config)
     scheduler(config.sampling.scheduler, config.objective.schedule, config.objective.prediction)
@@ -124,7 +126,8 @@ def train(
         tqdm.write(references.report)
 
     # Optimisers, average, resume.
-    model.to(device).to(memory_format=torch.channels_last)
+    model.to(device)
+    model.to(memory_format=model.unet.memory_format)
     if knobs.gradient_checkpointing:
         model.unet.enable_gradient_checkpointing()
     if with_reference and config.reference.freeze:
@@ -186,7 +189,6 @@ def train(
                     instructions = asked.instructions  # [B, R]
                     gates = gates * asked.weights[:, None]  # [B, L, S]
                 gates = dropout.drop_layers(gates, len(x_0), randomness)
-                x_t = x_t.contiguous(memory_format=torch.channels_last)
                 last = index == micro - 1
                 sync = contextlib.nullcontext() if last else accelerator.no_sync(wrapped)
                 with sync:

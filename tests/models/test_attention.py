@@ -9,7 +9,8 @@ import torch
 from diffusers.models.attention_processor import Attention
 from torch import Tensor
 
-from facecond.models.attention import Conditions, MultiSourceAttention
+from facecond.models import attention_kernels
+from facecond.models.attention import LANES, Conditions, MultiSourceAttention
 from facecond.models.attention_kernels import SelfAttentionProcessor, attend
 from facecond.models.positions import cell_centres
 
@@ -154,8 +155,12 @@ def test_gates_per_sample_equal_separate_calls(positions: str, combine: str) -> 
         assert torch.allclose(together[i : i + 1], attention(hidden[i : i + 1], one), atol=1e-5)
 
 
+@pytest.mark.parametrize("few", [0, attention_kernels.FEW])
 @pytest.mark.parametrize("positions", POSITIONS)
-def test_written_out_softmax_equals_the_fused_kernel(positions: str) -> None:
+def test_written_out_softmax_equals_the_fused_kernel(
+    positions: str, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attention_kernels, "FEW", few)
     attention = layer(positions)
     hidden, tokens = inputs()
     conditions = Conditions(tokens, gates(1.0, 1.0))
@@ -164,9 +169,11 @@ def test_written_out_softmax_equals_the_fused_kernel(positions: str) -> None:
         assert torch.allclose(attention(hidden, conditions), with_grad, atol=1e-5)
 
 
+@pytest.mark.parametrize("count", [5, attention_kernels.FEW + 5], ids=["few", "many"])
 @pytest.mark.parametrize("grad", [True, False])
-def test_attend_takes_queries_that_are_scaled_already(grad: bool) -> None:
-    query, key, value = torch.randn(3, 2, 2, 5, 8, generator=torch.Generator().manual_seed(0))
+def test_attend_takes_queries_that_are_scaled_already(grad: bool, count: int) -> None:
+    query, key, value = torch.randn(3, 2, 2, count, 8, generator=torch.Generator().manual_seed(0))
+    query = query[:, :, :7]
     expected = torch.nn.functional.scaled_dot_product_attention(query, key, value)
     scaled = query * 8**-0.5
     with torch.set_grad_enabled(grad):
@@ -179,13 +186,19 @@ def test_attend_takes_queries_that_are_scaled_already(grad: bool) -> None:
 
 def placed_logits(attention: MultiSourceAttention, tokens: Tensor) -> tuple[Tensor, Tensor]:
     """Logits [B, heads, N, T] without and with positions."""
-    hidden, _ = inputs()
-    query = attention.query(hidden)
-    key, value = attention.project(tokens, "mask")
-    q, k, v = attention.place(query, key, value, "mask")
-    assert torch.equal(v, value)
-    scale = (DIM // HEADS) ** -0.5
-    return query @ key.transpose(-1, -2) * scale, q @ k.transpose(-1, -2)
+    query = attention.query(inputs()[0])
+    key, _ = attention.project(tokens, "mask")
+    placed = (attention.place(query, "mask") @ key.transpose(-1, -2))[..., : tokens.shape[1]]
+    plain = query @ plain_keys(attention, tokens).transpose(-1, -2)
+    return plain, placed
+
+
+def plain_keys(attention: MultiSourceAttention, tokens: Tensor) -> Tensor:
+    """Keys of the mask [B, heads, T, d] that know nothing of their places."""
+    grids, attention.grids = attention.grids, {}
+    key, _ = attention.project(tokens, "mask")
+    attention.grids = grids
+    return key
 
 
 def test_locality_subtracts_the_scaled_distance_from_the_logits() -> None:
@@ -206,18 +219,37 @@ def test_locality_subtracts_the_scaled_distance_from_the_logits() -> None:
 def test_tokens_without_a_place_keep_their_keys(positions: str) -> None:
     attention = layer(positions)
     hidden, tokens = inputs()
-    query = attention.query(hidden)
-    key, value = attention.project(tokens["mask"], "mask")
-    _, placed, _ = attention.place(query, key, value, "mask")
-    width = key.shape[-1]
+    key = plain_keys(attention, tokens["mask"])
+    count, width = key.shape[2:]
+    placed = attention.project(tokens["mask"], "mask")[0][:, :, :count]
     assert torch.equal(placed[:, :, GRID**2 :, :width], key[:, :, GRID**2 :])
     if positions != "none":
         assert not torch.equal(placed[:, :, : GRID**2], key[:, :, : GRID**2])
-    # Of a source that has no grid, only the queries are scaled.
-    pair = attention.project(tokens["attributes"], "attributes")
-    scaled, *rest = attention.place(query, *pair, "attributes")
-    assert torch.equal(scaled, query * (DIM // HEADS) ** -0.5)
-    assert tuple(rest) == pair
+    # Of a source that has no grid, nothing has a place.
+    query = attention.query(hidden)
+    assert attention.place(query, "attributes") is query
+    assert attention.project(tokens["attributes"], "attributes")[0].shape[-1] == width
+
+
+@pytest.mark.parametrize("grad", [True, False])
+@pytest.mark.parametrize("combine", ["sum", "joint"])
+def test_keys_that_fill_up_weigh_nothing(combine: str, grad: bool) -> None:
+    """`locality` rounds the number of keys up; the sources' outputs are those without."""
+    attention = layer("locality", combine=combine)
+    hidden, tokens = inputs()
+    conditions = Conditions(tokens, gates(0.4, 1.2))
+    with torch.set_grad_enabled(grad):
+        key, value = attention.project(tokens["mask"], "mask")
+        count = tokens["mask"].shape[1]
+        assert count % LANES and key.shape[2] == value.shape[2] == -(-count // LANES) * LANES
+        whole = attention.contributions(hidden, conditions)
+        cut = {
+            source: tuple(x[:, :, : tokens[source].shape[1]] for x in pair)
+            for source, pair in ((s, attention.project(tokens[s], s)) for s in SOURCES)
+        }
+        short = Conditions({}, conditions.gates, {str(LAYER): cut})
+        for source, part in attention.contributions(hidden, short).items():
+            assert torch.allclose(part, whole[source], atol=1e-6)
 
 
 def test_sharp_locality_attends_to_its_own_cell() -> None:
@@ -271,7 +303,7 @@ def joint_oracle(
     attention: MultiSourceAttention, hidden: Tensor, tokens: dict[str, Tensor], weights: Any
 ) -> Tensor:
     """softmax over all tokens of exp(logit) times their source's weight, written out in float64."""
-    query = attention.query(hidden).double() * (DIM // HEADS) ** -0.5
+    query = attention.query(hidden).double()
     keys, values, factors = [], [], []
     for source, weight in zip(SOURCES, weights, strict=True):
         key, value = attention.project(tokens[source], source)

@@ -85,7 +85,7 @@ def test_rotary_keeps_lengths_and_depends_on_the_offset_alone() -> None:
 def bias_of(locality: Locality, side: int, grid: int, count: int) -> torch.Tensor:
     """Logits [heads, side^2, count] that the extra channels add."""
     q = locality.queries(side, torch.float32)
-    k = Locality.keys(grid, count, torch.device("cpu"), torch.float32)
+    k = Locality.keys(grid, count, 0, torch.device("cpu"), torch.float32)
     assert q.shape == (1, len(locality.log_sharpness), side * side, EXTRA_CHANNELS)
     assert k.shape == (1, 1, count, EXTRA_CHANNELS)
     return (q @ k.transpose(-1, -2))[0].detach()
@@ -108,6 +108,19 @@ def test_locality_is_minus_sharpness_times_squared_distance(side: int, grid: int
     assert torch.equal(bias[..., grid * grid :], elsewhere.expand(3, side * side, 5))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_empty_keys_weigh_nothing_in_any_number_format(dtype: torch.dtype) -> None:
+    locality = Locality(2, 4, 4)
+    with torch.no_grad():
+        locality.log_sharpness.copy_(torch.tensor([-3.0, 6.0]))  # hardly local, and very
+    q = locality.queries(4, dtype)
+    k = Locality.keys(4, 18, 14, torch.device("cpu"), dtype)
+    assert k.shape == (1, 1, 32, EXTRA_CHANNELS)
+    weights = (q @ k.transpose(-1, -2)).softmax(-1).detach()
+    assert (weights[..., 18:] == 0).all()
+    assert torch.allclose(weights[..., :18].sum(-1).float(), torch.tensor(1.0), atol=0.01)
+
+
 def test_locality_is_exact_for_binary_numbers() -> None:
     locality = Locality(1, 8, 8)
     with torch.no_grad():
@@ -119,8 +132,8 @@ def test_locality_is_exact_for_binary_numbers() -> None:
 
 def test_locality_keys_are_exact_in_bfloat16_up_to_16() -> None:
     cpu = torch.device("cpu")
-    exact = Locality.keys(16, 256 + 19, cpu, torch.float32)
-    assert torch.equal(Locality.keys(16, 256 + 19, cpu, torch.bfloat16).float(), exact)
+    exact = Locality.keys(16, 256 + 19, 0, cpu, torch.float32)
+    assert torch.equal(Locality.keys(16, 256 + 19, 0, cpu, torch.bfloat16).float(), exact)
 
 
 def test_locality_starts_at_the_quarters_of_the_query() -> None:
@@ -139,7 +152,7 @@ def test_locality_starts_at_the_quarters_of_the_query() -> None:
 def test_everything_about_locality_is_learned() -> None:
     locality = Locality(2, 4, 4)
     q = locality.queries(4, torch.float32)
-    k = Locality.keys(4, 18, torch.device("cpu"), torch.float32)
+    k = Locality.keys(4, 18, 0, torch.device("cpu"), torch.float32)
     (q @ k.transpose(-1, -2)).softmax(-1)[..., 3].sum().backward()
     assert all(p.grad is not None and p.grad.any() for p in locality.parameters())
     assert {name for name, _ in locality.named_parameters()} == {
@@ -150,7 +163,7 @@ def test_everything_about_locality_is_learned() -> None:
 def logits_in(locality: Locality, side: int, grid: int, dtype: torch.dtype) -> torch.Tensor:
     """Logits [heads, side^2, grid^2 + 19] as a matrix product in `dtype` gives them."""
     q = locality.queries(side, dtype)
-    k = Locality.keys(grid, grid * grid + 19, torch.device("cpu"), dtype)
+    k = Locality.keys(grid, grid * grid + 19, 0, torch.device("cpu"), dtype)
     assert q.dtype == k.dtype == dtype
     return (q @ k.transpose(-1, -2))[0].detach()
 

@@ -149,7 +149,8 @@ def measure(config: RunConfig, image_size: int, timed: bool) -> Size:
 def _step_seconds(model: Denoiser, config: RunConfig, references: References) -> float:
     """Seconds of a step on noise: forward, backward, optimisers."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model.to(device).to(memory_format=torch.channels_last)
+    model.to(device)
+    model.to(memory_format=model.unet.memory_format)
     model.unet.freeze_off_cells()
     rates = asdict(config.optim)
     for name in ("warmup_steps", "decay_share", "clip_norm", "ema_decay"):
@@ -157,7 +158,7 @@ def _step_seconds(model: Denoiser, config: RunConfig, references: References) ->
     optimizers = build_optimizers(model, **rates)
     batch, size = config.train.batch_size, references.image_size
     shape = references.latent_shape
-    x_t = torch.randn(batch, *shape, device=device).contiguous(memory_format=torch.channels_last)
+    x_t = torch.randn(batch, *shape, device=device)
     seen: tuple[torch.Tensor, ...] = ()
     if sources := model.condition_encoder.references:
         tokens = references.encoder.config.tokens
