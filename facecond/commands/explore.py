@@ -17,7 +17,6 @@ from facecond.commands.arguments import (
     non_negative_int,
     positive_int,
 )
-from facecond.commands.films import UNPLAYED, write_gif, write_mp4
 from facecond.commands.references import read_references, reference_arguments
 from facecond.commands.sample import sampling_arguments, scales_of, settings_of
 from facecond.errors import UserError
@@ -173,7 +172,7 @@ def _path(
     model_hash: str,
 ) -> list[str]:
     """Draw the faces between two ends, as a strip and a film."""
-    from facecond.editing.films import back_and_forth
+    from facecond.editing.films import UNPLAYED, back_and_forth, write_gif, write_mp4
     from facecond.editing.interpolation import End, path
     from facecond.figures import image_grid
     from facecond.sampling.marks import png_text, words_of

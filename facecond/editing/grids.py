@@ -15,6 +15,8 @@ from facecond.labels import ABSENT, ATTRIBUTES, PRESENT, UNSPECIFIED, check_excl
 SEED_COUNT = 6
 STATES = {"off": ABSENT, "open": UNSPECIFIED, "on": PRESENT}
 MOST_CELLS = 400
+LONGEST = 4000
+"""Digits of a seed that Python reads."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def _axis(text: str, first_seed: int, sources: Sequence[str]) -> Axis:
     if name in ATTRIBUTES and set(words) <= set(STATES):
         return Axis(name, tuple(STATES[word] for word in words), "state")
     if name == "seed":
-        if not all(word.isdecimal() for word in words):
+        if not all(word.isdecimal() and len(word) <= LONGEST for word in words):
             raise UserError("a seed is a whole number from 0 up", "--grid", "Write seed=1,5,9.")
         return Axis(name, tuple(map(int, words)), "seed")
     return Axis(name, tuple(_number(word, name) for word in words), "scale")

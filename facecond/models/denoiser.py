@@ -49,7 +49,7 @@ class Denoiser(nn.Module):
         """
         tokens = self.condition_encoder(attributes, mask, evidence, instructions)  # [B, T, D] each
         device = x_t.device.type
-        if torch.is_autocast_enabled(device):  # once, not in every layer
+        if device in ("cpu", "cuda") and torch.is_autocast_enabled(device):  # once for all layers
             dtype = torch.get_autocast_dtype(device)
             tokens = {source: each.to(dtype) for source, each in tokens.items()}
         planes = self.condition_encoder.planes(mask)  # [B, D, h, w] or None

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from facecond.cli import main
-from facecond.commands import films
 from facecond.commands.explore import _file_name
+from facecond.editing import films
 
 
 def test_grids_and_a_path(model: Path, tmp_path: Path) -> None:

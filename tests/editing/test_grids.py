@@ -43,6 +43,7 @@ def test_attributes_scales_and_seeds() -> None:
         ("Smiling=on,2 x Male", "no value of 'Smiling'"),
         ("seed=1.5 x Male", "whole number"),
         ("seed=-1 x Male", "whole number from 0 up"),
+        ("seed=" + "9" * 5000 + " x Male", "whole number from 0 up"),
         ("mask=-1 x Male", "no value of 'mask'"),
         ("seed=" + ",".join(map(str, range(201))) + " x Male", "402|201 x 2 faces"),
     ],

@@ -59,6 +59,6 @@ def test_a_film_goes_there_and_back(tmp_path) -> None:
     frames = np.arange(3, dtype=np.uint8)[:, None, None, None] * np.ones((4, 4, 3), np.uint8) * 90
     film = back_and_forth(frames)
     assert len(film) == 6 + 2 * HOLD
-    write_gif(tmp_path / "film.gif", film, 2)
+    write_gif(tmp_path / "film.gif", film, 2, "said")
     with Image.open(tmp_path / "film.gif") as picture:
         assert picture.size == (8, 8) and picture.n_frames >= 5 and picture.info["loop"] == 0
