@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from math import isqrt
 from typing import cast
 
@@ -61,7 +62,9 @@ class MultiSourceAttnProcessor:
         self, attn: MultiSourceAttention, hidden_states: Tensor, conditions: Conditions
     ) -> Tensor:
         parts = attn.contributions(hidden_states, conditions, self._attention_backend)
-        return attn.to_out(sum(parts.values(), torch.zeros_like(hidden_states)))  # [B, N, C]
+        if not parts:
+            return attn.to_out(torch.zeros_like(hidden_states))  # [B, N, C]
+        return attn.to_out(reduce(torch.add, parts.values()))  # [B, N, C]
 
 
 class MultiSourceAttention(nn.Module, AttentionModuleMixin):

@@ -35,6 +35,14 @@ def attend(query: Tensor, key: Tensor, value: Tensor, backend: object = None) ->
     return out.transpose(1, 2)[..., :width]  # [B, heads, N, d]
 
 
+def rounded(x: Tensor) -> Tensor:
+    """x in the number format that autocast multiplies in; without autocast x itself."""
+    device = x.device.type
+    if device in ("cpu", "cuda") and torch.is_autocast_enabled(device):
+        return x.to(torch.get_autocast_dtype(device))
+    return x
+
+
 def attend_jointly(
     parts: Sequence[tuple[Tensor, Tensor, Tensor]], gates: Sequence[Tensor]
 ) -> list[Tensor]:
@@ -76,6 +84,7 @@ class SelfAttentionProcessor:
     _parallel_config = None
 
     def __call__(self, attn: Attention, hidden_states: Tensor, **_: object) -> Tensor:
+        hidden_states = rounded(hidden_states)  # once, not in every projection
         projections = (attn.to_q, attn.to_k, attn.to_v)
         q, k, v = (
             rearrange(project(hidden_states), "b n (h d) -> b h n d", h=attn.heads)

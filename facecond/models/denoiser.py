@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from facecond.attribute_split import geometry
 from facecond.errors import UserError, reason
 from facecond.models.attention import Conditions
+from facecond.models.attention_kernels import rounded
 from facecond.models.conditions import ConditionEncoder
 from facecond.models.routing import PARTS, REFERENCES, Layer, Routing, preset
 from facecond.models.unet import FaceUNet
@@ -48,10 +49,7 @@ class Denoiser(nn.Module):
             step: of a distilled model (`Conditions.step`).
         """
         tokens = self.condition_encoder(attributes, mask, evidence, instructions)  # [B, T, D] each
-        device = x_t.device.type
-        if device in ("cpu", "cuda") and torch.is_autocast_enabled(device):  # once for all layers
-            dtype = torch.get_autocast_dtype(device)
-            tokens = {source: each.to(dtype) for source, each in tokens.items()}
+        tokens = {source: rounded(each) for source, each in tokens.items()}  # once for all layers
         planes = self.condition_encoder.planes(mask)  # [B, D, h, w] or None
         gates = self.unet.gates() if gates is None else gates
         conditions = Conditions(tokens, gates, planes=planes, step=step)

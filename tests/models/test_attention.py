@@ -375,3 +375,14 @@ def test_learned_gates_start_at_one_and_learn(combine: str) -> None:
     weaker = 0.9 * 2 * float(torch.sigmoid(torch.tensor(-1.5)))
     expected = fixed(hidden, Conditions(tokens, gates(0.7, weaker)))
     assert torch.allclose(learned(hidden, conditions), expected, atol=1e-6)
+
+
+def test_rounded_is_what_autocast_multiplies_in() -> None:
+    x = torch.randn(3, 3)
+    assert attention_kernels.rounded(x) is x
+    with torch.autocast("cpu", torch.bfloat16):
+        once = attention_kernels.rounded(x)
+        assert once.dtype == torch.bfloat16
+        assert torch.equal(once @ once, x @ x)
+    meta = torch.empty(2, device="meta")
+    assert attention_kernels.rounded(meta) is meta
