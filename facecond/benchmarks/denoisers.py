@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -40,12 +40,14 @@ class Rival:
     Attributes:
         model: its modules; `call` goes through the compiled form, where there is one.
         kind: `facecond` or a peer.
+        compiled: whether it is run through `torch.compile`.
     """
 
     model: Denoiser
     kind: str
     autocast: torch.autocast
     call: Callable[..., Tensor]
+    compiled: bool = False
 
     def forward(self, batch: Batch, schedule: str) -> Tensor:
         """A prediction [B, C, h, w], float32."""
@@ -57,11 +59,16 @@ class Rival:
 def rivals(settings: Settings, work: Work, training: bool) -> dict[str, Callable[[], Rival]]:
     """Rivals by name, unmade: facecond first, then the peers that were named.
 
-    `ldm-shipped` is added where it differs from `ldm`: in training, and beside bfloat16.
+    `ldm-shipped` is added where it differs from `ldm`: in training, and beside bfloat16. Where
+    networks are compiled, so are the peers', and each runs as its authors run it too (`-eager`).
     """
     found: dict[str, Callable[[], Rival]] = {OWN: partial(_rival, settings, work, OWN, False)}
     for peer in settings.peers:
         found[peer] = partial(_rival, settings, work, peer, False)
+        if settings.compile:
+            found[f"{peer}-eager"] = partial(
+                _rival, replace(settings, compile=False), work, peer, False
+            )
     if peers.LDM in settings.peers and (training or settings.precision != "fp32"):
         found[SHIPPED] = partial(_rival, settings, work, peers.LDM, True)
     return found
@@ -79,11 +86,10 @@ def _rival(settings: Settings, work: Work, kind: str, shipped: bool) -> Rival:
     model.to(device)
     if kind == OWN:
         model.to(memory_format=model.unet.memory_format)
-    call: Any = model
-    if settings.compile and not shipped:
-        call = torch.compile(model)
+    compiled = settings.compile and not shipped
+    call: Any = torch.compile(model) if compiled else model
     plain = torch.autocast(device, torch.bfloat16, enabled=False)
-    return Rival(model, kind, plain if shipped else autocast(settings), call)
+    return Rival(model, kind, plain if shipped else autocast(settings), call, compiled)
 
 
 @torch.no_grad()

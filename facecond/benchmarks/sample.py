@@ -18,7 +18,7 @@ from torch import Tensor
 from facecond.benchmarks import ldm, peers
 from facecond.benchmarks.checks import agree
 from facecond.benchmarks.contender import Contender, Entries
-from facecond.benchmarks.denoisers import OWN, Rival, compiled, rivals, work_done
+from facecond.benchmarks.denoisers import OWN, Rival, rivals, work_done
 from facecond.benchmarks.pipelines import pipeline_of
 from facecond.benchmarks.settings import Settings
 from facecond.benchmarks.work import Batch, Work, device_of, random_batch, work_of
@@ -80,7 +80,7 @@ def own_sampler(rival: Rival, work: Work, settings: Settings) -> Sampler:
     """facecond's pipeline."""
     pipeline = pipeline_of(rival.model, work, settings, "ddim", steps=work.steps)
     pipeline.scheduler = stock_scheduler()
-    if settings.compile:
+    if rival.compiled:
         rival.model.unet.compile()
 
     def sample(batch: Batch, steps: int) -> Tensor:
@@ -95,7 +95,7 @@ def own_sampler(rival: Rival, work: Work, settings: Settings) -> Sampler:
 def stock_sampler(rival: Rival, work: Work, settings: Settings) -> Sampler:
     """The loop of diffusers' Stable Diffusion pipeline."""
     unet, scheduler = rival.model.unet, stock_scheduler()
-    predict = compiled(unet.predict, settings)
+    predict = torch.compile(unet.predict) if rival.compiled else unet.predict
 
     def sample(batch: Batch, steps: int) -> Tensor:
         with rival.autocast:
@@ -116,7 +116,8 @@ def stock_sampler(rival: Rival, work: Work, settings: Settings) -> Sampler:
 
 def ldm_sampler(rival: Rival, work: Work, settings: Settings) -> Sampler:
     """`DDIMSampler` of latent-diffusion."""
-    predict = compiled(rival.model.unet.predict, settings)
+    unet = rival.model.unet
+    predict = torch.compile(unet.predict) if rival.compiled else unet.predict
 
     def apply_model(x_t: Tensor, timesteps: Tensor, context: Tensor) -> Tensor:
         return predict(x_t, timesteps, context).float()
@@ -141,7 +142,7 @@ def contexts(rival: Rival, batch: Batch, open_mask: bool) -> Tensor:
 @torch.no_grad()
 def _checked(rival: Rival, work: Work, settings: Settings) -> dict[str, float]:
     """How far a sampler is from plain DDIM on the same network, in float32, four steps."""
-    if settings.compile:
+    if rival.compiled:
         return {}  # what is checked is the order of the computation, and it is the same
     plain = torch.autocast(device_of(settings), torch.bfloat16, enabled=False)
     exact = replace(settings, precision="fp32")

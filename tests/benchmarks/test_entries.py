@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 
 import pytest
@@ -9,9 +10,10 @@ import pytest
 from facecond.benchmarks import sample
 from facecond.benchmarks.cases import CASES
 from facecond.benchmarks.checks import CheckFailed, same_work, verify
-from facecond.benchmarks.denoisers import Rival
+from facecond.benchmarks.denoisers import Rival, rivals
 from facecond.benchmarks.settings import Settings
 from facecond.benchmarks.timing import interleaved
+from facecond.benchmarks.work import work_of
 
 FAST = ["forward-64", "train-64", "sample-64", "latents", "grow-batch", "grow-sources"]
 SLOW = ["first-stage", "prepare", "studio", "start-up", "grow-resolution", "grow-tokens",
@@ -32,6 +34,13 @@ def test_checks_hold(case: str, quick: Settings) -> None:
     assert all(len(times) == 1 and times[0] > 0 for times in spent.values())
     if case in ("forward-64", "train-64", "sample-64"):
         assert list(contenders) == ["facecond", "diffusers"]
+
+
+def test_beside_compiled_networks_peers_run_as_they_are_too(quick: Settings) -> None:
+    compiling = replace(quick, compile=True)
+    made = rivals(compiling, work_of("forward-64", compiling), training=False)
+    assert list(made) == ["facecond", "diffusers", "diffusers-eager"]
+    assert not made["diffusers-eager"]().compiled and made["diffusers"]().compiled
 
 
 def test_a_sampler_that_guides_wrongly_is_found(
