@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
+import warnings
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from facecond.errors import UserError
 
 if TYPE_CHECKING:
     import torch
@@ -37,6 +41,23 @@ def memory_format(device: str, side: int) -> torch.memory_format:
 
     small = device == "cpu" and side < SMALL_MAP
     return torch.contiguous_format if small else torch.channels_last
+
+
+def check_compiler(device: str, asked_by: str) -> None:
+    """Make sure that `torch.compile` has what it needs on a kind of device, and keep it quiet.
+
+    Args:
+        asked_by: option or key, which an error names.
+
+    Raises:
+        UserError: no C++ compiler, for a processor.
+    """
+    # diffusers asks for torch's version in its forward pass.
+    warnings.filterwarnings("ignore", "Dynamo detected a call to a `functools.lru_cache`")
+    compiler = os.environ.get("CXX", "g++")
+    if device == "cpu" and shutil.which(compiler) is None:
+        fix = "Install g++, or name another in the environment variable CXX."
+        raise UserError(f"there is no C++ compiler '{compiler}'", asked_by, fix)
 
 
 def flush_denormals() -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from facecond.devices import has_fast_bf16, machine, memory_format
+from facecond.devices import check_compiler, has_fast_bf16, machine, memory_format
+from facecond.errors import UserError
 
 CPU_FLAGS = Path("/proc/cpuinfo")
 
@@ -66,3 +67,10 @@ print(int((torch.full((1 << 20,), 2e-38) / 100 != 0).sum()))
         for flush in (False, True)
     ]
     assert counts == [1 << 20, 0]
+
+
+def test_a_compiler_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    check_compiler("cuda", "--compile")
+    with pytest.raises(UserError, match="no-such-compiler"):
+        check_compiler("cpu", "--compile")

@@ -134,4 +134,5 @@ OPTIONAL: Mapping[str, Check] = {
     "routing_table": lambda value: isinstance(value, dict),
     "references": _references,
     "machine": _texts,
+    "compiled": lambda value: isinstance(value, bool),
 }

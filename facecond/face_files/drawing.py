@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from facecond.devices import check_compiler
 from facecond.face_files.record import face_png, face_record, shared_record
 from facecond.labels import ANYTHING, ATTRIBUTES, UNSPECIFIED
 from facecond.memory import FewerAtATime
@@ -57,6 +58,7 @@ class Settings:
         weaker: folder of a weaker model.
         references: with what a record says of them.
         threads: of a process; None leaves them.
+        compile: run the denoiser through `torch.compile`.
     """
 
     model: str
@@ -70,6 +72,7 @@ class Settings:
     references: tuple[tuple[Mapping[str, Any], Reference], ...] = ()
     batch_size: int = 32
     threads: int | None = None
+    compile: bool = False
 
 
 class Artist:
@@ -79,6 +82,9 @@ class Artist:
         device: `cuda`, `cpu`, ...; None = the GPU, where there is one.
         pipeline: the model, where it is loaded already; then its device, scheduler and routing are
             kept where the settings name none.
+
+    Raises:
+        UserError: a model that cannot be loaded or does not fit the settings, no compiler.
     """
 
     def __init__(
@@ -101,6 +107,10 @@ class Artist:
         if settings.windows:
             self.pipeline.use_windows(settings.windows)
         self.weaker = load_pipeline(settings.weaker).to(device) if settings.weaker else None
+        if settings.compile:
+            check_compiler(device, "--compile")
+            for one in filter(None, (self.pipeline, self.weaker)):
+                one.unet.compile()
 
     def record(self, request: FaceRequest, size: int = 1, index: int = 0) -> dict[str, Any]:
         """What is to be said of a face, drawn at a place of a batch of a size."""

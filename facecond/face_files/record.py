@@ -124,6 +124,7 @@ def shared_record(
         **({"references": [dict(one) for one in references]} if references else {}),
         "device": pipeline.device.type,
         "precision": pipeline.precision,
+        **({"compiled": True} if pipeline.unet._compiled_call_impl is not None else {}),
         "threads": torch.get_num_threads(),
         "machine": machine(str(pipeline.device)),
         "versions": versions(),

@@ -127,6 +127,7 @@ def _asked(
         weaker=weaker or record["weaker"],
         references=tuple((one, read_reference(one)) for one in told),
         threads=record["threads"],
+        compile=record.get("compiled", False),
     )
     values = record["attribute_values"]
     attributes = np.array([values[name] for name in ATTRIBUTES], np.int8)

@@ -141,6 +141,7 @@ def train(
         session.write_run(config, run, out, steps.count)
     wrapped = accelerator.prepare_model(model)
     if knobs.compile:
+        devices.check_compiler(device.type, "train.compile")
         wrapped = torch.compile(wrapped)
     autocast = torch.autocast(
         device.type, torch.bfloat16, enabled=setup.uses_bf16(config, device.type)

@@ -37,6 +37,7 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "routing_table": (None, "all_all"),
     "references": (None, [{}], [{"file": "a.png", "sha256": "0" * 64, "take": "x", "weight": -1}]),
     "machine": (None, {"processor": 5}),
+    "compiled": (None, 1, "yes"),
 }
 
 

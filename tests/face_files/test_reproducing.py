@@ -56,6 +56,23 @@ def test_bit_for_bit_without_its_neighbours(drawn: Path) -> None:
     assert found.record == read_face(drawn)[1]
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_compiled_network_draws_the_same_and_says_so(
+    saved_model: Path, ask: Any, tmp_path: Path
+) -> None:
+    settings = Settings(str(saved_model), steps=2, compile=True)
+    artist = Artist(settings, "cpu")
+    list(artist.write([ask("0", seed=0), ask("1", seed=1)], tmp_path))
+    compiled, record = read_face(tmp_path / "1.png")
+    assert record["compiled"] is True
+    torch.compiler.reset()
+    assert reproduce(tmp_path / "1.png", None, no_reference).identical
+    eager = reproduce(rewritten(tmp_path / "1.png", compiled=False), None, no_reference)
+    assert "compiled" not in eager.record
+    assert np.abs(eager.image.astype(int) - compiled).max() <= 4  # of bfloat16
+
+
 def test_another_batch_is_within_tolerance_and_named(drawn: Path) -> None:
     found = reproduce(drawn, None, no_reference, batch_size=1)
     assert found.within and found.other == ("batch 1, not 4",)
