@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -54,21 +54,25 @@ def test_the_card_says_what_it_is_made_of_and_how_good_it_is() -> None:
 
 
 def test_masks_are_followed(pipeline: FacePipeline) -> None:
-    """Of eight layouts, the one asked for explains the colours of a face best: the share of their
-    variance that lies between the classes."""
-    faces = [render(10_000, index, pipeline.image_size) for index in range(8)]
+    """Of twelve layouts, the one asked for explains the colours of a face best: the share of their
+    variance that lies between the classes. So far as this holds for the true picture, that is: it
+    does not where skin and background are of one colour."""
+    faces = [render(10_000, index, pipeline.image_size) for index in range(12)]
     masks = np.stack([face.mask for face in faces])
     attributes = np.stack([face.attributes for face in faces])
-    images = pipeline(attributes, masks, seeds=range(8), num_inference_steps=4).images
-    explained = np.array([[_between(image, mask) for mask in masks] for image in images])
-    assert (explained.argmax(1) == np.arange(8)).all()
+    images = pipeline(attributes, masks, seeds=range(12), num_inference_steps=4).images
+    clear = _best_explained([face.image for face in faces], masks) == np.arange(12)
+    assert clear.sum() >= 9
+    assert (_best_explained(images, masks) == np.arange(12))[clear].all()
 
 
 def test_attributes_are_followed(pipeline: FacePipeline) -> None:
     """The same layouts and noise: blond hair is brighter than black hair, face by face."""
-    masks = np.stack([render(10_000, index, pipeline.image_size).mask for index in range(4)])
-    asked = {"seeds": range(4), "num_inference_steps": 4}
+    masks = np.stack([render(10_000, index, pipeline.image_size).mask for index in range(8)])
+    masks = masks[(masks == HAIR).mean((1, 2)) > 0.05]
+    asked = {"seeds": range(len(masks)), "num_inference_steps": 4}
     blond, black = (pipeline(name, masks, **asked).images for name in ("Blond_Hair", "Black_Hair"))
+    assert len(masks) >= 4
     for bright, dark, mask in zip(blond, black, masks, strict=True):
         assert bright[mask == HAIR].mean() > dark[mask == HAIR].mean() + 20
 
@@ -84,6 +88,10 @@ def test_the_command_line_takes_it_where_no_model_is_named(
     done = python("-m", "facecond", "reproduce", "faces/00001.png")
     assert done.returncode == 0, done.stderr
     assert "bit for bit" in done.stdout
+
+
+def _best_explained(images: Sequence[np.ndarray], masks: np.ndarray) -> np.ndarray:
+    return np.array([[_between(image, mask) for mask in masks] for image in images]).argmax(1)
 
 
 def _between(image: np.ndarray, mask: np.ndarray) -> float:
