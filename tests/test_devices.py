@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from facecond.devices import check_compiler, has_fast_bf16, machine, memory_format
+from facecond.devices import check_compiler, has_fast_bf16, machine, memory_format, zero_denormals
 from facecond.errors import UserError
 
 CPU_FLAGS = Path("/proc/cpuinfo")
@@ -50,13 +50,12 @@ def test_denormals_are_zero_also_in_threads(
     python: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
     asked = """
-import torch
-from facecond.devices import flush_denormals
+import contextlib, torch
+from facecond.devices import zero_denormals
 
 torch.set_num_threads(2)
-if {flush}:
-    flush_denormals()
-print(int((torch.full((1 << 20,), 2e-38) / 100 != 0).sum()))
+with zero_denormals() if {flush} else contextlib.nullcontext():
+    print(int((torch.full((1 << 20,), 2e-38) / 100 != 0).sum()))
 """
     counts = [
         int(
@@ -67,6 +66,14 @@ print(int((torch.full((1 << 20,), 2e-38) / 100 != 0).sum()))
         for flush in (False, True)
     ]
     assert counts == [1 << 20, 0]
+
+
+def test_afterwards_denormals_count_as_before() -> None:
+    with zero_denormals():
+        with zero_denormals():
+            assert not torch.full((1,), 2e-38) / 100
+        assert not torch.full((1,), 2e-38) / 100
+    assert torch.full((1,), 2e-38) / 100
 
 
 def test_a_compiler_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

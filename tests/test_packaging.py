@@ -84,6 +84,8 @@ def test_wheel_holds_the_package_its_configs_and_nothing_else(wheel, root, confi
     code |= {"facecond/attribute_split.json"}
     page = (root / "facecond" / "studio" / "page").iterdir()
     code |= {path.relative_to(root).as_posix() for path in page}
+    boxed = (root / "facecond" / "boxed" / "model").rglob("*")
+    code |= {path.relative_to(root).as_posix() for path in boxed if path.is_file()}
     about = f"facecond-{__version__}.dist-info/"
     assert {name for name in held if not name.startswith(about)} == (
         code | {f"facecond/{name}" for name in configs}

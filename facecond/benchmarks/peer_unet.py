@@ -101,6 +101,11 @@ class PeerUNet(ModelMixin, ConfigMixin):
         if routing != self.trained_routing:
             raise UserError("has no routing", self.config.kind, "Leave the routing out.")
 
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """Layout of its weights and maps: as its authors leave it."""
+        return torch.contiguous_format
+
     def freeze_off_cells(self) -> None:
         """Nothing is off."""
 

@@ -19,7 +19,7 @@ from facecond.benchmarks.denoisers import OWN, rivals
 from facecond.benchmarks.settings import Settings
 from facecond.benchmarks.train import own_step
 from facecond.benchmarks.work import Batch, random_batch, work_of
-from facecond.devices import flush_denormals
+from facecond.devices import zero_denormals
 from facecond.errors import UserError
 
 STEPS = 4
@@ -97,11 +97,11 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
+@zero_denormals()
 def train_rank(request: dict[str, Any]) -> None:
     """One of the processes: trains on its share of the batch and says how long the steps took."""
     settings = Settings.from_dict(request["settings"])
     rank, world = request["rank"], request["world"]
-    flush_denormals()
     if settings.threads:
         torch.set_num_threads(max(1, settings.threads // world))
     address = f"tcp://127.0.0.1:{request['port']}"

@@ -21,7 +21,7 @@ from facecond.benchmarks.contender import Contender, Entries
 from facecond.benchmarks.machine import device_name
 from facecond.benchmarks.settings import Settings
 from facecond.benchmarks.timing import Spread, interleaved, ratios
-from facecond.devices import flush_denormals
+from facecond.devices import zero_denormals
 from facecond.errors import UserError
 
 
@@ -161,7 +161,6 @@ def _entries(settings: Settings, case: str) -> Entries:
 
 def _module(settings: Settings, case: str) -> Any:
     """The module of a case, threads and peers being as they were asked for."""
-    flush_denormals()  # for every contender, as for a training
     if settings.threads:
         torch.set_num_threads(settings.threads)
     peers.register(settings.peers)
@@ -172,6 +171,7 @@ def _is_cuda(settings: Settings) -> bool:
     return (settings.device or ("cuda" if torch.cuda.is_available() else "cpu")) == "cuda"
 
 
+@zero_denormals()  # for every contender, as in a training
 def answer(request: Mapping[str, Any]) -> dict[str, Any]:
     """Measure what a request asks for; faults come back as values."""
     settings = Settings.from_dict(request["settings"])

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from facecond.commands.arguments import non_negative_int, positive_number
+from facecond.devices import zero_denormals
 from facecond.errors import UserError
 from facecond.storage import make_folder, read_json, write_json
 
@@ -51,12 +52,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=non_negative_int, default=0, help="of data and training")
 
 
+@zero_denormals()  # from here on: the judges' training makes the threads that the model's uses
 def run(args: argparse.Namespace) -> int:
     """Run the stages that are not done yet, then write the report."""
-    from facecond.devices import flush_denormals
     from facecond.evaluation.report import write_report
 
-    flush_denormals()  # the judges' training makes the threads that the model's will use
     out = make_folder(args.out)
     stages = Stages(out, args.minutes, args.seed)
     expected = args.minutes + SCORING_MINUTES

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -157,14 +158,15 @@ def _check_values(config: Any, layers: list[tuple[str, dict[str, Any]]]) -> None
 
     for interval, keys in RANGES.items():
         low, high = (float(end) for end in interval[1:-1].split(","))
-        least = math.nextafter(low, math.inf) if interval[0] == "(" else low
-        most = math.nextafter(high, -math.inf) if interval[-1] == ")" else high
-        above = f"{'above' if least > low else 'at least'} {low:g}"
-        below = "" if high == math.inf else f", {'below' if most < high else 'at most'} {high:g}"
+        over = operator.gt if interval[0] == "(" else operator.ge
+        under = operator.lt if interval[-1] == ")" else operator.le
+        above = f"{'above' if over is operator.gt else 'at least'} {low:g}"
+        word = "below" if under is operator.lt else "at most"
+        below = "" if high == math.inf else f", {word} {high:g}"
         for section, name in (key.split(".") for key in keys.split()):
-            value = getattr(getattr(config, section, None), name, least)
+            value = getattr(getattr(config, section, None), name, [])
             items = value if isinstance(value, list) else [value]
-            if not all(least <= item <= most for item in items):
+            if not all(over(item, low) and under(item, high) for item in items):
                 where = f"{origin(section, name)} ({section}.{name})"
                 raise UserError(f"{value} is out of range", where, f"Allowed: {above}{below}.")
     if hasattr(config.data, "variants"):

@@ -40,6 +40,7 @@ from facecond.training.teacher import Teacher, check_few_step
 from facecond.training.updates import Updates
 
 
+@devices.zero_denormals()
 def train(
     config: RunConfig,
     out: str | Path,
@@ -63,7 +64,6 @@ def train(
             non-finite.
         session.Interrupted: on SIGTERM or SIGINT, after saving.
     """
-    devices.flush_denormals()
     knobs = config.train
     setup.check_length(config)
     scheduler(config.sampling.scheduler, config.objective.schedule, config.objective.prediction)

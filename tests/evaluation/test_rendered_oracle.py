@@ -15,8 +15,8 @@ from facecond.data.writing import PreparedWriter
 from facecond.evaluation.context import Amounts
 from facecond.evaluation.judges import Judges
 from facecond.evaluation.protocol import PROTOCOLS, Protocol
-from facecond.labels import ATTRIBUTES
-from facecond.metrics import mean_iou
+from facecond.labels import ATTRIBUTES, MASK_CLASSES
+from facecond.metrics import class_iou
 from facecond.training.judges import train_judge
 
 SIZE, COUNT, TEST = 64, 280, 32
@@ -88,11 +88,13 @@ def test_the_renderer_is_selective(world: Any, rendered: PreparedFolder, tmp_pat
         assert detail[name]["score"] > 0.5, detail
         assert detail[name]["score"] > 2 * detail[name]["off_target"], detail
     assert aside["score"] < 0.3 * effect["score"]
-    # Turning colours leaves the mask as it is: only the parser's own noise is left.
+    # Turning its colour leaves the hair where it is, but for the parser's own noise; a hat covers
+    # it. (Measured on three lengths of the parser's training: .65 to .70 against .27 to .33.)
     turned = found.shows["selectivity"]
     blond = turned.counts[turned.names.index("Blond_Hair")]
     hat = turned.counts[turned.names.index("Wearing_Hat")]
-    stable, moved = (float(mean_iou(counts.sum(0))) for counts in (blond, hat))
-    assert stable > moved + 0.05
+    hair = MASK_CLASSES.index("hair")
+    stable, covered = (class_iou(counts.sum(0))[hair] for counts in (blond, hat))
+    assert stable > covered + 0.15
     stability = world.row(found, "mask_stability")
     assert stability["score"] > stability["floor"] + 0.1
