@@ -324,9 +324,10 @@ class FacePipeline(DiffusionPipeline):
         t = t_of_timestep(self.config.schedule, timestep.double().cpu().reshape(1))
         return log_snr(self.config.schedule, t.clamp(0, 1))
 
-    def _autocast(self) -> torch.autocast:
+    @property
+    def _autocast(self) -> partial[torch.autocast]:
         wanted = self.unet.dtype == torch.float32 and self.precision == "bfloat16"
-        return torch.autocast(self._execution_device.type, torch.bfloat16, enabled=wanted)
+        return partial(torch.autocast, self._execution_device.type, torch.bfloat16, wanted)
 
     @property
     def _latent_shape(self) -> tuple[int, int, int]:

@@ -92,9 +92,9 @@ class PeerUNet(ModelMixin, ConfigMixin):
         joined = self.joined(tokens)
         return Conditions({}, self.gates(), {_ONLY: {"all": (joined, joined)}}, planes)
 
-    def gates(self, log_snr: Tensor | None = None) -> Tensor:
+    def gates(self, log_snr: Tensor | None = None, device: torch.device | None = None) -> Tensor:
         """Ones, float32 [1, S]: a peer reads every source in every layer."""
-        return torch.ones(1, len(SOURCES), device=self.device)
+        return torch.ones(1, len(SOURCES), device=device or self.device)
 
     def use_routing(self, routing: Routing) -> None:
         """Raise `UserError` where it is not that of the training: a peer has no other."""

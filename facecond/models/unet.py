@@ -121,7 +121,8 @@ class FaceUNet(UNet2DConditionModel):
                 raise UserError(what, "model", "Use its teacher.")
             told = step_features(encoder_hidden_states.step, ranges)  # [B, W]
             options["timestep_cond"] = told.to(sample.dtype)
-        sample = sample.contiguous(memory_format=self.memory_format)
+        layout = devices.memory_format(sample.device.type, self.config.sample_size)
+        sample = sample.contiguous(memory_format=layout)
         return super().forward(sample, timestep, encoder_hidden_states, **options)
 
     def use_routing(self, routing: Routing) -> None:
@@ -152,21 +153,23 @@ class FaceUNet(UNet2DConditionModel):
             for name in set(attention.gamma) - set(attention.plan):
                 attention.gamma[name].requires_grad_(False)
 
-    def gates(self, log_snr: Tensor | None = None) -> Tensor:
+    def gates(self, log_snr: Tensor | None = None, device: torch.device | None = None) -> Tensor:
         """Weight of each source at each layer under the routing in use, float32 [L, S].
 
         Args:
             log_snr: noise levels [B], needed where the routing depends on them; the gates are then
                 [B, L, S].
+            device: of the gates; None = the model's, which diffusers takes long to find.
         """
+        device = device or self.device
         if self._constant_gates is not None:
-            if self._constant_gates.device != self.device:
-                self._constant_gates = self._constant_gates.to(self.device)
+            if self._constant_gates.device != device:
+                self._constant_gates = self._constant_gates.to(device)
             return self._constant_gates.clone()
         if log_snr is None:
             raise ValueError(f"the gates of '{self.routing.name}' depend on the noise level")
         levels = np.asarray(log_snr.detach().double().cpu())
-        return torch.from_numpy(self.routing.gates(levels)).to(self.device)  # [B, L, S]
+        return torch.from_numpy(self.routing.gates(levels)).to(device)  # [B, L, S]
 
     def cross_attentions(self) -> list[MultiSourceAttention]:
         """The cross-attention layers in order of execution."""

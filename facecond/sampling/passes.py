@@ -106,6 +106,7 @@ class Passes:
         autocast: Autocast,
     ) -> None:
         self.unet, self.plan, self.autocast = unet, guidance, autocast
+        self.dtype = unet.dtype  # diffusers goes through all modules to find it
         unet.to(memory_format=unet.memory_format)
         self.rows = encoder.rows  # of attributes, by source
         rows = guidance.rows.to(given.values.device)  # [N]
@@ -135,16 +136,14 @@ class Passes:
         Returns:
             full [B, C, h, w], by part the prediction without it, and the scales of these parts.
         """
-        gates = self.unet.gates(
-            log_snr
-        )  # [L, S], or [1, L, S] where they depend on the noise level
-        gates = gates if gates.ndim == 2 else gates[0]
+        gates = self.unet.gates(log_snr, x_t.device)
+        gates = gates if gates.ndim == 2 else gates[0]  # [L, S], of this noise level
         parts = self._active(gates) if guided else frozenset()
         chosen, rows, conditions = self._select(parts)
         factor = self.weights if self.weights is None or rows is None else self.weights[rows]
         conditions.gates = gates if factor is None else gates * factor  # [L, S] or [N, L, S]
         at = chosen.rows.to(x_t.device)
-        stacked = x_t[at].to(self.unet.dtype)  # [N, C, h, w]
+        stacked = x_t[at].to(self.dtype)  # [N, C, h, w]
         with self.autocast():
             out = self.unet(stacked, timestep, conditions).sample.float()  # [N, C, h, w]
         return *chosen.split(out), chosen.scales
