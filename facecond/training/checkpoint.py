@@ -1,14 +1,15 @@
 """Training state on disk: atomic, hashed, at least two kept, resumable exactly.
 
 A checkpoint is a folder `step-00001234` with `tensors.safetensors` (every tensor of the state) and
-`state.json` (everything else, the SHA-256 of the tensors, and a checksum of all that). It appears
-under its name only when complete; older ones are pruned after that, so no crash leaves a run
-without one.
+`state.json` (everything else, the SHA-256 of the tensors, and a checksum of all that). It has
+its name only while it is complete: written and removed under a hidden one. Older ones are pruned
+after a newer one stands, so no crash leaves a run without one.
 """
 
 from __future__ import annotations
 
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +43,10 @@ def save(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
             "state": tree,
         }
         write_json(temporary / "state.json", {**header, "checksum": hash_of(header)})
-    unfinished = folder.glob(".step-*")  # left by a save that was killed
-    for old in [*steps(folder)[:-keep], *unfinished]:
-        shutil.rmtree(old, ignore_errors=True)
+    for old in steps(folder)[:-keep]:
+        _remove(old)
+    for unfinished in folder.glob(".step-*"):  # left by a save or a removal that was killed
+        shutil.rmtree(unfinished, ignore_errors=True)
     return path
 
 
@@ -57,7 +59,14 @@ def discard_after(folder: Path, step: int) -> None:
     """Remove checkpoints later than `step`: a run that starts from there makes its own."""
     for path in steps(folder):
         if int(path.name.removeprefix("step-")) > step:
-            shutil.rmtree(path)
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    """Remove a checkpoint; a kill amid this leaves no part of it under its name."""
+    hidden = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    path.rename(hidden)  # onto an empty folder
+    shutil.rmtree(hidden, ignore_errors=True)
 
 
 def steps(folder: Path) -> list[Path]:

@@ -184,6 +184,33 @@ def test_all_damaged_is_an_error(tmp_path: Path) -> None:
         checkpoint.load_newest(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "removal",
+    [
+        lambda folder: checkpoint.save(folder, 4, state(4), keep=2),
+        lambda folder: checkpoint.discard_after(folder, 2),
+    ],
+)
+def test_a_kill_amid_a_removal_leaves_only_whole_ones(
+    removal: Callable[[Path], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(folder: Path, **_: Any) -> None:
+        for file in Path(folder).iterdir():
+            file.unlink()
+            raise KeyboardInterrupt
+
+    for step in (1, 2, 3):
+        checkpoint.save(tmp_path, step, state(step), keep=3)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(checkpoint.shutil, "rmtree", killed)
+        removal(tmp_path)
+    assert list(tmp_path.glob(".step-*"))
+    left = [checkpoint.load(path)[0] for path in checkpoint.steps(tmp_path)]
+    assert left in ([2, 3, 4], [1, 2])
+    checkpoint.save(tmp_path, 5, state(5), keep=2)
+    assert not list(tmp_path.glob(".step-*"))
+
+
 def test_half_written_folders_are_ignored(tmp_path: Path) -> None:
     whole = checkpoint.save(tmp_path, 1, state(1), 2)
     shutil.copytree(whole, tmp_path / ".step-00000002.abc123")
