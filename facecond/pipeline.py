@@ -168,6 +168,7 @@ class FacePipeline(DiffusionPipeline):
         num_images_per_condition: int = 1,
         guidance_interval: Interval | None = None,
         guidance_rescale: float = 0.0,
+        feature_reuse: int = 1,
         weaker: FacePipeline | None = None,
         blend: Blend | None = None,
         output_type: str = "np",
@@ -202,6 +203,7 @@ class FacePipeline(DiffusionPipeline):
                 0 are 1, and only the full pass is computed.
             guidance_rescale: share 0..1 by which the spread of the guided prediction is brought
                 back to that of the full one.
+            feature_reuse: run the deep blocks at every so many steps only: faster, less exact.
             weaker: a worse model of the same latents to lead away from; its scale in `guidance` has
                 the name `weaker`. Of references it takes what it was itself taught to.
             blend: other conditions that the tokens are led towards, a share of the way.
@@ -230,8 +232,9 @@ class FacePipeline(DiffusionPipeline):
         batch, shape = len(given.values), self._latent_shape
         scales = scales_per_face(scales | emphasis, batch, num_images_per_condition)
         guided = make_guided(
-            self, weaker, given, scales, guidance_interval, guidance_rescale, steps=steps
-        )
+            self, weaker, given, scales, guidance_interval, guidance_rescale, steps=steps,
+            reuse=feature_reuse,
+        )  # fmt: skip
         seeds = list(range(batch)) if seeds is None else seeds
         if latents is not None:
             latents = given_noise(latents, (batch, *shape)).to(device)

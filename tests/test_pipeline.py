@@ -487,6 +487,29 @@ def test_rescaling_keeps_the_spread_of_the_full_prediction(pipeline: FacePipelin
         pipeline(**given, guidance_rescale=1.5)
 
 
+def test_deep_blocks_run_at_some_steps_only(pipeline: FacePipeline) -> None:
+    ran: list[int] = []
+    pipeline.unet.mid_block.register_forward_hook(lambda *_: ran.append(1))
+    given = some_conditions(2) | {"seeds": [0, 1], "guidance": {"mask": 3.0}}
+    given["num_inference_steps"] = 6
+    exact = latents_of(pipeline, **given)
+    assert len(ran) == 6
+    ran.clear()
+    assert torch.equal(latents_of(pipeline, **given, feature_reuse=1), exact) and len(ran) == 6
+    ran.clear()
+    near = latents_of(pipeline, **given, feature_reuse=2)
+    assert len(ran) == 3 and not torch.equal(near, exact)
+    assert torch.equal(latents_of(pipeline, **given, feature_reuse=2), near)
+    ran.clear()
+    far = latents_of(pipeline, **given, feature_reuse=6)
+    assert len(ran) == 1 and (far - exact).norm() > (near - exact).norm()
+    ran.clear()  # within the interval other rows are in the batch: they have features of their own
+    latents_of(pipeline, **given, feature_reuse=6, guidance_interval=(0.2, 0.7))
+    assert len(ran) == 2
+    with pytest.raises(UserError, match="0 is no number of steps"):
+        pipeline(**given, feature_reuse=0)
+
+
 def test_forms_of_the_output(pipeline: FacePipeline) -> None:
     given = some_conditions(2) | {"seeds": [0, 1]}
     pixels = pipeline(**given).images

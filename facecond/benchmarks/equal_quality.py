@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 Row = Mapping[str, Any]
-"""Of `evaluation.step_table.step_rows`: scheduler, steps, calls, and each score with `_low` and
+"""Of `evaluation.step_table.step_rows`: scheduler, steps, passes, and each score with `_low` and
 `_high`."""
 
 HIGHER = ("mask_miou", "attribute_bacc")
@@ -21,22 +21,22 @@ def as_good(row: Row, other: Row) -> bool:
 
 
 def cheapest(rows: Sequence[Row]) -> Row:
-    """The row with the fewest calls of the network; of equals, the first."""
-    return min(rows, key=lambda row: row["calls"])
+    """The row with the fewest passes of the network; of equals, the first."""
+    return min(rows, key=lambda row: row["passes"])
 
 
 def best_setting(rows: Sequence[Row]) -> Row:
     """A model's cheapest setting that is as good as each of its own settings."""
     candidates = [row for row in rows if all(as_good(row, other) for other in rows)]
-    return cheapest(candidates or [max(rows, key=lambda row: row["calls"])])
+    return cheapest(candidates or [max(rows, key=lambda row: row["passes"])])
 
 
 def shipped_setting(rows: Sequence[Row], solver: str, steps: int) -> Row:
-    """The setting that a peer is used with; where it was not measured, the one with most calls."""
+    """The setting that a peer is used with; where it was not measured, the one with most passes."""
     for row in rows:
         if (row["scheduler"], row["steps"]) == (solver, steps):
             return row
-    return max(rows, key=lambda row: row["calls"])
+    return max(rows, key=lambda row: row["passes"])
 
 
 def matching(rows: Sequence[Row], others: Sequence[Row]) -> Row | None:
@@ -48,7 +48,7 @@ def matching(rows: Sequence[Row], others: Sequence[Row]) -> Row | None:
 def scores(row: Row) -> dict[str, Any]:
     """What tables say of a setting."""
     found: dict[str, Any] = {"solver": row["scheduler"], "steps": row["steps"],
-                             "calls": row["calls"]}  # fmt: skip
+                             "passes": row["passes"]}  # fmt: skip
     for name in (*HIGHER, *LOWER):
         found[name] = [round(row[f"{name}{end}"], 4) for end in ("", "_low", "_high")]
     return found

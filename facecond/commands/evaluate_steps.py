@@ -27,6 +27,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="numbers of steps (2,4,6,8,12,20,50)")  # fmt: skip
     add("--schedulers", type=_names, default=_names("unipc,euler,heun,dpm++"), metavar="NAMES",
         help="solvers (unipc,euler,heun,dpm++)")  # fmt: skip
+    add(
+        "--feature-reuse",
+        type=_steps,
+        default=[1],
+        metavar="1,2",
+        help="also with the deep blocks run at every N-th step only (1: at every step)",
+    )
     add("--few-step", metavar="MODEL", help="a model distilled from it, in the same table")
     add("--guidance", type=source_scales, metavar="mask=2", help="in place of the model's own")
     add("--n", type=condition_count, default=256, help="test conditions (256)")
@@ -67,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     rows = read_json_lines(path) if path.is_file() else []
     table = StepTable(
         pipeline, folder, judges, args.schedulers, args.steps, args.n, args.seed, args.guidance,
-        args.batch_size, few_step,
+        args.batch_size, few_step, args.feature_reuse,
     )  # fmt: skip
     for row in step_rows(table, rows):
         rows.append(row)

@@ -112,6 +112,7 @@ def run(args: argparse.Namespace) -> int:
         "reference": [reference for _, reference in references],
         "guidance_interval": args.guidance_interval,
         "guidance_rescale": args.rescale,
+        "feature_reuse": args.feature_reuse,
         "weaker": artist.weaker,
     }
     written: list[dict[str, Any]] = []

@@ -119,6 +119,13 @@ def sampling_arguments(parser: argparse.ArgumentParser) -> None:
         "diffusers that can sample the model's schedule",
     )
     add("--steps", type=sampling_steps, metavar="K", help="sampling steps")
+    add(
+        "--feature-reuse",
+        type=sampling_steps,
+        default=1,
+        metavar="N",
+        help="run the deep blocks at every N-th step only: faster, less exact (1: at every step)",
+    )
     add("--routing", metavar="FILE|PRESET", help="route the conditions in another way")
     add(
         "--window",
@@ -142,6 +149,7 @@ def settings_of(args: argparse.Namespace, references: list[Any]) -> Settings:
         windows=args.window,
         interval=args.guidance_interval,
         rescale=args.rescale,
+        reuse=args.feature_reuse,
         weaker=None if args.weaker is None else args.weaker[0],
         references=tuple(zip(told, (one for _, one in references), strict=True)),
         batch_size=getattr(args, "batch_size", 32),

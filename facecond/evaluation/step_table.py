@@ -10,8 +10,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from torch import nn
@@ -36,6 +37,20 @@ from facecond.storage import hash_of
 DISTILLED = "distilled"
 """Stands in the place of a solver's name."""
 SCORES = ("mask_miou", "attribute_bacc", "frechet_judge")
+
+
+class Setting(NamedTuple):
+    """How faces of a row are sampled: solver, steps, and for how many of them deep features are
+    used."""
+
+    scheduler: str
+    steps: int
+    reuse: int = 1
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Self:
+        """Of a row of a table."""
+        return cls(row["scheduler"], row["steps"], row.get("reuse", 1))
 
 
 @dataclass(frozen=True)
@@ -70,6 +85,7 @@ class StepTable:
         n: test conditions.
         guidance: scales in place of the model's own.
         few_step: a model distilled from the pipeline, whose steps stand beside the solvers'.
+        reuse: see `FacePipeline` (`feature_reuse`); each with every solver and number of steps.
     """
 
     pipeline: Any
@@ -82,27 +98,29 @@ class StepTable:
     guidance: Mapping[str, float] | None = None
     batch_size: int = 32
     few_step: Any = None
+    reuse: Sequence[int] = (1,)
 
     def __post_init__(self) -> None:
-        for name, given in (("schedulers", self.schedulers), ("steps", self.steps)):
+        for name in ("schedulers", "steps", "reuse"):
+            given = getattr(self, name)
             if not given:
                 raise UserError("none is named", name, "Name one or more.")
         if self.few_step is not None and not is_distilled(self.few_step):
             raise UserError("it was not distilled", "few_step", "Name a distilled model.")
 
     @property
-    def settings(self) -> list[tuple[str, int]]:
-        """Solver and steps of each row: the finest first."""
-        names = self.schedulers
-        solved = [(name, count) for count in sorted(self.steps) for name in names]
+    def settings(self) -> list[Setting]:
+        """Of each row: the finest first."""
+        orders = product(sorted(self.steps), self.schedulers, sorted(self.reuse))
+        solved = [Setting(name, count, reuse) for count, name, reuse in orders if reuse <= count]
         few = STEP_COUNTS if self.few_step is not None else ()
         rest = [setting for setting in solved if setting != self.finest]
-        return [self.finest, *rest, *((DISTILLED, count) for count in few)]
+        return [self.finest, *rest, *(Setting(DISTILLED, count) for count in few)]
 
     @property
-    def finest(self) -> tuple[str, int]:
-        """The setting that drift is measured from: most steps of the first solver."""
-        return self.schedulers[0], max(self.steps)
+    def finest(self) -> Setting:
+        """What drift is measured from: most steps of the first solver."""
+        return Setting(self.schedulers[0], max(self.steps))
 
     @cached_property
     def base(self) -> dict[str, Any]:
@@ -113,7 +131,7 @@ class StepTable:
             "data": self.folder.data_hash,
             "guidance": dict(own if self.guidance is None else self.guidance),
             "model": weights_hash(self.pipeline), "judges": self.judges.hashes(),
-            "finest": list(self.finest), "device": self.pipeline.device.type,
+            "finest": list(self.finest[:2]), "device": self.pipeline.device.type,
             "precision": self.pipeline.precision, "versions": versions(),
         }  # fmt: skip
         return base | {"identity": hash_of(base)}
@@ -155,17 +173,19 @@ def step_rows(
         steps_of(table.few_step, table.base["guidance"], max(STEP_COUNTS), 1)
     processes = Processes()
     parts = Parts(None, table.base["identity"], processes)
-    done = {(row["scheduler"], row["steps"]) for row in table.own(known)}
+    done = set(map(Setting.of, table.own(known)))
     if set(table.settings) <= done:
         return
     best: np.ndarray | None = None
-    for name, count in table.settings:
-        if (name, count) in done and (name, count) != table.finest:
+    for setting in table.settings:
+        name, count, reuse = setting
+        if setting in done and setting != table.finest:
             continue
         pipeline = table.few_step if name == DISTILLED else table.pipeline
         if name != DISTILLED:
             pipeline.use_scheduler(name)
         settings = {"num_inference_steps": count, "guidance": dict(table.base["guidance"])}
+        settings |= {"feature_reuse": reuse}
         sampler = TimedSampler(pipeline, table.batch_size, settings, processes, progress)
         parts.made.pop("samples", None)
         context = Context(
@@ -176,11 +196,12 @@ def step_rows(
         images = samples(context)["shown"].astype(np.float32)
         best = images if best is None else best
         scores = {row["metric"]: row for row in adherence(context).rows + fidelity(context).rows}
-        if (name, count) in done:
+        if setting in done:
             continue
         yield table.base | ({"student": table.student} if name == DISTILLED else {}) | {
             "scheduler": name,
             "steps": count,
+            "reuse": reuse,
             "passes": sampler.spent["passes"] / table.n,
             **{f"{score}{end}": scores[score][key]
                for score in SCORES for end, key in (("", "score"), ("_ceiling", "ceiling"),
@@ -194,12 +215,17 @@ def step_rows(
 def step_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """The rows of one table as Markdown, by solver and steps."""
     order = {name: i for i, name in enumerate(dict.fromkeys(row["scheduler"] for row in rows))}
-    head = ["solver", "steps", "passes", "mIoU", "attributes", "Fréchet", "drift"]
+    head = ["solver", "steps", "reuse", "passes", "mIoU", "attributes", "Fréchet", "drift"]
     head += ["ms/face", "CPU-ms/face"]
     lines = [f"| {' | '.join(head)} |", "|---|" + "--:|" * (len(head) - 1)]
-    for row in sorted(rows, key=lambda row: (order[row["scheduler"]], row["steps"])):
+
+    def place(row: Mapping[str, Any]) -> tuple[int, int, int]:
+        name, count, reuse = Setting.of(row)
+        return order[name], count, reuse
+
+    for row in sorted(rows, key=place):
         cells = [
-            row["scheduler"], row["steps"], f"{row['passes']:g}", f"{row['mask_miou']:.3f}",
+            *Setting.of(row), f"{row['passes']:g}", f"{row['mask_miou']:.3f}",
             f"{row['attribute_bacc']:.3f}", f"{row['frechet_judge']:.2f}", f"{row['drift']:.2f}",
             f"{1000 * row['seconds']:.0f}", f"{1000 * row['cpu_seconds']:.0f}",
         ]  # fmt: skip

@@ -135,4 +135,5 @@ OPTIONAL: Mapping[str, Check] = {
     "references": _references,
     "machine": _texts,
     "compiled": lambda value: isinstance(value, bool),
+    "feature_reuse": _whole(1, MOST_STEPS),
 }

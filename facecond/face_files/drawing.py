@@ -55,6 +55,7 @@ class Settings:
         routing: preset, file or table.
         windows: source -> (lo, hi) in tau.
         interval, rescale: of guidance.
+        reuse: number of steps that deep features are used for.
         weaker: folder of a weaker model.
         references: with what a record says of them.
         threads: of a process; None leaves them.
@@ -68,6 +69,7 @@ class Settings:
     windows: Mapping[str, tuple[float, float]] | None = None
     interval: tuple[float, float] | None = None
     rescale: float = 0.0
+    reuse: int = 1
     weaker: str | None = None
     references: tuple[tuple[Mapping[str, Any], Reference], ...] = ()
     batch_size: int = 32
@@ -135,6 +137,7 @@ class Artist:
         return {
             "interval": settings.interval,
             "rescale": settings.rescale,
+            "reuse": settings.reuse,
             "weaker": (settings.weaker, self.weaker) if settings.weaker and self.weaker else None,
             "references": [told for told, _ in settings.references],
         }
@@ -160,6 +163,7 @@ class Artist:
             reference=[reference for _, reference in settings.references],
             guidance_interval=settings.interval,
             guidance_rescale=settings.rescale,
+            feature_reuse=settings.reuse,
             weaker=self.weaker,
             **options,
         )

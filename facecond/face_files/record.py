@@ -31,8 +31,8 @@ EDIT_SCHEMA = "facecond.edit/1"
 """Of an edited photo (`edit_record`)."""
 REQUEST = (
     "seed", "attribute_values", "mask_sha256", "model_hash", "guidance", "guidance_interval",
-    "guidance_rescale", "weaker_hash", "scheduler", "scheduler_hash", "steps", "routing_hash",
-    "references",
+    "guidance_rescale", "feature_reuse", "weaker_hash", "scheduler", "scheduler_hash", "steps",
+    "routing_hash", "references",
 )  # fmt: skip
 """Fields that say which face it is; the others say how its pixels were computed, and where."""
 
@@ -53,6 +53,7 @@ def face_record(
     batch_index: int = 0,
     interval: Sequence[float] | None = None,
     rescale: float = 0.0,
+    reuse: int = 1,
     weaker: tuple[str, FacePipeline] | None = None,
     references: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
@@ -68,7 +69,7 @@ def face_record(
         guidance: scale per source or attribute; None = the model's own.
         steps: sampling steps; None = the model's own.
         batch_size, batch_index: faces drawn at a time, and the place of this one among them.
-        interval, rescale, weaker: see `FacePipeline`; a weaker model with its path.
+        interval, rescale, reuse, weaker: see `FacePipeline`; a weaker model with its path.
         references: as `face_files.references.described` tells of them.
     """
     record = {
@@ -80,8 +81,8 @@ def face_record(
         "mask": mask_name,
         "mask_sha256": hashlib.sha256(mask.tobytes()).hexdigest(),
         **shared_record(
-            pipeline, model, guidance, steps, interval=interval, rescale=rescale, weaker=weaker,
-            references=references,
+            pipeline, model, guidance, steps, interval=interval, rescale=rescale, reuse=reuse,
+            weaker=weaker, references=references,
         ),
         "batch_size": batch_size,
         "batch_index": batch_index,
@@ -99,6 +100,7 @@ def shared_record(
     *,
     interval: Sequence[float] | None = None,
     rescale: float = 0.0,
+    reuse: int = 1,
     weaker: tuple[str, FacePipeline] | None = None,
     references: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
@@ -113,6 +115,7 @@ def shared_record(
         "guidance": dict(pipeline.config.guidance) if guidance is None else dict(guidance),
         "guidance_interval": None if interval is None else list(interval),
         "guidance_rescale": rescale,
+        **({"feature_reuse": reuse} if reuse > 1 else {}),
         "weaker": None if weaker is None else weaker[0],
         "weaker_hash": None if weaker is None else hash_of_weights(weaker[1]),
         "scheduler": type(pipeline.scheduler).__name__,

@@ -124,6 +124,7 @@ def _asked(
         routing=None if table is None else Routing.from_dict(table, str(path)),
         interval=None if interval is None else (float(interval[0]), float(interval[1])),
         rescale=float(record["guidance_rescale"]),
+        reuse=record.get("feature_reuse", 1),
         weaker=weaker or record["weaker"],
         references=tuple((one, read_reference(one)) for one in told),
         threads=record["threads"],

@@ -24,6 +24,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from facecond.models.attention_kernels import attend, attend_jointly
+from facecond.models.deep_features import DeepFeatures
 from facecond.models.positions import Locality, rotate, sincos_features
 
 SHARED = "shared"
@@ -43,6 +44,7 @@ class Conditions:
             `FaceUNet.project_conditions`; where present they are used in place of the tokens.
         planes: conditions that enter beside the latents, [B, P, h, w]; None where there are none.
         step: of a distilled model, length of the step and scales of guidance, float [B, 1 + S].
+        deep: where features are reused between steps, those of this batch.
     """
 
     tokens: dict[str, Tensor]
@@ -50,6 +52,7 @@ class Conditions:
     projected: dict[str, dict[str, tuple[Tensor, Tensor]]] = field(default_factory=dict)
     planes: Tensor | None = None
     step: Tensor | None = None
+    deep: DeepFeatures | None = None
 
 
 class MultiSourceAttnProcessor:

@@ -11,6 +11,7 @@ import torch
 from diffusers import ModelMixin, UNet2DConditionModel  # the loader looks ModelMixin up here
 from diffusers.configuration_utils import register_to_config
 from diffusers.models.attention import BasicTransformerBlock
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
 from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import Tensor
 
@@ -19,6 +20,7 @@ from facecond.errors import UserError
 from facecond.models import routing as routings
 from facecond.models.attention import Conditions, MultiSourceAttention
 from facecond.models.attention_kernels import SelfAttentionProcessor
+from facecond.models.deep_features import predict
 from facecond.models.routing import Layer, Routing
 from facecond.models.step_features import step_features, width
 
@@ -123,6 +125,9 @@ class FaceUNet(UNet2DConditionModel):
             options["timestep_cond"] = told.to(sample.dtype)
         layout = devices.memory_format(sample.device.type, self.config.sample_size)
         sample = sample.contiguous(memory_format=layout)
+        if (features := encoder_hidden_states.deep) is not None:
+            out = predict(self, sample, timestep, encoder_hidden_states, features)
+            return UNet2DConditionOutput(sample=out)
         return super().forward(sample, timestep, encoder_hidden_states, **options)
 
     def use_routing(self, routing: Routing) -> None:

@@ -43,7 +43,7 @@ def check_routing(pipeline: Any, routing: Routing) -> None:
         raise UserError(what, "routing", "Leave windows out, or sample its teacher.")
 
 
-def check_plain(weaker: Any, interval: Any, rescale: float) -> None:
+def check_plain(weaker: Any, interval: Any, rescale: float, reuse: int = 1) -> None:
     """Raise `UserError` for what needs the passes that a distilled model does without."""
     for name, given in (
         ("weaker", weaker is not None),
@@ -53,6 +53,9 @@ def check_plain(weaker: Any, interval: Any, rescale: float) -> None:
         if given:
             what = "a distilled model has its guidance built in"
             raise UserError(what, name, "Sample its teacher, or leave it out.")
+    if reuse > 1:
+        what = "steps of a distilled model are too long to share features"
+        raise UserError(what, "feature_reuse", "Sample its teacher, or leave it out.")
 
 
 def check_scales(

@@ -12,6 +12,7 @@ from torch import Tensor
 from facecond.diffusion.guidance import Scale, guide, plan, rescale
 from facecond.diffusion.paths import log_snr_of
 from facecond.errors import UserError
+from facecond.models.deep_features import check_every
 from facecond.models.routing import Window
 from facecond.models.weights_hash import weights_hash
 from facecond.sampling import few_step
@@ -62,6 +63,7 @@ def make_guided(
     share: float,
     autocast: Autocast | None = None,
     steps: int | None = None,
+    reuse: int = 1,
 ) -> Guided:
     """Read the conditions of a batch for all passes.
 
@@ -72,6 +74,7 @@ def make_guided(
         interval, share: see `Guided`.
         autocast: number format of the denoiser; None = the pipeline's.
         steps: of the sampler; None where velocities of single moments are asked for.
+        reuse: number of steps that deep features are used for.
 
     Raises:
         UserError: an unknown part, a scale or interval out of range, a weaker model that does not
@@ -79,12 +82,13 @@ def make_guided(
     """
     if not 0 <= share <= 1:
         raise UserError(f"{share} is no share", "guidance_rescale", "Use 0 to 1.")
+    check_every(reuse)
     scales = dict(scales)
     if few_step.is_distilled(pipeline):
         if steps is None:
             what = "a distilled model knows whole steps alone"
             raise UserError(what, "model", "Use its teacher.")
-        few_step.check_plain(weaker, interval, share)
+        few_step.check_plain(weaker, interval, share, reuse)
         hiding, told = few_step.steps_of(pipeline, scales, steps, len(given.values))
         passes = _passes(pipeline, given, hiding, autocast)
         passes.conditions.step = told.to(pipeline.unet.device)
@@ -93,14 +97,14 @@ def make_guided(
         what = "a weaker model and its scale go together"
         raise UserError(what, "guidance", f"Give both weaker=MODEL and {{'{WEAKER}': 1.5}}.")
     away = plan({WEAKER: scales.pop(WEAKER, 1.0)}, [WEAKER], len(given.values)).scales.get(WEAKER)
-    passes = _passes(pipeline, given, scales, autocast)
+    passes = _passes(pipeline, given, scales, autocast, reuse)
     window = interval_window(interval, pipeline.config["schedule"])
     if weaker is None or away is None:
         return Guided(passes, interval=window, rescale=share)
     _check_weaker(pipeline, weaker)
     hidden = {part: w for part, w in scales.items() if bool((torch.as_tensor(w) == 0).any())}
     theirs = _read_again(weaker, given)
-    return Guided(passes, _passes(weaker, theirs, hidden, autocast), away, window, share)
+    return Guided(passes, _passes(weaker, theirs, hidden, autocast, reuse), away, window, share)
 
 
 def _read_again(weaker: Any, given: Given) -> Given:
@@ -112,11 +116,15 @@ def _read_again(weaker: Any, given: Given) -> Given:
 
 
 def _passes(
-    pipeline: Any, given: Given, scales: Mapping[str, Scale], autocast: Autocast | None
+    pipeline: Any,
+    given: Given,
+    scales: Mapping[str, Scale],
+    autocast: Autocast | None,
+    reuse: int = 1,
 ) -> Passes:
     unet, encoder = pipeline.unet, pipeline.condition_encoder
     rows = guidance_plan(scales, given, encoder, sorted(unet.routed))
-    return Passes(unet, encoder, rows, given, autocast or pipeline._autocast)
+    return Passes(unet, encoder, rows, given, autocast or pipeline._autocast, reuse)
 
 
 def interval_window(interval: Interval | None, schedule: str) -> Window | None:

@@ -15,6 +15,7 @@ from facecond.diffusion.guidance import GuidancePlan, Scale, plan
 from facecond.labels import ANYTHING, ATTRIBUTES, UNSPECIFIED
 from facecond.models.attention import Conditions
 from facecond.models.conditions import ConditionEncoder
+from facecond.models.deep_features import DeepFeatures
 from facecond.models.reference import Reference, ReferenceTokens
 from facecond.models.routing import SOURCES
 from facecond.models.unet import FaceUNet
@@ -95,6 +96,7 @@ class Passes:
         guidance: which rows there are.
         given: conditions of the batch.
         autocast: number format of the denoiser.
+        reuse: number of steps that deep features are used for; 1 = of their own alone.
     """
 
     def __init__(
@@ -104,8 +106,10 @@ class Passes:
         guidance: GuidancePlan,
         given: Given,
         autocast: Autocast,
+        reuse: int = 1,
     ) -> None:
         self.unet, self.plan, self.autocast = unet, guidance, autocast
+        self.reuse, self._step = reuse, -1
         self.dtype = unet.dtype  # diffusers goes through all modules to find it
         unet.to(memory_format=unet.memory_format)
         self.rows = encoder.rows  # of attributes, by source
@@ -142,6 +146,9 @@ class Passes:
         chosen, rows, conditions = self._select(parts)
         factor = self.weights if self.weights is None or rows is None else self.weights[rows]
         conditions.gates = gates if factor is None else gates * factor  # [L, S] or [N, L, S]
+        self._step += 1
+        if conditions.deep is not None:
+            conditions.deep.begin(self._step, conditions.gates)
         at = chosen.rows.to(x_t.device)
         stacked = x_t[at].to(self.dtype)  # [N, C, h, w]
         with self.autocast():
@@ -176,11 +183,13 @@ class Passes:
         """Plan, rows (None = all) and conditions of the passes of these parts."""
         if parts not in self._chosen:
             chosen, rows = self.plan.select(parts)
-            if len(rows) == len(self.plan.rows):
-                self._chosen[parts] = chosen, None, self.conditions
-            else:
+            at, conditions = None, replace(self.conditions)
+            if len(rows) < len(self.plan.rows):
                 at = rows.to(self.unet.device)
-                self._chosen[parts] = chosen, at, _rows_of(self.conditions, at)
+                conditions = _rows_of(self.conditions, at)
+            if self.reuse > 1:
+                conditions.deep = DeepFeatures(self.reuse)
+            self._chosen[parts] = chosen, at, conditions
         return self._chosen[parts]
 
     def _weights(self, taken: ReferenceTokens) -> Tensor | None:

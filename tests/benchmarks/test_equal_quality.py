@@ -21,7 +21,7 @@ def row(steps: int, miou: float, frechet: float, solver: str = "ddim") -> dict[s
         for name, value in planted.items()
         for end, sign in (("_low", -1), ("_high", 1))
     }
-    return {"scheduler": solver, "steps": steps, "calls": steps} | planted | ends
+    return {"scheduler": solver, "steps": steps, "passes": steps} | planted | ends
 
 
 def test_worse_beyond_the_intervals_is_not_as_good() -> None:
@@ -34,7 +34,7 @@ def test_worse_beyond_the_intervals_is_not_as_good() -> None:
 def test_the_cheapest_of_the_best() -> None:
     rows = [row(4, 0.60, 20), row(8, 0.70, 9.2), row(20, 0.705, 9.0), row(50, 0.71, 8.9)]
     assert best_setting(rows)["steps"] == 8
-    # No setting is as good as all others: the one with most calls stands for the model.
+    # No setting is as good as all others: the one with most passes stands for the model.
     torn = [row(4, 0.80, 20), row(50, 0.60, 5)]
     assert best_setting(torn)["steps"] == 50
 

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 
 from facecond.benchmarks import peers, quality
 from facecond.benchmarks.settings import QualitySettings, Settings
@@ -15,6 +16,7 @@ from facecond.config import RunConfig, load
 from facecond.data.render_set import render_prepared
 from facecond.errors import UserError
 from facecond.storage import read_json
+from facecond.training.judges import train_judge
 from facecond.training.loop import train
 
 TINY = (
@@ -57,3 +59,29 @@ def test_our_loop_trains_a_peer_on_the_same_faces(
     for name in quality.SHARED:
         assert told[0][name] == told[1][name]
     assert abs(told[1]["parameters"] / told[0]["parameters"] - 1) < 0.02
+
+
+@pytest.mark.slow
+def test_from_faces_to_contenders(quick: Settings, tmp_path: Path) -> None:
+    faces = render_prepared(tmp_path / "faces", 60, 64, judges_fraction=0.5, workers=1)
+    for kind in ("parser", "attributes"):
+        train_judge(kind, faces, tmp_path / "judges" / kind, steps=2, width=8, progress=False)
+    wanted = QualitySettings(
+        data=str(tmp_path / "faces"), judges=str(tmp_path / "judges"), config="rendered_debug",
+        overrides=TINY, conditions=6, steps=(1, 2), solvers=("euler", "ddim"), shipped=("euler", 2),
+    )  # fmt: skip
+    settings = replace(quick, quality=wanted)
+    entries = quality.entries(settings, "equal-quality")
+    assert list(entries) == ["facecond", "diffusers as shipped", "diffusers at its best"]
+    made = {name: make() for name, make in entries.items()}
+    own, shipped, _ = made.values()
+    for name in quality.SHARED:
+        assert own.work[name] == shipped.work[name]
+    assert (shipped.facts["solver"], shipped.facts["steps"]) == ("euler", 2)
+    assert shipped.facts["precision"] == "float32" and "as_good_as_all" in own.facts
+    out = torch.full((quality.FACES, 64, 64, 3), torch.nan)
+    own.run(own.prepare(0), out)
+    assert torch.isfinite(out).all()
+    known = (tmp_path / "equal-quality" / "facecond.jsonl").read_text()
+    quality.entries(settings, "equal-quality")  # trained and scored once
+    assert (tmp_path / "equal-quality" / "facecond.jsonl").read_text() == known

@@ -29,7 +29,7 @@ def test_rows_stand_by_solver_and_steps() -> None:
     lines = step_table(rows).splitlines()
     cells = [[cell.strip() for cell in line.split("|")[1:3]] for line in lines[2:6]]
     assert cells == [["unipc", "2"], ["unipc", "4"], ["unipc", "50"], ["euler", "2"]]
-    assert lines[5] == "| euler | 2 | 2 | 0.700 | 0.900 | 8.00 | 3.25 | 10 | 20 |"
+    assert lines[5] == "| euler | 2 | 1 | 2 | 0.700 | 0.900 | 8.00 | 3.25 | 10 | 20 |"
     assert lines[-1].startswith("n = 128; ceilings: mask_miou 1.000")
 
 
@@ -90,6 +90,27 @@ def test_drift_falls_with_the_steps(world: Any, faces: PreparedFolder, judges: A
     left = step_rows(table, rows[:2], progress=False)
     assert [(row["scheduler"], row["steps"]) for row in left] == [("b", 2), ("b", 8)]
     assert rows[0]["passes"] == 16
+
+
+def test_each_setting_with_and_without_reuse(
+    world: Any, faces: PreparedFolder, judges: Any
+) -> None:
+    solver = solver_of(world, faces)
+    table = StepTable(solver, faces, judges, ["a"], [1, 4], n=20, reuse=[1, 2])
+    rows = list(step_rows(table, progress=False))
+    told = [(row["steps"], row["reuse"]) for row in rows]
+    assert told == [(4, 1), (1, 1), (4, 2)]  # one step has nothing to reuse
+    assert {call["feature_reuse"] for call in solver.calls} == {1, 2}
+    lines = step_table(rows).splitlines()[2:5]
+    assert [line.split("|")[2:4] for line in lines] == [
+        [" 1 ", " 1 "],
+        [" 4 ", " 1 "],
+        [" 4 ", " 2 "],
+    ]
+    without = StepTable(solver, faces, judges, ["a"], [1, 4], n=20)
+    assert list(step_rows(without, rows, progress=False)) == []
+    old = {name: value for name, value in rows[0].items() if name != "reuse"}
+    assert list(step_rows(without, [old, rows[1]], progress=False)) == []
 
 
 def test_rows_of_another_table_are_not_its_own(

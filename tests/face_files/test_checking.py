@@ -38,6 +38,7 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "references": (None, [{}], [{"file": "a.png", "sha256": "0" * 64, "take": "x", "weight": -1}]),
     "machine": (None, {"processor": 5}),
     "compiled": (None, 1, "yes"),
+    "feature_reuse": (None, 0, 1.5, True),
 }
 
 

@@ -38,7 +38,7 @@ def drawn(saved_model: Path, ask: Any, tmp_path: Path) -> Path:
     """The third face of a batch of four, drawn under settings of all kinds."""
     settings = Settings(
         str(saved_model), steps=4, scheduler="heun", windows={"mask": (0.2, 1.0)},
-        interval=(0.1, 0.9), rescale=0.5,
+        interval=(0.1, 0.9), rescale=0.5, reuse=2,
     )  # fmt: skip
     artist = Artist(settings, "cpu")
     batch = [
@@ -52,6 +52,7 @@ def drawn(saved_model: Path, ask: Any, tmp_path: Path) -> Path:
 def test_bit_for_bit_without_its_neighbours(drawn: Path) -> None:
     found = reproduce(drawn, None, no_reference)
     assert found.identical and found.within and not found.other
+    assert found.record["feature_reuse"] == 2
     assert np.array_equal(found.image, np.asarray(Image.open(drawn)))
     assert found.record == read_face(drawn)[1]
 

@@ -88,6 +88,7 @@ def test_saved_and_loaded_it_draws_the_same(distilled: FacePipeline, tmp_path: P
         ({"guidance": {"musk": 2.0}}, "unknown source 'musk'"),
         ({"guidance_interval": (0.2, 0.8)}, "guidance_interval: a distilled model has"),
         ({"guidance_rescale": 0.5}, "guidance_rescale: a distilled model has"),
+        ({"feature_reuse": 2}, "feature_reuse: steps of a distilled model"),
     ],
 )
 def test_what_it_cannot_do_is_said(
