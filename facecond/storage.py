@@ -9,6 +9,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -75,6 +76,13 @@ def reported_as(path: str | Path) -> Iterator[None]:
         if is_temporary(error.filename2):
             error.filename2 = None
         raise
+    except Exception as error:
+        # safetensors tells faults of the system in words of its own.
+        told = re.search(r"\(os error (\d+)\)", str(error))
+        if told is None or not type(error).__module__.startswith("safetensors"):
+            raise
+        number = int(told.group(1))
+        raise OSError(number, os.strerror(number), str(path)) from error
 
 
 def publish_folder(temporary: str | Path, path: str | Path) -> None:

@@ -11,6 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 
 from facecond import storage
 from facecond.errors import UserError
@@ -50,6 +53,18 @@ def test_atomic_folder_replaces_only_on_success(tmp_path):
         assert (path / "a.txt").read_text() == "old"
     assert [str(p.relative_to(path)) for p in sorted(path.rglob("*"))] == ["deep", "deep/b.txt"]
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_safetensors_faults_are_those_of_the_system(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    with pytest.raises(FileNotFoundError) as fault, storage.atomic_file(path):
+        save_file({"a": torch.zeros(9)}, tmp_path / "missing" / "weights.safetensors")
+    assert fault.value.filename == str(path)
+    assert list(tmp_path.iterdir()) == []
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"no weights")
+    with pytest.raises(SafetensorError), storage.atomic_file(path):  # no fault of the system
+        load_file(broken)
 
 
 def test_written_files_have_the_usual_permissions(tmp_path):

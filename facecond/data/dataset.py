@@ -107,8 +107,10 @@ class IndexKeyedSampler(Sampler[list[Key]]):
 
     The stream of samples is the permutations of epoch 0, 1, 2, ... one after the other, without a
     break at the end of an epoch. Step k of all processes together takes the next
-    `batch_size * world_size` samples of it, so the order is the same for any number of worker
-    processes, and for any number of training processes with the same total batch.
+    `batch_size * world_size` samples of it, the first process the first `batch_size`, and so on:
+    the order is the same for any number of worker processes, and for any number of training
+    processes with the same total batch. One process that accumulates over several batches sees
+    what several processes see at once.
 
     Args:
         num_samples: samples of an epoch.
@@ -136,7 +138,7 @@ class IndexKeyedSampler(Sampler[list[Key]]):
 
     def __iter__(self) -> Iterator[list[Key]]:
         epoch, order = -1, np.empty(0, np.int64)
-        position = self.consumed + self.rank
+        position = self.consumed + self.rank * self.batch_size
         while True:
             keys: list[Key] = []
             for _ in range(self.batch_size):
@@ -145,5 +147,6 @@ class IndexKeyedSampler(Sampler[list[Key]]):
                     generator = numpy_generator(self.seed, "order", epoch)
                     order = generator.permutation(self.num_samples)
                 keys.append((epoch, int(order[position % self.num_samples])))
-                position += self.world_size
+                position += 1
             yield keys
+            position += (self.world_size - 1) * self.batch_size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -88,11 +89,26 @@ class SampleGrids:
         self.attributes = folder.attributes[rows]
         self.masks = np.stack([folder.mask(int(row)) for row in rows])
 
-    def write(self, tensorboard: SummaryWriter, model: Denoiser, step: int) -> None:
-        """Sample with the weights as they are now and write the grid."""
+    def write(
+        self,
+        tensorboard: SummaryWriter,
+        model: Denoiser,
+        step: int,
+        stops: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """Sample with the weights as they are now and write the grid; no grid once `stops`."""
+
+        def heed(sampling: FacePipeline, *_: Any) -> dict[str, Any]:
+            sampling._interrupt = stops() > 0
+            return {}
+
         self.stage.to(model.unet.device)
         pipeline = make_pipeline(self.config, model, self.stage)
-        faces = pipeline(self.attributes, self.masks, seeds=range(len(self.masks))).images
+        faces = pipeline(
+            self.attributes, self.masks, range(len(self.masks)), callback_on_step_end=heed
+        ).images
+        if pipeline.interrupt:
+            return
         tiles = torch.from_numpy(np.concatenate([colour_mask(self.masks), faces]))
         grid = make_grid(tiles.permute(0, 3, 1, 2), nrow=len(faces))
         tensorboard.add_image("condition | sample", grid, step)

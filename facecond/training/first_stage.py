@@ -106,9 +106,9 @@ def train_first_stage(
                 batch: FaceBatch = next(batches).to(device)
                 images = to_network(batch.image)
                 images = images.contiguous(memory_format=torch.channels_last)  # [B, 3, H, W]
-                randomness = torch_generator(
-                    knobs.seed, "step", steps.count, index, accelerator.process_index
-                )
+                # Several processes draw at once what one draws over several batches.
+                place = index * accelerator.num_processes + accelerator.process_index
+                randomness = torch_generator(knobs.seed, "step", steps.count, place, 0)
                 noise = torch.randn(model.latent_shape(images), generator=randomness).to(device)
                 last = index == micro - 1
                 with contextlib.nullcontext() if last else accelerator.no_sync(wrapped):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from torch import Tensor
 from tqdm import tqdm
 
 from facecond import devices
@@ -164,13 +165,14 @@ def train(
     with steps:
         while steps.remain:
             # Accumulate gradients of one step.
-            positions = []
+            positions: list[Tensor] = []
+            scored: list[tuple[Tensor, Tensor]] = []
             for index in range(micro):
                 batch = {key: value.to(device) for key, value in next(batches).items()}
                 positions += [batch["index"]] if "index" in batch else []
-                randomness = torch_generator(
-                    knobs.seed, "step", steps.count, index, accelerator.process_index
-                )
+                # Several processes draw at once what one draws over several batches.
+                place = index * accelerator.num_processes + accelerator.process_index
+                randomness = torch_generator(knobs.seed, "step", steps.count, place, 0)
                 x_0 = batch["latents"]  # [B, C, h, w]
                 t, aim = objective.sample_t(len(x_0), randomness).to(device), None  # [B]
                 noise = torch.randn(x_0.shape, generator=randomness).to(device)  # [B, C, h, w]
@@ -203,6 +205,7 @@ def train(
                     else:
                         losses = aim.loss(prediction)  # [B]
                     loss = losses.mean()
+                    scored.append((t, losses.detach()))
                     if perceptual is not None:
                         with autocast:
                             seen = perceptual(prediction, x_t, x_0, t)  # [B]
@@ -217,8 +220,11 @@ def train(
                 few_step.follow(updates.ema)
 
             # Report.
+            all_t, all_losses = (
+                accelerator.gather(torch.cat(part)) for part in zip(*scored, strict=True)
+            )
             if log is not None:
-                log.collect(t, losses, norm, steps.batch)
+                log.collect(all_t, all_losses, norm, steps.batch)
                 if perceptual is not None:
                     log.collect_perceptual(seen, perceptual.active(t))
                 if steps.is_due(knobs.log_every):
@@ -228,7 +234,7 @@ def train(
                     log.learned_gates(model.unet, steps.count)
                 if grids is not None and steps.is_due(knobs.sample_every):
                     with updates.averaged():
-                        grids.write(log.tensorboard, model, steps.count)
+                        grids.write(log.tensorboard, model, steps.count, steps.signalled)
 
             steps.save_or_stop()
     steps.finish()

@@ -22,7 +22,8 @@ class FlattenedMuon(torch.optim.Muon):
     The optimiser works on two-dimensional views of the parameters' memory; `step` lends them the
     gradients and orthogonalises all matrices of one shape as one batch: a small network has many
     small ones, and one after the other they leave a processor idle. Build it after the module is on
-    its device and in its memory format.
+    its device and in its memory format. (Where it lies in memory may change later: wrapping it for
+    several processes moves it.)
     """
 
     def __init__(self, parameters: list[nn.Parameter], **options: float) -> None:
@@ -34,6 +35,7 @@ class FlattenedMuon(torch.optim.Muon):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """One update from the parameters' gradients, by torch's rule in batches."""
         for parameter, view in zip(self._parameters, self._views, strict=True):
+            view.data = _flat(parameter.detach())
             view.grad = None if parameter.grad is None else _flat(parameter.grad)
         for group in self.param_groups:
             views: list[Tensor] = [view for view in group["params"] if view.grad is not None]

@@ -28,13 +28,20 @@ class Interrupted(Exception):
 
 
 @contextlib.contextmanager
-def signals_noted() -> Iterator[Callable[[], int]]:
-    """Note SIGTERM and SIGINT instead of dying; yields a function that tells which came (or 0)."""
+def signals_noted(at_once: Callable[[], bool] = lambda: False) -> Iterator[Callable[[], int]]:
+    """Note SIGTERM and SIGINT instead of dying; yields a function that tells which came (or 0).
+
+    Args:
+        at_once: whether there is nothing to finish first: then the signal raises KeyboardInterrupt,
+            which libraries let through.
+    """
     noted = [0]
 
     def note(signum: int, frame: FrameType | None) -> None:
         noted[0] = signum
         signal.signal(signum, signal.SIG_DFL)  # a second one ends a step that hangs
+        if at_once():
+            raise KeyboardInterrupt
 
     try:
         before = {s: signal.signal(s, note) for s in (signal.SIGTERM, signal.SIGINT)}

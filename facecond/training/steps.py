@@ -111,8 +111,9 @@ class Steps:
 
     def __enter__(self) -> Steps:
         main, steps = self.accelerator.is_main_process, self.schedule.steps
+        self._saved = self.count
         with ExitStack() as stack:
-            self._signalled = stack.enter_context(signals_noted())
+            self.signalled = stack.enter_context(signals_noted(self._has_saved_all))
             self.bar = stack.enter_context(
                 tqdm(total=steps or None, initial=self.count, desc="train", unit="step",
                      disable=not main)
@@ -129,6 +130,13 @@ class Steps:
         trace: TracebackType | None,
     ) -> None:
         self._stack.__exit__(kind, error, trace)
+        if kind is KeyboardInterrupt and self.signalled():
+            raise Interrupted(self.signalled()) from None
+
+    def _has_saved_all(self) -> bool:
+        """Whether the step at work is all that a stop would cost: it may last, while networks are
+        compiled. (Several processes stop together, after a step.)"""
+        return self.count == self._saved and self.accelerator.num_processes == 1
 
     @property
     def remain(self) -> bool:
@@ -145,7 +153,7 @@ class Steps:
         self.count += 1
         now, main = time.monotonic(), self.accelerator.is_main_process
         due = main and now - self._saved_at > self.knobs.checkpoint_every_s
-        told = (self._signalled() > 0, due, now - self._began if main else 0.0)
+        told = (self.signalled() > 0, due, now - self._began if main else 0.0)
         stops, saves, seconds = total(self.accelerator, *told)
         self._stop, self._save = stops > 0, saves > 0
         self.bar.total = self.schedule.advance(self.count, seconds) or None
@@ -163,9 +171,9 @@ class Steps:
         """
         if self._stop or self._save:
             self.save()
-            self._saved_at = time.monotonic()
+            self._saved, self._saved_at = self.count, time.monotonic()
         if self._stop:
-            raise Interrupted(self._signalled() or signal.SIGTERM)
+            raise Interrupted(self.signalled() or signal.SIGTERM)
 
     def save(self) -> None:
         """Write a checkpoint."""

@@ -55,7 +55,13 @@ def test_processes_share_the_global_order(world_size):
         _stream(10, num_samples=7, batch_size=6 // world_size, rank=rank, world_size=world_size)
         for rank in range(world_size)
     ]
-    merged = [part[i] for i in range(60 // world_size) for part in parts]
+    size = 6 // world_size
+    merged = [
+        key
+        for i in range(0, 60 // world_size, size)
+        for part in parts
+        for key in part[i : i + size]
+    ]
     assert merged == whole
 
 

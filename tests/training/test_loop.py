@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -17,7 +19,7 @@ from facecond.config import RunConfig, load
 from facecond.errors import UserError
 from facecond.pipeline import load_pipeline
 from facecond.storage import read_json, read_json_lines
-from facecond.training import checkpoint, steps
+from facecond.training import checkpoint, export, loop, steps
 from facecond.training.loop import train
 from facecond.training.session import Interrupted
 from facecond.training.updates import Updates
@@ -149,6 +151,78 @@ def test_kill_9_loses_nothing(rendered_root: Path, tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "model" / "model_index.json").is_file()
+
+
+@pytest.mark.parametrize(("every", "left"), [("0", 2), ("1e6", 3)])
+def test_a_signal_ends_at_once_where_all_is_saved(
+    rendered_root: Path, tmp_path: Path, stop_at: Callable[[int], None], every: str, left: int
+) -> None:
+    """In the third step; a step that cost others before it is done and saved first."""
+    made = config(rendered_root, "train.steps=9", f"train.checkpoint_every_s={every}")
+    stop_at(3)
+    with pytest.raises(Interrupted, match="SIGTERM"):
+        train(made, tmp_path / "run")
+    found = checkpoint.load_newest(tmp_path / "run" / "checkpoints")
+    assert found is not None and found[1] == left
+
+
+def test_a_signal_while_networks_are_compiled(
+    rendered_root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    weights: Weights,
+) -> None:
+    """A compiler that takes minutes and lets no ordinary exception through."""
+    made = config(rendered_root, "train.steps=4", "train.compile=true")
+
+    def compiler(model: torch.nn.Module) -> torch.nn.Module:
+        def compiling(*_: Any) -> None:
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(300)
+            except Exception:
+                raise RuntimeError("the compiler is broken") from None
+
+        model.register_forward_pre_hook(compiling)
+        return model
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.devices, "check_compiler", lambda *_: None)
+        patch.setattr(torch, "compile", compiler)
+        with pytest.raises(Interrupted, match="SIGTERM"):
+            train(made, tmp_path / "run")
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        patch.setattr(torch, "compile", lambda model: model)
+        resumed = train(made, tmp_path / "run")
+        assert_equal(weights(resumed), weights(train(made, tmp_path / "whole")))
+
+
+def test_a_signal_while_a_grid_is_sampled(
+    rendered_root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stop_at: Callable[[int], None],
+) -> None:
+    """The rest of the grid is left out, and so is its picture; then the state is saved."""
+    asked: list[int] = []
+    write = export.SampleGrids.write
+
+    def signalled(grids: Any, tensorboard: Any, model: Any, step: int, stops: Any) -> None:
+        def noted() -> int:
+            asked.append(step)
+            if len(asked) == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return stops()
+
+        write(grids, tensorboard, model, step, noted)
+
+    monkeypatch.setattr(export.SampleGrids, "write", signalled)
+    made = config(rendered_root, "train.steps=9", "sampling.steps=8", "train.sample_every=2")
+    with pytest.raises(Interrupted):
+        train(made, tmp_path / "run")
+    assert asked == [2, 2]
+    found = checkpoint.load_newest(tmp_path / "run" / "checkpoints")
+    assert found is not None and found[1] == 3
 
 
 def steady_clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:

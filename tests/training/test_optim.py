@@ -36,6 +36,21 @@ def flat(weight: Tensor, memory_format: torch.memory_format) -> Tensor:
     return weight.detach().clone().reshape(weight.shape[0], -1)
 
 
+def test_muon_follows_parameters_that_move() -> None:
+    """As they do where a module is wrapped for several processes."""
+    layers = nn.Linear(4, 3), nn.Linear(4, 3)
+    layers[1].load_state_dict(layers[0].state_dict())
+    optimizers = [FlattenedMuon([layer.weight], lr=0.1) for layer in layers]
+    layers[1].weight.data = layers[1].weight.data.clone()
+    before = layers[0].weight.detach().clone()
+    for step in range(2):
+        for layer, optimizer in zip(layers, optimizers, strict=True):
+            layer.weight.grad = normal(3, 4, seed=step)
+            optimizer.step()
+    assert torch.equal(layers[0].weight, layers[1].weight)
+    assert not torch.equal(layers[0].weight, before)
+
+
 @pytest.mark.parametrize("memory_format", FORMATS)
 @pytest.mark.parametrize("shape", [(6, 4, 3, 3), (8, 5, 1, 1), (4, 1, 3, 3)])
 def test_muon_on_a_convolution_is_muon_on_the_matrix(
