@@ -15,7 +15,6 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from diffusers import DiffusionPipeline
-from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
 from diffusers.utils import BaseOutput
 from torch import Tensor
 
@@ -37,6 +36,7 @@ from facecond.sampling.guided import Guided, Interval, make_guided
 from facecond.sampling.inputs import (
     Attributes,
     References,
+    callback_tensors,
     given_noise,
     noise_of_generators,
     noise_of_seeds,
@@ -203,9 +203,10 @@ class FacePipeline(DiffusionPipeline):
                 0 are 1, and only the full pass is computed.
             guidance_rescale: share 0..1 by which the spread of the guided prediction is brought
                 back to that of the full one.
-            feature_reuse: run the deep blocks at every so many steps only: faster, less exact.
-            weaker: a worse model of the same latents to lead away from; its scale in `guidance` has
-                the name `weaker`. Of references it takes what it was itself taught to.
+            feature_reuse: run the deep blocks at every so many steps only, and where a source comes
+                or goes: faster, less exact. 1 = at each; distilled models take no other.
+            weaker: a worse model of the same latents to lead away from, by the scale `weaker` of
+                `guidance`; of references it takes what it was itself taught to.
             blend: other conditions that the tokens are led towards, a share of the way.
             output_type: `np` (uint8 [B, H, W, 3]), `pil` (a list, marked as synthetic), `pt`
                 (float [B, 3, H, W] in [0, 1]) or `latent`.
@@ -214,16 +215,12 @@ class FacePipeline(DiffusionPipeline):
         Raises:
             UserError: a wrong shape or value, an unknown source, NaN in the weights.
         """
-        if isinstance(callback_on_step_end, PipelineCallback | MultiPipelineCallbacks):
-            callback_on_step_end_tensor_inputs = callback_on_step_end.tensor_inputs
+        shown_tensors = callback_tensors(
+            callback_on_step_end, callback_on_step_end_tensor_inputs, self._callback_tensor_inputs
+        )
         check_output_type(output_type)
-        if unknown := set(callback_on_step_end_tensor_inputs) - set(self._callback_tensor_inputs):
-            fix = f"Choose from: {', '.join(self._callback_tensor_inputs)}."
-            raise UserError(
-                f"unknown tensors {sorted(unknown)}", "callback_on_step_end_tensor_inputs", fix
-            )
-        device = self._execution_device
-        seeds, steps = read_seeds(seeds), step_count(num_inference_steps, self.config.steps)
+        device, seeds = self._execution_device, read_seeds(seeds)
+        steps = step_count(num_inference_steps, self.config.steps)
         scales = dict(self.config.guidance if guidance is None else guidance)
         given, emphasis = read_batch(
             self, attributes, mask, reference, blend, (seeds, generator, latents),
@@ -232,8 +229,8 @@ class FacePipeline(DiffusionPipeline):
         batch, shape = len(given.values), self._latent_shape
         scales = scales_per_face(scales | emphasis, batch, num_images_per_condition)
         guided = make_guided(
-            self, weaker, given, scales, guidance_interval, guidance_rescale, steps=steps,
-            reuse=feature_reuse,
+            self, weaker, given, scales, guidance_interval, guidance_rescale,
+            steps=steps, reuse=feature_reuse,
         )  # fmt: skip
         seeds = list(range(batch)) if seeds is None else seeds
         if latents is not None:
@@ -263,7 +260,7 @@ class FacePipeline(DiffusionPipeline):
                     stepped = self.scheduler.step(prediction, timestep, latents, **extra)
                     latents = stepped.prev_sample
                     if callback_on_step_end is not None:
-                        shown = dict.fromkeys(callback_on_step_end_tensor_inputs, latents)
+                        shown = dict.fromkeys(shown_tensors, latents)
                         returned = callback_on_step_end(self, step, timestep, shown)
                         latents = returned.get("latents", latents)
         images = latents if output_type == "latent" else self.first_stage.decode(latents)

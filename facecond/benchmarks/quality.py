@@ -125,6 +125,8 @@ def sweep(name: str, model: Path, settings: Settings, place: Path) -> list[Row]:
 def _contender(model: Path, setting: Row, settings: Settings, told: dict[str, Any]) -> Contender:
     pipeline = open_pipeline(model, settings)
     pipeline.use_scheduler(setting["scheduler"])
+    if settings.compile:
+        pipeline.unet.compile()
     size = pipeline.image_size
     provenance = read_json(model / "provenance.json")
     work: dict[str, Any] = {name: provenance[name] for name in SHARED if name in provenance}

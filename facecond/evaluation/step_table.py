@@ -150,15 +150,15 @@ class StepTable:
 def step_rows(
     table: StepTable, known: Sequence[Mapping[str, Any]] = (), progress: bool = True
 ) -> Iterator[dict[str, Any]]:
-    """Measure every solver at every number of steps; the finest setting of the first solver, which
-    drift is measured from, comes first.
+    """Measure every solver at every number of steps, with every reuse of features; the finest
+    setting of the first solver, which drift is measured from, comes first.
 
     Args:
         known: rows of an earlier call; settings measured there are left out.
 
     Yields:
-        scheduler, steps, passes of the network per face, `SCORES` with their ceilings, drift,
-        seconds and CPU seconds per face.
+        scheduler, steps, reuse, passes of the network per face (one whose deep features are reused
+        counts too), `SCORES` with their ceilings, drift, seconds and CPU seconds per face.
 
     Raises:
         UserError: sizes that differ, too few test rows, an unknown solver.

@@ -83,10 +83,11 @@ def predict(
             below += kept
         if unet.mid_block is not None:
             lower = run(unet.mid_block, lower)  # [B, C_n, h / 2^n, w / 2^n]
+        odd = any(side % 2**unet.num_upsamplers for side in sample.shape[2:])
         for block in inner:
-            count = len(block.resnets)
-            lower = run(block, lower, res_hidden_states_tuple=below[-count:])
-            below = below[:-count]
+            kept, below = below[-len(block.resnets) :], below[: -len(block.resnets)]
+            size = below[-1].shape[2:] if odd else None  # twice as large is one too many
+            lower = run(block, lower, res_hidden_states_tuple=kept, upsample_size=size)
         features.value = lower  # [B, C_1, h, w]
     outer = skips[: len(last.resnets)]
     hidden = run(last, features.value, res_hidden_states_tuple=outer)  # [B, C_0, h, w]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
 from torch import Tensor
 
 from facecond.diffusion.guidance import Scale
@@ -116,6 +117,20 @@ def read_seeds(seeds: Iterable[int] | None) -> list[int] | None:
         what = f"{str(seeds)[:40]} is no list of whole numbers"
         raise UserError(what, "seeds", "Give one per face: seeds=[0, 1].")
     return found
+
+
+def callback_tensors(callback: object, asked: Sequence[str], known: Sequence[str]) -> Sequence[str]:
+    """Names of the tensors that a callback is given: those that it asks for itself, or `asked`.
+
+    Raises:
+        UserError: one that is not known.
+    """
+    if isinstance(callback, PipelineCallback | MultiPipelineCallbacks):
+        asked = callback.tensor_inputs
+    if unknown := set(asked) - set(known):
+        what, fix = f"unknown tensors {sorted(unknown)}", f"Choose from: {', '.join(known)}."
+        raise UserError(what, "callback_on_step_end_tensor_inputs", fix)
+    return asked
 
 
 def step_count(given: int | None, own: int) -> int:

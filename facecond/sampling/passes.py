@@ -109,7 +109,7 @@ class Passes:
         reuse: int = 1,
     ) -> None:
         self.unet, self.plan, self.autocast = unet, guidance, autocast
-        self.reuse, self._step = reuse, -1
+        self.reuse, self._step, self._level = reuse, -1, float("nan")
         self.dtype = unet.dtype  # diffusers goes through all modules to find it
         unet.to(memory_format=unet.memory_format)
         self.rows = encoder.rows  # of attributes, by source
@@ -146,8 +146,9 @@ class Passes:
         chosen, rows, conditions = self._select(parts)
         factor = self.weights if self.weights is None or rows is None else self.weights[rows]
         conditions.gates = gates if factor is None else gates * factor  # [L, S] or [N, L, S]
-        self._step += 1
         if conditions.deep is not None:
+            if float(timestep) != self._level:  # Heun's method comes to each level twice
+                self._step, self._level = self._step + 1, float(timestep)
             conditions.deep.begin(self._step, conditions.gates)
         at = chosen.rows.to(x_t.device)
         stacked = x_t[at].to(self.dtype)  # [N, C, h, w]

@@ -8,8 +8,8 @@ after a newer one stands, so no crash leaves a run without one.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,8 @@ def save(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
         }
         write_json(temporary / "state.json", {**header, "checksum": hash_of(header)})
     for old in steps(folder)[:-keep]:
-        _remove(old)
+        with contextlib.suppress(OSError):  # the new one stands: what cannot go may stay
+            _remove(old)
     for unfinished in folder.glob(".step-*"):  # left by a save or a removal that was killed
         shutil.rmtree(unfinished, ignore_errors=True)
     return path
@@ -64,8 +65,9 @@ def discard_after(folder: Path, step: int) -> None:
 
 def _remove(path: Path) -> None:
     """Remove a checkpoint; a kill amid this leaves no part of it under its name."""
-    hidden = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    path.rename(hidden)  # onto an empty folder
+    hidden = path.with_name(f".{path.name}.removed")
+    shutil.rmtree(hidden, ignore_errors=True)  # left by a removal that was killed
+    path.rename(hidden)
     shutil.rmtree(hidden, ignore_errors=True)
 
 

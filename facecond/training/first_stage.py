@@ -49,7 +49,7 @@ def train_first_stage(
     Raises:
         UserError: a fault in config or data; a checkpoint of another run; a loss that stays
             non-finite.
-        session.Interrupted: on SIGTERM or SIGINT, after saving.
+        session.Interrupted: on SIGTERM or SIGINT, all steps that were done being saved.
     """
     knobs = config.train
     setup.check_length(config)
@@ -106,7 +106,8 @@ def train_first_stage(
                 batch: FaceBatch = next(batches).to(device)
                 images = to_network(batch.image)
                 images = images.contiguous(memory_format=torch.channels_last)  # [B, 3, H, W]
-                # Several processes draw at once what one draws over several batches.
+                # Several processes draw at once what one draws over several batches; their number
+                # is left out of the key (the 0), and so a process alone draws as it always did.
                 place = index * accelerator.num_processes + accelerator.process_index
                 randomness = torch_generator(knobs.seed, "step", steps.count, place, 0)
                 noise = torch.randn(model.latent_shape(images), generator=randomness).to(device)

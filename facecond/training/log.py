@@ -126,7 +126,8 @@ class TrainingLog(RunLog):
 
 
 class MeansLog(RunLog):
-    """Means of named scalars since the last row, rates and throughput."""
+    """Means of named scalars since the last row, rates and throughput; the scalars are those of the
+    main process."""
 
     def __init__(self, out: Path, step: int) -> None:
         super().__init__(out, step)

@@ -63,7 +63,7 @@ def train(
     Raises:
         UserError: a fault in config or data; a checkpoint of another run; a loss that stays
             non-finite.
-        session.Interrupted: on SIGTERM or SIGINT, after saving.
+        session.Interrupted: on SIGTERM or SIGINT, all steps that were done being saved.
     """
     knobs = config.train
     setup.check_length(config)
@@ -166,11 +166,12 @@ def train(
         while steps.remain:
             # Accumulate gradients of one step.
             positions: list[Tensor] = []
-            scored: list[tuple[Tensor, Tensor]] = []
+            scored: list[tuple[Tensor, ...]] = []
             for index in range(micro):
                 batch = {key: value.to(device) for key, value in next(batches).items()}
                 positions += [batch["index"]] if "index" in batch else []
-                # Several processes draw at once what one draws over several batches.
+                # Several processes draw at once what one draws over several batches; their number
+                # is left out of the key (the 0), and so a process alone draws as it always did.
                 place = index * accelerator.num_processes + accelerator.process_index
                 randomness = torch_generator(knobs.seed, "step", steps.count, place, 0)
                 x_0 = batch["latents"]  # [B, C, h, w]
@@ -205,11 +206,13 @@ def train(
                     else:
                         losses = aim.loss(prediction)  # [B]
                     loss = losses.mean()
-                    scored.append((t, losses.detach()))
                     if perceptual is not None:
                         with autocast:
                             seen = perceptual(prediction, x_t, x_0, t)  # [B]
                         loss = loss + perceptual.weight * seen.mean()
+                    scored.append((t, losses.detach()))
+                    if perceptual is not None:
+                        scored[-1] += (seen.detach(), perceptual.active(t))
                     accelerator.backward(loss / micro)
 
             # Update weights and their average.
@@ -220,13 +223,11 @@ def train(
                 few_step.follow(updates.ema)
 
             # Report.
-            all_t, all_losses = (
-                accelerator.gather(torch.cat(part)) for part in zip(*scored, strict=True)
-            )
+            told = [accelerator.gather(torch.cat(part)) for part in zip(*scored, strict=True)]
             if log is not None:
-                log.collect(all_t, all_losses, norm, steps.batch)
+                log.collect(told[0], told[1], norm, steps.batch)
                 if perceptual is not None:
-                    log.collect_perceptual(seen, perceptual.active(t))
+                    log.collect_perceptual(told[2], told[3])
                 if steps.is_due(knobs.log_every):
                     steps.bar.set_postfix(
                         log.write(steps.count, updates.optimizers, updates.skips())

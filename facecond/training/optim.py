@@ -28,15 +28,19 @@ class FlattenedMuon(torch.optim.Muon):
 
     def __init__(self, parameters: list[nn.Parameter], **options: float) -> None:
         self._parameters = parameters
-        self._views = [nn.Parameter(_flat(p.detach())) for p in parameters]
+        self._last = [p.ndim == 4 and not p.is_contiguous() for p in parameters]
+        flat = zip(parameters, self._last, strict=True)
+        self._views = [nn.Parameter(_flat(p.detach(), last)) for p, last in flat]
         super().__init__(self._views, adjust_lr_fn="original", **options)  # type: ignore[arg-type]
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """One update from the parameters' gradients, by torch's rule in batches."""
-        for parameter, view in zip(self._parameters, self._views, strict=True):
-            view.data = _flat(parameter.detach())
-            view.grad = None if parameter.grad is None else _flat(parameter.grad)
+        for parameter, view, last in zip(self._parameters, self._views, self._last, strict=True):
+            view.data, gradient = _flat(parameter.detach(), last), parameter.grad
+            if view.data_ptr() != parameter.data_ptr():
+                raise RuntimeError("the memory format changed after the optimiser was built")
+            view.grad = None if gradient is None else _flat(gradient, last)
         for group in self.param_groups:
             views: list[Tensor] = [view for view in group["params"] if view.grad is not None]
             for shape in dict.fromkeys(view.shape for view in views):
@@ -80,11 +84,9 @@ def orthogonalised(
     return x.mT if tall else x
 
 
-def _flat(weight: Tensor) -> Tensor:
-    """[out, ...] -> [out, rest], in the order of memory: a view for both convolution formats."""
-    if weight.ndim == 4 and not weight.is_contiguous():
-        weight = weight.permute(0, 2, 3, 1)  # channels_last
-    return weight.flatten(1)
+def _flat(weight: Tensor, last: bool) -> Tensor:
+    """[out, ...] -> [out, rest], channels `last` or not: a view of what lies so in memory."""
+    return (weight.permute(0, 2, 3, 1) if last else weight).flatten(1)
 
 
 def build_optimizers(

@@ -20,11 +20,13 @@ from facecond.training import checkpoint, export
 
 
 class Interrupted(Exception):
-    """Training stopped on a signal, with its state saved; `signum` tells which."""
+    """Training stopped on a signal, with its state saved, or before its first step was done, where
+    there is none; `signum` tells which."""
 
-    def __init__(self, signum: int) -> None:
+    def __init__(self, signum: int, saved: bool = True) -> None:
         self.signum = signum
-        super().__init__(f"stopped by {signal.Signals(signum).name}, state saved")
+        told = "state saved" if saved else "nothing was done yet"
+        super().__init__(f"stopped by {signal.Signals(signum).name}, {told}")
 
 
 @contextlib.contextmanager
@@ -38,9 +40,9 @@ def signals_noted(at_once: Callable[[], bool] = lambda: False) -> Iterator[Calla
     noted = [0]
 
     def note(signum: int, frame: FrameType | None) -> None:
-        noted[0] = signum
+        first, noted[0] = not noted[0], signum
         signal.signal(signum, signal.SIG_DFL)  # a second one ends a step that hangs
-        if at_once():
+        if first and at_once():
             raise KeyboardInterrupt
 
     try:

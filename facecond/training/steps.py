@@ -111,7 +111,7 @@ class Steps:
 
     def __enter__(self) -> Steps:
         main, steps = self.accelerator.is_main_process, self.schedule.steps
-        self._saved = self.count
+        self._saved = -1
         with ExitStack() as stack:
             self.signalled = stack.enter_context(signals_noted(self._has_saved_all))
             self.bar = stack.enter_context(
@@ -119,7 +119,7 @@ class Steps:
                      disable=not main)
             )  # fmt: skip
             self._stack = stack.pop_all()
-        self._saved_at = time.monotonic()
+        self._saved, self._saved_at = self.count, time.monotonic()
         self._began = self._saved_at - self.schedule.seconds
         return self
 
@@ -129,9 +129,10 @@ class Steps:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._saved = -1  # nothing is raised from here on
         self._stack.__exit__(kind, error, trace)
         if kind is KeyboardInterrupt and self.signalled():
-            raise Interrupted(self.signalled()) from None
+            raise Interrupted(self.signalled(), saved=self.count > 0) from None
 
     def _has_saved_all(self) -> bool:
         """Whether the step at work is all that a stop would cost: it may last, while networks are

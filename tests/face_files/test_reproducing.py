@@ -62,7 +62,7 @@ def test_bit_for_bit_without_its_neighbours(drawn: Path) -> None:
 def test_a_compiled_network_draws_the_same_and_says_so(
     saved_model: Path, ask: Any, tmp_path: Path
 ) -> None:
-    settings = Settings(str(saved_model), steps=2, compile=True)
+    settings = Settings(str(saved_model), steps=4, reuse=2, compile=True)
     artist = Artist(settings, "cpu")
     list(artist.write([ask("0", seed=0), ask("1", seed=1)], tmp_path))
     compiled, record = read_face(tmp_path / "1.png")

@@ -37,10 +37,11 @@ def conditions(unet: FaceUNet, deep: DeepFeatures | None = None) -> Any:
     return given
 
 
+@pytest.mark.parametrize("side", [8, 10])  # 10 x 10 becomes 5 x 5, then 3 x 3
 @pytest.mark.parametrize("widths", SHAPES)
 @torch.no_grad()
-def test_made_now_is_the_models_own_pass(widths: list[int]) -> None:
-    unet, x_t = denoiser(widths), torch.randn(2, 4, 8, 8)
+def test_made_now_is_the_models_own_pass(widths: list[int], side: int) -> None:
+    unet, x_t = denoiser(widths), torch.randn(2, 4, side, side)
     own = unet(x_t, 500.0, conditions(unet)).sample
     features = DeepFeatures(2)
     assert torch.equal(unet(x_t, 500.0, conditions(unet, features)).sample, own)

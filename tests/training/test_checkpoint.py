@@ -195,7 +195,7 @@ def test_a_kill_amid_a_removal_leaves_only_whole_ones(
     removal: Callable[[Path], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(folder: Path, **_: Any) -> None:
-        for file in Path(folder).iterdir():
+        for file in Path(folder).glob("*"):  # none where a save has published its folder
             file.unlink()
             raise KeyboardInterrupt
 

@@ -36,19 +36,31 @@ def flat(weight: Tensor, memory_format: torch.memory_format) -> Tensor:
     return weight.detach().clone().reshape(weight.shape[0], -1)
 
 
-def test_muon_follows_parameters_that_move() -> None:
-    """As they do where a module is wrapped for several processes."""
-    layers = nn.Linear(4, 3), nn.Linear(4, 3)
+@pytest.mark.parametrize("memory_format", FORMATS)
+def test_muon_follows_parameters_that_move(memory_format: torch.memory_format) -> None:
+    """As they do where a module is wrapped for several processes; gradients may lie otherwise."""
+    layers = [nn.Conv2d(4, 3, 3).to(memory_format=memory_format) for _ in range(2)]
     layers[1].load_state_dict(layers[0].state_dict())
     optimizers = [FlattenedMuon([layer.weight], lr=0.1) for layer in layers]
-    layers[1].weight.data = layers[1].weight.data.clone()
+    layers[1].weight.data = layers[1].weight.data.clone(memory_format=torch.preserve_format)
     before = layers[0].weight.detach().clone()
     for step in range(2):
-        for layer, optimizer in zip(layers, optimizers, strict=True):
-            layer.weight.grad = normal(3, 4, seed=step)
+        gradient = normal(3, 4, 3, 3, seed=step)
+        layers[0].weight.grad = gradient.to(memory_format=memory_format)
+        layers[1].weight.grad = gradient.to(memory_format=FORMATS[step])
+        for optimizer in optimizers:
             optimizer.step()
     assert torch.equal(layers[0].weight, layers[1].weight)
     assert not torch.equal(layers[0].weight, before)
+
+
+def test_muon_says_where_a_memory_format_changes_under_it() -> None:
+    layer = nn.Conv2d(4, 3, 3)
+    optimizer = FlattenedMuon([layer.weight], lr=0.1)
+    layer.to(memory_format=torch.channels_last)
+    layer.weight.grad = normal(3, 4, 3, 3)
+    with pytest.raises(RuntimeError, match="memory format changed"):
+        optimizer.step()
 
 
 @pytest.mark.parametrize("memory_format", FORMATS)
