@@ -21,6 +21,8 @@ from facecond import config as configs
 from facecond.benchmarks.contender import Contender, Entries
 from facecond.benchmarks.denoisers import OWN
 from facecond.benchmarks.equal_quality import (
+    HIGHER,
+    LOWER,
     Row,
     best_setting,
     matching,
@@ -119,7 +121,11 @@ def sweep(name: str, model: Path, settings: Settings, place: Path) -> list[Row]:
         write_text(file, "".join(json.dumps(each) + "\n" for each in rows))
     # Rows of another model or other conditions may stand in the file.
     asked = [(solver, steps) for solver in solvers for steps in wanted.steps]
-    return [row for row in table.own(rows) if (row["scheduler"], row["steps"]) in asked]
+    found = [row for row in table.own(rows) if (row["scheduler"], row["steps"]) in asked]
+    if any(row[f"{name}_low"] is None for row in found for name in (*HIGHER, *LOWER)):
+        what = f"{wanted.conditions} conditions are too few for intervals"
+        raise UserError(what, "--conditions", "Take 100 or more.")
+    return found
 
 
 def _contender(model: Path, setting: Row, settings: Settings, told: dict[str, Any]) -> Contender:

@@ -63,14 +63,19 @@ def test_our_loop_trains_a_peer_on_the_same_faces(
 
 @pytest.mark.slow
 def test_from_faces_to_contenders(quick: Settings, tmp_path: Path) -> None:
-    faces = render_prepared(tmp_path / "faces", 60, 64, judges_fraction=0.5, workers=1)
+    split = {"judges_fraction": 0.4, "test_fraction": 0.4}
+    faces = render_prepared(tmp_path / "faces", 300, 64, **split, workers=1)
     for kind in ("parser", "attributes"):
         train_judge(kind, faces, tmp_path / "judges" / kind, steps=2, width=8, progress=False)
     wanted = QualitySettings(
         data=str(tmp_path / "faces"), judges=str(tmp_path / "judges"), config="rendered_debug",
-        overrides=TINY, conditions=6, steps=(1, 2), solvers=("euler", "ddim"), shipped=("euler", 2),
+        overrides=TINY, conditions=100, steps=(1, 2), solvers=("euler", "ddim"),
+        shipped=("euler", 2),
     )  # fmt: skip
     settings = replace(quick, quality=wanted)
+    few = replace(settings, quality=replace(wanted, conditions=2))
+    with pytest.raises(UserError, match="2 conditions are too few"):
+        quality.entries(few, "equal-quality")
     entries = quality.entries(settings, "equal-quality")
     assert list(entries) == ["facecond", "diffusers as shipped", "diffusers at its best"]
     made = {name: make() for name, make in entries.items()}
