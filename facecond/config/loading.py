@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import operator
+import os
 from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -76,14 +77,14 @@ def load(
 def find(path: str | Path) -> Path:
     """A config file by path, or by name among those shipped with the package."""
     path = Path(path)
-    if path.is_file():
+    if os.path.isfile(path):  # also where its name is too long
         return path
     shipped = Path(str(resources.files("facecond"))) / "configs"
     if not shipped.is_dir():  # an editable install reads the checkout
         shipped = Path(__file__).resolve().parents[2] / "configs"
     relative = Path(*path.parts[1:]) if path.parts[:1] == ("configs",) else path
     for candidate in (shipped / relative, shipped / f"{relative}.yaml"):
-        if candidate.is_file():
+        if os.path.isfile(candidate):
             return candidate
     names = sorted(str(p.relative_to(shipped)) for p in shipped.rglob("*.yaml"))
     raise UserError("there is no such config", path, nearest(path.name, names))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -121,7 +122,7 @@ def _base(study: Path, name: str) -> Path:
     """The base's file: beside the study, or as any other config is found."""
     near = study.parent / name
     for candidate in (near, near.with_name(f"{near.name}.yaml")):
-        if candidate.is_file():
+        if os.path.isfile(candidate):
             return candidate
     return find(name)
 

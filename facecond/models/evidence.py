@@ -16,9 +16,9 @@ Apache-2.0; a classifier's is that of its data). It must not be the classifier t
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from math import isqrt
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -215,7 +215,7 @@ def _trained_timm(name: str, path: str) -> nn.Module:
 
     options: dict[str, Any] = {"pretrained": True, "num_classes": 0}
     if path:
-        if not Path(path).is_file():
+        if not os.path.isfile(path):
             raise UserError("there is no such file", path, f"Give timm's weights of {name}.")
         options["pretrained_cfg_overlay"] = {"file": path}
     _timm_model(name)  # an unknown name is told apart from unreadable weights

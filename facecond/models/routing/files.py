@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ def named_routing(name: str | Path, trained: Routing, log_snr_of: LogSnr) -> Rou
     """
     if isinstance(name, str) and name in PRESETS:
         return preset(name, trained.layers, None, trained.combine, log_snr_of)
-    if not Path(name).is_file():
+    if not os.path.isfile(name):
         fix = nearest(str(name), PRESETS)
         raise UserError("no routing file or preset of this name", name, fix)
     return load_routing(name, trained.layers, log_snr_of, trained.combine)
