@@ -22,8 +22,8 @@ class FlattenedMuon(torch.optim.Muon):
     The optimiser works on two-dimensional views of the parameters' memory; `step` lends them the
     gradients and orthogonalises all matrices of one shape as one batch: a small network has many
     small ones, and one after the other they leave a processor idle. Build it after the module is on
-    its device and in its memory format. (Where it lies in memory may change later: wrapping it for
-    several processes moves it.)
+    its device and in its memory format. (Where it lies in memory may change later: accelerate moves
+    it to `cpu:0` for several processes, which torch does by a copy.)
     """
 
     def __init__(self, parameters: list[nn.Parameter], **options: float) -> None:

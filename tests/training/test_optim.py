@@ -38,7 +38,7 @@ def flat(weight: Tensor, memory_format: torch.memory_format) -> Tensor:
 
 @pytest.mark.parametrize("memory_format", FORMATS)
 def test_muon_follows_parameters_that_move(memory_format: torch.memory_format) -> None:
-    """As they do where a module is wrapped for several processes; gradients may lie otherwise."""
+    """As they do where accelerate wraps a module on a CPU; gradients may lie otherwise."""
     layers = [nn.Conv2d(4, 3, 3).to(memory_format=memory_format) for _ in range(2)]
     layers[1].load_state_dict(layers[0].state_dict())
     optimizers = [FlattenedMuon([layer.weight], lr=0.1) for layer in layers]
