@@ -28,7 +28,7 @@ from facecond.labels import (
     parse_attributes,
     parse_emphasis,
 )
-from facecond.storage import atomic_file, make_folder, write_json
+from facecond.storage import atomic_file, check_folder_target, make_folder, write_json
 
 if TYPE_CHECKING:
     from facecond.editing.grids import Axis
@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
             if axis.kind == "scale" and max(axis.values) > LARGEST_SCALE:
                 what = f"{max(axis.values):g} is no value of '{axis.name}'"
                 raise UserError(what, "--grid", f"Use numbers from 0 to {LARGEST_SCALE:g}.")
-    out = make_folder(args.out)
+    check_folder_target(args.out)
     artist = Artist(settings_of(args, []))
     pipeline, size = artist.pipeline, artist.pipeline.image_size
     scale = max(1, 128 // size)
@@ -115,6 +115,7 @@ def run(args: argparse.Namespace) -> int:
         "feature_reuse": args.feature_reuse,
         "weaker": artist.weaker,
     }
+    out = make_folder(args.out)
     written: list[dict[str, Any]] = []
     for text, (rows, columns) in zip(args.grid, grids, strict=True):
         start = Cell(attributes, args.seed, scales)

@@ -23,7 +23,7 @@ from facecond.commands.references import read_references, reference_arguments
 from facecond.commands.sample_conditions import sample_conditions
 from facecond.errors import UserError
 from facecond.labels import ANYTHING, check_exclusive, colour_mask, parse_emphasis
-from facecond.storage import atomic_file, make_folder, write_json
+from facecond.storage import atomic_file, check_folder_target, make_folder, write_json
 
 if TYPE_CHECKING:
     from facecond.face_files.drawing import Artist, FaceRequest, Settings
@@ -179,7 +179,8 @@ def run(args: argparse.Namespace) -> int:
             raise UserError("it does not go with --batch", "--n", fix)
     elif args.workers > 1:
         raise UserError("it goes with --batch", "--workers", "Leave it out.")
-    out = make_folder(args.out)
+    check_folder_target(args.out)
+    from facecond.diffusion.guidance import plan
     from facecond.face_files.drawing import Artist, FaceRequest
     from facecond.face_files.rows import read_rows
     from facecond.sampling.guided import WEAKER
@@ -191,10 +192,11 @@ def run(args: argparse.Namespace) -> int:
     settings = settings_of(args, read_references(args, size))
     artist.settings = settings
     scales = scales_of(args, dict(artist.pipeline.config.guidance))
+    parts = GUIDED if args.weaker is None else (*GUIDED, WEAKER)
+    plan(scales | emphasis, parts)  # a fault in it is told before there is a folder
     if args.batch:
-        parts = GUIDED if args.weaker is None else (*GUIDED, WEAKER)
         requests = read_rows(Path(args.batch), size, args.seed, scales, parts)
-        return _write(args, artist, settings, requests, out, resume=True)
+        return _write(args, artist, settings, requests, resume=True)
     seeds = list(range(args.seed, args.seed + (args.n or FACES)))
     attributes, masks = sample_conditions(args, given, size, seeds)
     requests = [
@@ -202,7 +204,7 @@ def run(args: argparse.Namespace) -> int:
                     scales | emphasis)
         for i, seed in enumerate(seeds)
     ]  # fmt: skip
-    return _write(args, artist, settings, requests, out, resume=False)
+    return _write(args, artist, settings, requests, resume=False)
 
 
 def _write(
@@ -210,7 +212,6 @@ def _write(
     artist: Artist,
     settings: Settings,
     requests: list[FaceRequest],
-    out: Path,
     resume: bool,
 ) -> int:
     """Draw what is missing; then the list of all, and the contact sheet of the first."""
@@ -221,6 +222,7 @@ def _write(
     from facecond.figures import image_grid
     from facecond.sampling.marks import png_text
 
+    out = make_folder(args.out)
     records = finished(artist, requests, out) if resume else {}
     there = len(records)
     left = [request for request in requests if request.name not in records]
