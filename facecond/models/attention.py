@@ -218,6 +218,8 @@ class MultiSourceAttention(nn.Module, AttentionModuleMixin):
         pair = rearrange(both, "b t (two h d) -> two b h t d", two=2, h=self.heads)
         key, value = pair[0], pair[1]
         if not grid or self.positions == "none":
+            if not torch.is_grad_enabled():  # kept for many steps, as matrix products want them
+                key, value = key.contiguous(), value.contiguous()
             return key, value
         cells, d = grid * grid, key.shape[-1]
         if self.positions == "sincos":

@@ -18,12 +18,12 @@ def attend(query: Tensor, key: Tensor, value: Tensor, backend: object = None) ->
     """softmax(query key^T) value for [B, heads, N, d]; queries are already scaled.
 
     On a CPU the softmax is written out while training (the fused kernel's backward is slower there
-    in bfloat16) and for few keys, then with the queries along the vector registers.
+    in bfloat16) and for few keys, then with the queries along the vector registers of the softmax.
     """
     if query.device.type == "cpu" and key.shape[2] <= FEW:
         logits = key @ query.transpose(-1, -2)  # [B, heads, T, N]
         weights = logits.softmax(-2).to(value.dtype)
-        return (value.transpose(-1, -2) @ weights).transpose(-1, -2)  # [B, heads, N, d]
+        return weights.transpose(-1, -2) @ value  # [B, heads, N, d]
     if query.device.type == "cpu" and torch.is_grad_enabled():
         logits = query @ key.transpose(-1, -2)  # [B, heads, N, T]
         return logits.softmax(-1).to(value.dtype) @ value  # [B, heads, N, d]
