@@ -216,7 +216,7 @@ class MultiSourceAttention(nn.Module, AttentionModuleMixin):
         tokens = nn.functional.pad(tokens, (0, 0, 0, empty))  # [B, T + empty, D]
         both = self.to_kv[self.projection(source)](tokens)  # [B, T + empty, 2 C]
         pair = rearrange(both, "b t (two h d) -> two b h t d", two=2, h=self.heads)
-        key, value = pair[0], pair[1]
+        key, value = pair.unbind()  # not pair[0]: its gradient would be filled with zeros first
         if not grid or self.positions == "none":
             if not torch.is_grad_enabled():  # kept for many steps, as matrix products want them
                 key, value = key.contiguous(), value.contiguous()

@@ -127,6 +127,8 @@ def build_denoiser(
         "cross_attention_dim": condition_dim,
         "mask_grid": mask_grid,
         "positions": positions,
+        # The same map as a 1 x 1 convolution, without its changes of layout.
+        "use_linear_projection": True,
     }
     try:
         with torch.device("meta"):

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from facecond.errors import UserError
 from facecond.storage import atomic_folder, hash_of, make_folder, read_json, sha256, write_json
 
-SCHEMA = "facecond.checkpoint/1"
+SCHEMA = "facecond.checkpoint/2"
 
 
 def save(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from diffusers.training_utils import EMAModel
 from torch import Tensor
 
 from facecond.diffusion import shortcut
@@ -23,6 +22,7 @@ from facecond.diffusion.paths import NUM_TRAIN_TIMESTEPS, log_snr
 from facecond.labels import ANYTHING, UNSPECIFIED
 from facecond.models.denoiser import Denoiser
 from facecond.models.step_features import SHORTEST
+from facecond.training.average import WeightAverage
 from facecond.training.teacher import PARTS, Teacher
 
 
@@ -66,7 +66,7 @@ class FewStep:
         self.average = deepcopy(student).requires_grad_(False).eval()
         self.autocast = autocast
 
-    def follow(self, ema: EMAModel) -> None:
+    def follow(self, ema: WeightAverage) -> None:
         """Take over the student's average, as it is after a step."""
         ema.copy_to(self.average.parameters())
 

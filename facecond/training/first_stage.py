@@ -25,7 +25,7 @@ from facecond.training.first_stage_init import begin_from
 from facecond.training.first_stage_loss import AutoencoderLoss, discriminator_hinge
 from facecond.training.first_stage_plan import autoencoder_for, check, discriminator_for
 from facecond.training.log import MeansLog
-from facecond.training.optim import fused_adamw
+from facecond.training.optim import OrderedAdamW
 from facecond.training.steps import Steps
 from facecond.training.updates import Updates
 
@@ -78,7 +78,7 @@ def train_first_stage(
     updates = Updates.of(model, config.optim, out)
     group = {"params": list(discriminator.parameters()), "weight_decay": 0.0}
     rate = config.discriminator.learning_rate
-    updates.add(discriminator, [fused_adamw([group], rate, DISCRIMINATOR_BETAS)])
+    updates.add(discriminator, [OrderedAdamW([group], lr=rate, betas=DISCRIMINATOR_BETAS)])
     modules = {"model": model, "discriminator": discriminator}
     steps = Steps(accelerator, config, out, run, modules, updates)
     if state is not None:

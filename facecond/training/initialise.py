@@ -19,6 +19,8 @@ from facecond.training.setup import first_stage_hash
 from facecond.training.transfer import check_origin, take_over
 
 PARTS = ("unet", "condition_encoder")
+PROJECTIONS = ("proj_in.weight", "proj_out.weight")
+"""Matrices around a transformer, [out, in]; in models of other code 1 x 1 convolutions."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ class Source:
                 for name, tensor in loaded.items():
                     if not torch.isfinite(tensor).all():
                         raise UserError(f"{name} holds NaN or infinity", file, "Train it anew.")
+                    if name.endswith(PROJECTIONS):
+                        tensor = tensor.flatten(1)
                     weights[f"{part}.{name}"] = tensor
         return weights
 

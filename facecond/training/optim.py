@@ -7,11 +7,14 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from facecond.training.views import Views, lies_channels_last
+
 IN_OUT = (
     "conv_in", "conv_out", "label", "locality", "name", "place", "queries", "state", "value",
 )  # fmt: skip
 """Parameters named so stay with AdamW beside Muon: embeddings, input and output convolutions."""
 
+ADAM_BETAS = (0.9, 0.99)
 GATE_RATE = 10
 """Learned gates are scalars that must move by about 1 in a training."""
 
@@ -19,28 +22,18 @@ GATE_RATE = 10
 class FlattenedMuon(torch.optim.Muon):
     """torch's Muon (Jordan et al. 2024) that also takes convolutions, as [out, in * kh * kw].
 
-    The optimiser works on two-dimensional views of the parameters' memory; `step` lends them the
-    gradients and orthogonalises all matrices of one shape as one batch: a small network has many
-    small ones, and one after the other they leave a processor idle. Build it after the module is on
-    its device and in its memory format. (Where it lies in memory may change later: accelerate moves
-    it to `cpu:0` for several processes, which torch does by a copy.)
+    `step` orthogonalises all matrices of one shape as one batch: a small network has many small
+    ones, and one after the other they leave a processor idle.
     """
 
     def __init__(self, parameters: list[nn.Parameter], **options: float) -> None:
-        self._parameters = parameters
-        self._last = [p.ndim == 4 and not p.is_contiguous() for p in parameters]
-        flat = zip(parameters, self._last, strict=True)
-        self._views = [nn.Parameter(_flat(p.detach(), last)) for p, last in flat]
-        super().__init__(self._views, adjust_lr_fn="original", **options)  # type: ignore[arg-type]
+        self._views = Views(parameters, matrices=True)
+        super().__init__(self._views.tensors, adjust_lr_fn="original", **options)  # type: ignore[arg-type]
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """One update from the parameters' gradients, by torch's rule in batches."""
-        for parameter, view, last in zip(self._parameters, self._views, self._last, strict=True):
-            view.data, gradient = _flat(parameter.detach(), last), parameter.grad
-            if view.data_ptr() != parameter.data_ptr():
-                raise RuntimeError("the memory format changed after the optimiser was built")
-            view.grad = None if gradient is None else _flat(gradient, last)
+        self._views.lend()
         for group in self.param_groups:
             views: list[Tensor] = [view for view in group["params"] if view.grad is not None]
             for shape in dict.fromkeys(view.shape for view in views):
@@ -65,8 +58,35 @@ class FlattenedMuon(torch.optim.Muon):
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Clear the parameters' gradients and the views'."""
-        for parameter in self._parameters:
-            parameter.grad = None
+        self._views.clear()
+        super().zero_grad(set_to_none)
+
+
+class OrderedAdamW(torch.optim.AdamW):
+    """torch's fused AdamW that reads channels-last weights as contiguous ones, in their order.
+
+    The fused kernel goes by the order of memory and asks no tensor for its own: averages that were
+    loaded contiguous would go to the wrong weights. And on a processor it copies each
+    channels-last gradient first, to no purpose.
+    """
+
+    def __init__(self, groups: list[dict[str, Any]], **options: Any) -> None:
+        last = [p for group in groups for p in group["params"] if lies_channels_last(p)]
+        self._views = Views(last)
+        seen = dict(zip(map(id, last), self._views.tensors, strict=True))
+        ordered = [
+            group | {"params": [seen.get(id(p), p) for p in group["params"]]} for group in groups
+        ]
+        super().__init__(ordered, fused=True, **options)
+
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """One update from the parameters' gradients."""
+        self._views.lend()
+        super().step(closure)
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Clear the parameters' gradients and the views'."""
+        self._views.clear()
         super().zero_grad(set_to_none)
 
 
@@ -82,11 +102,6 @@ def orthogonalised(
         gram = x @ x.mT  # [K, m, m]
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x.mT if tall else x
-
-
-def _flat(weight: Tensor, last: bool) -> Tensor:
-    """[out, ...] -> [out, rest], channels `last` or not: a view of what lies so in memory."""
-    return (weight.permute(0, 2, 3, 1) if last else weight).flatten(1)
 
 
 def build_optimizers(
@@ -120,31 +135,13 @@ def build_optimizers(
             {"params": vectors + tables, "weight_decay": 0.0},
             {"params": gates, "weight_decay": 0.0, "lr": GATE_RATE * rate},
         ]
-        return fused_adamw([group for group in groups if group["params"]], rate)
+        filled = [group for group in groups if group["params"]]
+        return OrderedAdamW(filled, lr=rate, betas=ADAM_BETAS)
 
     if optimizer == "adamw":
         return [adamw(matrices, learning_rate)]
     muon = FlattenedMuon(matrices, lr=learning_rate, weight_decay=weight_decay, momentum=0.95)
     return [muon, adamw([], adam_learning_rate)]
-
-
-def fused_adamw(
-    groups: list[dict[str, Any]], rate: float, betas: tuple[float, float] = (0.9, 0.99)
-) -> torch.optim.Optimizer:
-    """AdamW whose state may be saved and loaded in any memory format."""
-    made = torch.optim.AdamW(groups, lr=rate, betas=betas, fused=True)
-    made.register_load_state_dict_post_hook(_restore_memory_format)
-    return made
-
-
-@torch.no_grad()
-def _restore_memory_format(optimizer: torch.optim.Optimizer) -> None:
-    """Give a loaded state the strides of its parameters: the fused kernel reads both in order of
-    memory, so averages that were saved contiguous would go to the wrong weights."""
-    for parameter, state in optimizer.state.items():
-        for key, value in state.items():
-            if isinstance(value, Tensor) and value.shape == parameter.shape:
-                state[key] = torch.empty_like(parameter).copy_(value)
 
 
 def learning_rate_factor(step: int, steps: int, warmup_steps: int, decay_share: float) -> float:

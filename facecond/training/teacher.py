@@ -18,6 +18,8 @@ PARTS = ("attributes", "mask")
 """What guidance may lead towards."""
 STUDENTS_OWN = ("guidance_ranges", "time_cond_proj_dim")
 """Settings that only a distilled denoiser has."""
+SAME_MAP = "use_linear_projection"
+"""A setting that says how the same is computed."""
 
 
 class Teacher:
@@ -74,7 +76,7 @@ class Teacher:
         """
         encoders = self.pipeline.condition_encoder.config, student.condition_encoder.config
         for theirs, ours in (encoders, (self.pipeline.unet.config, student.unet.config)):
-            for name in sorted({*theirs, *ours} - {*STUDENTS_OWN}):
+            for name in sorted({*theirs, *ours} - {*STUDENTS_OWN, SAME_MAP}):
                 if name[0] != "_" and _plain(theirs.get(name)) != _plain(ours.get(name)):
                     what = f"its denoiser is another one ({name} differs)"
                     fix = "Begin from the config that the teacher was trained with."

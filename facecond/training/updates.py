@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
 from facecond.config import OptimConfig
 from facecond.errors import UserError
+from facecond.training.average import WeightAverage
 from facecond.training.optim import build_optimizers, gradient_norm
 
 MAX_SKIPPED_STEPS = 10
@@ -44,7 +44,7 @@ class Updates:
         self._rates: list[list[float]] = []
         self.optimizers: list[torch.optim.Optimizer] = []
         self.add(model, optimizers)
-        self.ema = EMAModel(self._parts[0], decay=ema_decay, foreach=True)
+        self.ema = WeightAverage(self._parts[0], ema_decay)
 
     @classmethod
     def of(cls, model: nn.Module, config: OptimConfig, out: Path) -> Updates:
@@ -124,8 +124,7 @@ class Updates:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where `state_dict` was taken."""
-        self.ema.load_state_dict(state["ema"])
-        self.ema.to(self._parts[0][0].device)
+        self.ema.resume(state["ema"], self._parts[0])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
 

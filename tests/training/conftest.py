@@ -17,6 +17,8 @@ from facecond.data.prepared import PreparedFolder
 from facecond.data.render_set import render_prepared
 from facecond.data.writing import PreparedWriter
 from facecond.labels import PALETTE
+from facecond.models.unet import FaceUNet
+from facecond.pipeline import load_pipeline
 from facecond.training.schedule import Schedule
 
 
@@ -48,6 +50,24 @@ def weights() -> Callable[[Path], dict[str, torch.Tensor]]:
         return found
 
     return read
+
+
+@pytest.fixture
+def with_convolutions(tmp_path: Path) -> Callable[[Path], Path]:
+    """Saved model -> the same in a folder of its own, with 1 x 1 convolutions around its
+    transformers in place of matrices."""
+
+    def save(model: Path) -> Path:
+        pipeline = load_pipeline(model)
+        settings = dict(pipeline.unet.config) | {"use_linear_projection": False}
+        unet = FaceUNet.from_config(settings)
+        given, own = pipeline.unet.state_dict(), unet.state_dict()
+        unet.load_state_dict({name: given[name].reshape(own[name].shape) for name in own})
+        pipeline.register_modules(unet=unet)
+        pipeline.save_pretrained(tmp_path / "convolutions")
+        return tmp_path / "convolutions"
+
+    return save
 
 
 @pytest.fixture(scope="session")

@@ -205,6 +205,20 @@ def test_a_windowed_routing_is_no_teacher(rendered_root: Path, tmp_path: Path) -
         Teacher(of(windowed, rendered_root, "routing.preset=early_late"))
 
 
+def test_how_a_teacher_projects_does_not_matter(
+    teacher: Path, rendered_root: Path, with_convolutions: Callable[[Path], Path]
+) -> None:
+    made = of(with_convolutions(teacher), rendered_root)
+    found = Teacher(made)
+    student = setup.denoiser_for(made, 64, (6, 16, 16))
+    assert not found.pipeline.unet.config.use_linear_projection
+    assert student.unet.config.use_linear_projection
+    found.check(student, setup.first_stage_hash(teacher / "first_stage"))
+    other = of(teacher, rendered_root, "denoiser.positions=rotary")
+    with pytest.raises(UserError, match="positions differs"):
+        found.check(setup.denoiser_for(other, 64, (6, 16, 16)), None)
+
+
 def test_the_plan_names_the_teacher(teacher: Path, rendered_root: Path) -> None:
     told = describe(of(teacher, rendered_root, "train.steps=1"))
     assert f"teacher     {teacher}, distilled for 1, 2, 4, 8 steps" in told

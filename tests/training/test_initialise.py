@@ -105,6 +105,22 @@ def test_absent_cells_are_new_and_other_latents_leave_the_ends_out(rendered_root
     assert set(other.reshaped) == ends and not other.new and not other.left_out
 
 
+def test_convolutions_of_one_pixel_are_taken_over_as_matrices(
+    source: Path, with_convolutions: Callable[[Path], Path]
+) -> None:
+    other = with_convolutions(source / "model")
+    saved = load_file(other / "unet" / "diffusion_pytorch_model.safetensors")
+    assert any(name.endswith("proj_in.weight") and t.ndim == 4 for name, t in saved.items())
+    expected, found = weights(source), weights(other)
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    faces = [
+        load_pipeline(model)(seeds=[1, 2], num_inference_steps=2, output_type="latent").images
+        for model in (source / "model", other)
+    ]
+    torch.testing.assert_close(*faces, rtol=1e-2, atol=1e-2)  # it may multiply in bfloat16
+
+
 def test_a_run_that_cannot_learn_ends_where_its_source_does(
     rendered_root: Path, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from facecond.models.denoiser import Denoiser, build_denoiser
 from facecond.training import checkpoint
 from facecond.training.optim import (
     FlattenedMuon,
+    OrderedAdamW,
     build_optimizers,
     gradient_norm,
     learning_rate_factor,
@@ -126,25 +128,26 @@ def denoiser() -> Denoiser:
     return build_denoiser(image_size=16, latent_size=8, latent_channels=3, **options)
 
 
+def places(optimizer: torch.optim.Optimizer) -> list[int]:
+    """Where in memory the weights of an optimiser lie; views lie where their parameters do."""
+    return [p.data_ptr() for group in optimizer.param_groups for p in group["params"]]
+
+
+@pytest.mark.parametrize("memory_format", FORMATS)
 @pytest.mark.parametrize("optimizer", ["muon", "adamw"])
-def test_every_parameter_is_in_exactly_one_group(denoiser: Denoiser, optimizer: str) -> None:
-    optimizers = build_optimizers(denoiser, optimizer, 0.1, 0.2, 0.3)
-    taken: list[int] = []
-    for one in optimizers:
-        if isinstance(one, FlattenedMuon):
-            taken += [id(p) for p in one._parameters]
-            pointers = [p.data_ptr() for p in one._parameters]
-            views = [p for group in one.param_groups for p in group["params"]]
-            assert [view.data_ptr() for view in views] == pointers
-        else:
-            taken += [id(p) for group in one.param_groups for p in group["params"]]
-    assert sorted(taken) == sorted(id(p) for p in denoiser.parameters())
+def test_every_parameter_is_in_exactly_one_group(
+    denoiser: Denoiser, optimizer: str, memory_format: torch.memory_format
+) -> None:
+    module = deepcopy(denoiser).to(memory_format=memory_format)
+    optimizers = build_optimizers(module, optimizer, 0.1, 0.2, 0.3)
+    taken = [place for one in optimizers for place in places(one)]
+    assert sorted(taken) == sorted(p.data_ptr() for p in module.parameters())
 
 
 def test_vectors_and_tables_take_no_decay_and_stay_with_adam(denoiser: Denoiser) -> None:
     muon, adam = build_optimizers(denoiser, "muon", 0.1, 0.2, 0.3)
-    names = {id(p): name for name, p in denoiser.named_parameters()}
-    matrices = {names[id(p)] for p in muon._parameters}  # type: ignore[attr-defined]
+    names = {p.data_ptr(): name for name, p in denoiser.named_parameters()}
+    matrices = {names[place] for place in places(muon)}
     assert all(dict(denoiser.named_parameters())[name].ndim >= 2 for name in matrices)
     for name in (
         "unet.conv_in.weight",
@@ -161,10 +164,31 @@ def test_vectors_and_tables_take_no_decay_and_stay_with_adam(denoiser: Denoiser)
     assert [group["weight_decay"] for group in adam.param_groups] == [0.0]
     assert muon.param_groups[0]["lr"] == 0.1 and adam.param_groups[0]["lr"] == 0.2
     (only,) = build_optimizers(denoiser, "adamw", 0.1, 0.2, 0.3)
-    decayed = {names[id(p)] for p in only.param_groups[0]["params"]}
+    decayed = {names[p.data_ptr()] for p in only.param_groups[0]["params"]}
     assert decayed == matrices
     assert [group["weight_decay"] for group in only.param_groups] == [0.3, 0.0]
     assert {group["lr"] for group in only.param_groups} == {0.1}
+
+
+@pytest.mark.parametrize("memory_format", FORMATS)
+def test_fused_adam_is_plain_adam_in_any_memory_format(memory_format: torch.memory_format) -> None:
+    """Also where gradients lie otherwise than their weights, which the fused kernel cannot see."""
+    ours, theirs = (nn.Conv2d(4, 3, 3).to(memory_format=memory_format) for _ in range(2))
+    theirs.load_state_dict(ours.state_dict())
+    options = {"lr": 0.1, "betas": (0.9, 0.99), "weight_decay": 0.05}
+    first = OrderedAdamW([{"params": list(ours.parameters())}], **options)
+    second = torch.optim.AdamW(theirs.parameters(), **options)
+    for step in range(4):
+        other = FORMATS[step % 2] if memory_format == torch.channels_last else memory_format
+        ours.weight.grad = normal(3, 4, 3, 3, seed=step).to(memory_format=other)
+        theirs.weight.grad = normal(3, 4, 3, 3, seed=step)
+        ours.bias.grad, theirs.bias.grad = normal(3, seed=9 + step), normal(3, seed=9 + step)
+        first.step()
+        second.step()
+    assert torch.allclose(ours.weight, theirs.weight, atol=1e-6)
+    assert torch.allclose(ours.bias, theirs.bias, atol=1e-6)
+    first.zero_grad()
+    assert ours.weight.grad is None and ours.bias.grad is None
 
 
 def test_frozen_parameters_are_left_out() -> None:
