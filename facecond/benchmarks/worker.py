@@ -109,6 +109,7 @@ def row_of(
         times = ratios(spent, reference_spent)
         found |= {
             "reference": reference,
+            "reference_s": reference_spent,
             "ratio": times.median,
             "ratio_min": times.least,
             "ratio_max": times.greatest,

@@ -18,7 +18,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, backend: object = None) ->
     """softmax(query key^T) value for [B, heads, N, d]; queries are already scaled.
 
     On a CPU the softmax is written out while training (the fused kernel's backward is slower there
-    in bfloat16) and for few keys, then with the queries along the vector registers of the softmax.
+    in bfloat16) and for few keys, then so that the softmax has the queries side by side in the
+    vector registers.
     """
     if query.device.type == "cpu" and key.shape[2] <= FEW:
         logits = key @ query.transpose(-1, -2)  # [B, heads, T, N]

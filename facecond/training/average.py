@@ -18,7 +18,8 @@ class WeightAverage(EMAModel):
 
     Args:
         parameters: what is averaged; frozen ones are kept as they are.
-        decay: of the average, at last; it begins with (1 + step) / (10 + step).
+        decay: of the average in the end; in its first steps it follows the weights faster
+            (`EMAModel.get_decay`).
     """
 
     shadow_params: list[Tensor]

@@ -19,7 +19,12 @@ from safetensors.torch import load_file, save_file
 from facecond.errors import UserError
 from facecond.storage import atomic_folder, hash_of, make_folder, read_json, sha256, write_json
 
-SCHEMA = "facecond.checkpoint/2"
+FAMILY = "facecond.checkpoint/"
+SCHEMA = f"{FAMILY}2"
+
+
+class OtherVersion(UserError):
+    """A checkpoint that is whole, and of another version."""
 
 
 def save(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
@@ -80,13 +85,17 @@ def load(path: Path) -> tuple[int, dict[str, Any]]:
     """Step and state of one checkpoint.
 
     Raises:
-        UserError: incomplete, of another schema, or its bytes differ from their hash.
+        OtherVersion: of another version of facecond.
+        UserError: incomplete, no checkpoint, or its bytes differ from their hash.
     """
     header = read_json(path / "state.json")
-    if not isinstance(header, dict) or header.get("schema") != SCHEMA:
+    if not isinstance(header, dict) or not str(header.get("schema")).startswith(FAMILY):
         raise UserError("not a checkpoint of facecond", path, "Name a folder step-*.")
     file = path / "tensors.safetensors"
     whole = header.pop("checksum", None) == hash_of(header)
+    if whole and header["schema"] != SCHEMA:
+        what = "the checkpoint was made by another version of facecond"
+        raise OtherVersion(what, path, "Go on with that version, or start with --resume never.")
     if not whole or not file.is_file() or sha256(file) != header["sha256"]:
         raise UserError(
             "the checkpoint is damaged (its hash differs)", path, "Resume from an earlier one."
@@ -98,17 +107,21 @@ def load_newest(folder: Path) -> tuple[Path, int, dict[str, Any], list[str]] | N
     """The newest checkpoint that is whole, and a warning for each damaged one passed over.
 
     Raises:
-        UserError: there are checkpoints, but every one is damaged.
+        UserError: there are checkpoints, but every one is damaged, or of another version.
     """
     warnings: list[str] = []
+    other: OtherVersion | None = None
     candidates = steps(folder)
     for path in reversed(candidates):
         try:
             step, state = load(path)
         except UserError as error:
+            other = error if isinstance(error, OtherVersion) else other
             warnings.append(str(error))
             continue
         return path, step, state, warnings
+    if other is not None:
+        raise other
     if candidates:
         raise UserError(
             "every checkpoint is damaged", folder, "Restore one, or start with --resume never."

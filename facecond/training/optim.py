@@ -29,6 +29,7 @@ class FlattenedMuon(torch.optim.Muon):
     def __init__(self, parameters: list[nn.Parameter], **options: float) -> None:
         self._views = Views(parameters, matrices=True)
         super().__init__(self._views.tensors, adjust_lr_fn="original", **options)  # type: ignore[arg-type]
+        self._views.attach(self)
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
@@ -78,6 +79,7 @@ class OrderedAdamW(torch.optim.AdamW):
             group | {"params": [seen.get(id(p), p) for p in group["params"]]} for group in groups
         ]
         super().__init__(ordered, fused=True, **options)
+        self._views.attach(self)
 
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """One update from the parameters' gradients."""

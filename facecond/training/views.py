@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,14 +36,55 @@ class Views:
         """
         for parameter, view, last in zip(self._parameters, self.tensors, self._last, strict=True):
             view.data, gradient = self._view(parameter.detach(), last), parameter.grad
-            if view.data_ptr() != parameter.data_ptr():
+            if view.data_ptr() != parameter.data_ptr():  # the view had to be a copy
                 raise RuntimeError("the memory format changed after the optimiser was built")
             view.grad = None if gradient is None else self._view(gradient, last)
+
+    def attach(self, optimizer: torch.optim.Optimizer) -> None:
+        """Have an optimiser save its averages in the shape of the weights, and load them so: they
+        may be loaded where weights lie otherwise, as on another device."""
+        optimizer.register_state_dict_post_hook(
+            lambda of, state: self._converted(of, state, self._as_weight)
+        )
+        optimizer.register_load_state_dict_pre_hook(
+            lambda of, state: self._converted(of, state, self._as_view)
+        )
 
     def clear(self) -> None:
         """Forget the gradients of the weights."""
         for parameter in self._parameters:
             parameter.grad = None
+
+    def _converted(
+        self,
+        optimizer: torch.optim.Optimizer,
+        saved: dict[str, Any],
+        convert: Callable[[Tensor, int], Tensor],
+    ) -> dict[str, Any]:
+        """A state whose averages of views are converted; steps and the like stay."""
+        places = {id(view): place for place, view in enumerate(self.tensors)}
+        order = [p for group in optimizer.param_groups for p in group["params"]]
+        state = dict(saved["state"])
+        for number, kept in saved["state"].items():
+            place = places.get(id(order[number]))
+            if place is not None:
+                state[number] = {
+                    name: convert(value, place)
+                    if isinstance(value, Tensor) and value.ndim
+                    else value
+                    for name, value in kept.items()
+                }
+        return saved | {"state": state}
+
+    def _as_weight(self, value: Tensor, place: int) -> Tensor:
+        shape = self._parameters[place].shape
+        if self._last[place]:
+            out, inner, *kernel = shape
+            value = value.reshape(out, *kernel, inner).permute(0, 3, 1, 2)
+        return value.reshape(shape).contiguous()
+
+    def _as_view(self, value: Tensor, place: int) -> Tensor:
+        return self._view(value, self._last[place])
 
     def _view(self, weight: Tensor, last: bool) -> Tensor:
         """[out, ...] -> the same in order of memory; a copy only of what lies otherwise."""

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from facecond.errors import UserError
+from facecond.storage import hash_of
 from facecond.training import checkpoint
 
 
@@ -182,6 +183,23 @@ def test_all_damaged_is_an_error(tmp_path: Path) -> None:
         truncate(checkpoint.save(tmp_path, step, state(step), 2) / TENSORS)
     with pytest.raises(UserError, match="every checkpoint is damaged"):
         checkpoint.load_newest(tmp_path)
+
+
+def test_checkpoints_of_another_version_are_told_as_such(tmp_path: Path) -> None:
+    def older(header: dict[str, Any]) -> None:
+        header.pop("checksum")
+        header["schema"] = "facecond.checkpoint/1"
+        header["checksum"] = hash_of(header)
+
+    for step in (1, 2):
+        edit(checkpoint.save(tmp_path, step, state(step), 2) / HEADER, older)
+    with pytest.raises(UserError, match=r"another version of facecond.*--resume never"):
+        checkpoint.load(tmp_path / "step-00000002")
+    with pytest.raises(UserError, match=r"another version of facecond.*--resume never"):
+        checkpoint.load_newest(tmp_path)
+    checkpoint.save(tmp_path, 3, state(3), 3)
+    found = checkpoint.load_newest(tmp_path)
+    assert found is not None and found[1] == 3
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -172,7 +173,7 @@ def test_vectors_and_tables_take_no_decay_and_stay_with_adam(denoiser: Denoiser)
 
 @pytest.mark.parametrize("memory_format", FORMATS)
 def test_fused_adam_is_plain_adam_in_any_memory_format(memory_format: torch.memory_format) -> None:
-    """Also where gradients lie otherwise than their weights, which the fused kernel cannot see."""
+    """Gradients of channels-last weights may lie otherwise, which the fused kernel cannot see."""
     ours, theirs = (nn.Conv2d(4, 3, 3).to(memory_format=memory_format) for _ in range(2))
     theirs.load_state_dict(ours.state_dict())
     options = {"lr": 0.1, "betas": (0.9, 0.99), "weight_decay": 0.05}
@@ -189,6 +190,42 @@ def test_fused_adam_is_plain_adam_in_any_memory_format(memory_format: torch.memo
     assert torch.allclose(ours.bias, theirs.bias, atol=1e-6)
     first.zero_grad()
     assert ours.weight.grad is None and ours.bias.grad is None
+
+
+@pytest.mark.parametrize("kind", [OrderedAdamW, FlattenedMuon])
+@pytest.mark.parametrize("first", FORMATS)
+def test_averages_may_be_loaded_where_weights_lie_otherwise(
+    kind: type[torch.optim.Optimizer], first: torch.memory_format
+) -> None:
+    def step(weight: nn.Parameter, optimizer: torch.optim.Optimizer, number: int) -> None:
+        gradient = normal(6, 4, 3, 3, seed=number)
+        weight.grad = torch.empty_like(weight).copy_(gradient)
+        optimizer.step()
+
+    def built(values: Tensor, memory_format: torch.memory_format) -> Any:
+        weight = nn.Parameter(values.clone().to(memory_format=memory_format))
+        given: Any = [weight] if kind is FlattenedMuon else [{"params": [weight]}]
+        return weight, kind(given, lr=0.1, weight_decay=0.0)  # type: ignore[call-arg]
+
+    weight, optimizer = built(normal(6, 4, 3, 3), first)
+    for number in range(3):
+        step(weight, optimizer, number)
+    saved = optimizer.state_dict()
+    averages = [v for v in saved["state"][0].values() if isinstance(v, Tensor) and v.ndim]
+    assert averages and all(v.shape == weight.shape and v.is_contiguous() for v in averages)
+    (second,) = (each for each in FORMATS if each != first)
+    for memory_format in (first, second):
+        other, loaded = built(weight.detach(), memory_format)
+        loaded.load_state_dict(deepcopy(saved))
+        before = other.detach().clone()
+        step(other, loaded, 3)
+        reference, straight = built(weight.detach(), first)
+        straight.load_state_dict(deepcopy(saved))
+        step(reference, straight, 3)
+        moved = (reference.detach() - before).abs().mean()
+        assert moved > 0.001
+        # Muon's bfloat16 rounds in another order.
+        assert (other - reference).abs().max() < 0.05 * float(moved)
 
 
 def test_frozen_parameters_are_left_out() -> None:
