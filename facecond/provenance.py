@@ -22,7 +22,8 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str:
-    """Commit of the checkout that this file lies in, `+` when it is changed, else `unknown`."""
+    """Commit of the checkout that this file lies in, `+` when it is changed (beside `docs`, where
+    results are written), else `unknown`."""
     package = Path(__file__).resolve().parent
 
     def git(*words: str) -> str:
@@ -34,7 +35,8 @@ def commit() -> str:
     try:
         if Path(git("rev-parse", "--show-toplevel")) != package.parent:
             return "unknown"  # installed inside somebody else's repository
-        changed = git("status", "--porcelain", "--untracked-files=no")
+        code = (":(top)", ":(top,exclude)docs")
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", *code)
         return git("rev-parse", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.SubprocessError):
         return "unknown"

@@ -34,10 +34,14 @@ def test_the_commit_is_that_of_the_checkout_with_a_plus_when_it_is_changed(
     (tmp_path / "facecond" / "__init__.py").write_text("")
     shutil.copy(root / "facecond" / "provenance.py", tmp_path / "facecond")
     assert told() == "unknown"  # no repository
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "benchmarks.md").write_text("a table")
     git("init")
     git("add", "-A")
     git("commit", "-m", "first")
     assert told() == git("rev-parse", "HEAD") and len(told()) == 40
+    (tmp_path / "docs" / "benchmarks.md").write_text("a table with results")
+    assert told() == git("rev-parse", "HEAD")
     (tmp_path / "facecond" / "__init__.py").write_text("x = 1")
     assert told() == git("rev-parse", "HEAD") + "+"
 

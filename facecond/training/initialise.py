@@ -20,7 +20,7 @@ from facecond.training.transfer import check_origin, take_over
 
 PARTS = ("unet", "condition_encoder")
 PROJECTIONS = ("proj_in.weight", "proj_out.weight")
-"""Matrices around a transformer, [out, in]; in models of other code 1 x 1 convolutions."""
+"""Matrices around a transformer, [out, in]; in older models 1 x 1 convolutions."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from facecond.training.views import Views, lies_channels_last
+from facecond.training.views import Views
 
 IN_OUT = (
     "conv_in", "conv_out", "label", "locality", "name", "place", "queries", "state", "value",
@@ -64,21 +64,21 @@ class FlattenedMuon(torch.optim.Muon):
 
 
 class OrderedAdamW(torch.optim.AdamW):
-    """torch's fused AdamW that reads channels-last weights as contiguous ones, in their order.
+    """torch's fused AdamW on views of convolutions, contiguous in the order of their memory.
 
-    The fused kernel goes by the order of memory and asks no tensor for its own: averages that were
-    loaded contiguous would go to the wrong weights. And on a processor it copies each
-    channels-last gradient first, to no purpose.
+    The fused kernel goes by the order of memory and asks no tensor for its own: gradients and
+    averages that lie otherwise than their weights would go to the wrong ones. And on a processor it
+    copies each channels-last gradient first, to no purpose.
     """
 
     def __init__(self, groups: list[dict[str, Any]], **options: Any) -> None:
-        last = [p for group in groups for p in group["params"] if lies_channels_last(p)]
-        self._views = Views(last)
-        seen = dict(zip(map(id, last), self._views.tensors, strict=True))
-        ordered = [
-            group | {"params": [seen.get(id(p), p) for p in group["params"]]} for group in groups
+        convolutions = [p for group in groups for p in group["params"] if p.ndim == 4]
+        self._views = Views(convolutions)
+        view = dict(zip(map(id, convolutions), self._views.tensors, strict=True))
+        viewed = [
+            group | {"params": [view.get(id(p), p) for p in group["params"]]} for group in groups
         ]
-        super().__init__(ordered, fused=True, **options)
+        super().__init__(viewed, fused=True, **options)
         self._views.attach(self)
 
     def step(self, closure: None = None) -> None:  # type: ignore[override]

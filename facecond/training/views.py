@@ -23,7 +23,7 @@ class Views:
 
     def __init__(self, parameters: Sequence[nn.Parameter], matrices: bool = False) -> None:
         self._parameters, self._matrices = list(parameters), matrices
-        self._last = [lies_channels_last(p) for p in self._parameters]
+        self._last = [_lies_channels_last(p) for p in self._parameters]
         pairs = zip(self._parameters, self._last, strict=True)
         self.tensors = [nn.Parameter(self._view(p.detach(), last)) for p, last in pairs]
 
@@ -68,12 +68,8 @@ class Views:
         for number, kept in saved["state"].items():
             place = places.get(id(order[number]))
             if place is not None:
-                state[number] = {
-                    name: convert(value, place)
-                    if isinstance(value, Tensor) and value.ndim
-                    else value
-                    for name, value in kept.items()
-                }
+                averages = {n: v for n, v in kept.items() if isinstance(v, Tensor) and v.ndim}
+                state[number] = kept | {n: convert(v, place) for n, v in averages.items()}
         return saved | {"state": state}
 
     def _as_weight(self, value: Tensor, place: int) -> Tensor:
@@ -92,6 +88,6 @@ class Views:
         return ordered.flatten(1) if self._matrices else ordered
 
 
-def lies_channels_last(weight: Tensor) -> bool:
+def _lies_channels_last(weight: Tensor) -> bool:
     """Whether the weight of a convolution lies so in memory, and not contiguous."""
     return weight.ndim == 4 and not weight.is_contiguous()
